@@ -1,0 +1,1 @@
+"""Client ↔ relay, without I/O: the frames, the hybrid handshake, the record layer, the history chain."""

@@ -1,0 +1,43 @@
+"""The history chain of a topic: what two readers compare to know that they read the same log.
+
+    H(0) = SHA-384(label ‖ " start" ‖ topic)
+    H(n) = SHA-384(label ‖ H(n-1) ‖ kind ‖ id ‖ sequence ‖ length ‖ SHA-384(body))
+
+Clients compute it for themselves; the relay computes it too, so that its signed heads convict it when they differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Final
+
+from securechan.codec import U64, Struct, fixed
+
+CHAIN_SIZE: Final = 48
+LABEL: Final = b"securechan/1 chain"
+
+ChainValue = Annotated[bytes, fixed(CHAIN_SIZE)]
+
+
+class Position(Struct):
+    """A place in a topic's log: the sequence number of an entry and the chain value after it. 56 bytes."""
+
+    sequence: U64
+    chain: ChainValue
+
+
+def start(topic: bytes) -> Position:
+    """The position before the first entry of ``topic`` (32 bytes)."""
+    return Position(0, hashlib.sha384(LABEL + b" start" + topic).digest())
+
+
+def advance(position: Position, kind: int, entry_id: bytes, sequence: int, body: bytes) -> Position:
+    """The position after one more entry. ``entry_id`` is 32 bytes."""
+    digest = hashlib.sha384(LABEL)
+    digest.update(position.chain)
+    digest.update(kind.to_bytes(1, "big"))
+    digest.update(entry_id)
+    digest.update(sequence.to_bytes(8, "big"))
+    digest.update(len(body).to_bytes(8, "big"))
+    digest.update(hashlib.sha384(body).digest())
+    return Position(sequence, digest.digest())
