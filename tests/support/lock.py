@@ -1,6 +1,6 @@
 """Renew ``requirements.txt`` and ``requirements-dev.txt``: exact versions with the hashes of every file of them.
 
-``requirements.txt`` holds what is shipped and the build backend that ``make`` installs it with; ``requirements-dev.txt``
+``requirements.txt`` holds what is shipped and the build backend that ``make`` uses; ``requirements-dev.txt``
 adds the tools. No index address goes in: the machine's own pip settings say where packages come from.
 """
 
@@ -24,7 +24,9 @@ def compile_to(target: Path, wanted: list[str]) -> None:
         options = ["--generate-hashes", "--allow-unsafe", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
         options += ["--no-emit-trusted-host", "--strip-extras", "--no-annotate", "--quiet", *sys.argv[1:]]
         subprocess.run(
-            [sys.executable, "-m", "piptools", "compile", *options, "-o", str(target), source.name], check=True, cwd=ROOT
+            [sys.executable, "-m", "piptools", "compile", *options, "-o", str(target), source.name],
+            check=True,
+            cwd=ROOT,
         )
     head = "# made by `make lock` from pyproject.toml; install with pip --require-hashes\n"
     target.write_text(head + target.read_text())
