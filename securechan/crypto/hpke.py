@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from securechan.crypto.aead import Aead
-from securechan.crypto.kdf import Hkdf, Shake
+from securechan.crypto.kdf import Hkdf, OneStage
 from securechan.crypto.kem import Kem, KemKey
 from securechan.crypto.secret import Secret
 from securechan.errors import Misuse
@@ -30,7 +30,7 @@ class Hpke:
     """One HPKE suite. Errors: those of the KEM for bad keys and encapsulations, CannotOpen for failed decryption."""
 
     kem: Kem
-    kdf: Hkdf | Shake
+    kdf: Hkdf | OneStage
     aead: Aead
     suite_id: bytes = field(init=False, repr=False)
     _context: bytes = field(init=False, repr=False)
@@ -102,7 +102,7 @@ class Hpke:
     def _expand(self, kdf: Hkdf, prk: bytes, label: bytes, info: bytes, length: int) -> Secret:
         return kdf.expand(prk, _two(length) + _VERSION + self.suite_id + label + info, length)
 
-    def _derive(self, kdf: Shake, ikm: bytes, label: bytes, context: bytes, length: int) -> Secret:
+    def _derive(self, kdf: OneStage, ikm: bytes, label: bytes, context: bytes, length: int) -> Secret:
         return kdf.derive(ikm + _VERSION + self.suite_id + _prefixed(label) + _two(length) + context, length)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from securechan.crypto.secret import Secret
 from securechan.errors import Misuse
@@ -50,6 +50,21 @@ class Hkdf:
             block = hmac.digest(prk, block + info + bytes([counter]), self.hash_name)
             out += block
         return Secret(out[:length])
+
+
+class OneStage(Protocol):
+    """A KDF that takes everything at once: what HPKE needs to know of it."""
+
+    @property
+    def id(self) -> int:
+        """HPKE's number"""
+
+    @property
+    def length(self) -> int:
+        """Nh, in bytes"""
+
+    def derive(self, ikm: bytes, length: int) -> Secret:
+        """``length`` bytes from ``ikm``"""
 
 
 @dataclass(frozen=True, slots=True)
