@@ -136,6 +136,8 @@ class Context:
 
     def _next(self) -> bytes:
         length = self._hpke.aead.nonce_length
+        if not length:
+            raise Misuse("an export-only HPKE suite neither seals nor opens (RFC 9180 §5.3)")
         if self._sequence >= (1 << (8 * length)) - 1:
             raise Misuse("an HPKE context has sent all its messages (RFC 9180 §5.2)")
         return (int.from_bytes(self._nonce, "big") ^ self._sequence).to_bytes(length, "big")

@@ -88,12 +88,13 @@ def published(name: str) -> Path:
 
 
 def records(name: str) -> Iterator[dict[str, str]]:
-    """The records of a NIST-style ``.rsp`` file of ``cryptography-vectors``: blocks of ``key = value`` lines."""
+    """The records of a NIST-style ``.rsp`` file of ``cryptography-vectors``: ``key = value`` lines, each from a count on."""
     record: dict[str, str] = {}
-    for line in [*published(name).read_text().splitlines(), ""]:
-        key, equals, value = line.partition("=")
-        if equals and not line.startswith("#"):
-            record[key.strip()] = value.strip()
-        elif record and not line.strip():
+    for line in published(name).read_text().splitlines():
+        key, equals, value = (part.strip() for part in line.partition("="))
+        if key == "count" and record:
             yield record
             record = {}
+        if equals and not line.startswith("#"):
+            record[key] = value
+    yield record
