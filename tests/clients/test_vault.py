@@ -1,0 +1,461 @@
+"""clients/vault.py: all or nothing, nothing readable, nothing exchanged unnoticed, and every fault with its hint."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clients.locked import Cost
+from clients.vault import SCHEMA, Put, Vault
+from securechan.errors import CannotOpen, Conflict, Misuse, NotFound, NotReady
+
+CHEAP = Cost(64, 1, 1)
+PASS = "a long enough phrase"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "profile" / "vault.db"
+
+
+@pytest.fixture
+def vault(path: Path) -> Iterator[Vault]:
+    with Vault.create(path, PASS, cost=CHEAP) as made:
+        yield made
+
+
+def raw(path: Path, sql: str, *args: object) -> list[tuple[object, ...]]:
+    """Do to the file what an attacker with the disk can do."""
+    db = sqlite3.connect(path, isolation_level=None)
+    try:
+        return db.execute(sql, args).fetchall()
+    finally:
+        db.close()
+
+
+# ------------------------------------------------------------------------------------------------- what is adopted
+
+
+def test_what_was_adopted_is_there_after_opening_again(vault: Vault, path: Path) -> None:
+    assert vault.adopt([Put("group", "a", b"1"), Put("group", "b", b"2"), Put("outbox", "x", b"3")]) == 1
+    assert vault.adopt([Put("group", "a", b"11"), Put("group", "b", None)]) == 2
+    vault.close()
+    with Vault.open(path, PASS) as again:
+        assert again.generation == 2
+        assert again.all("group") == {"a": b"11"}
+        assert again.get("outbox", "x") == b"3"
+        assert again.get("outbox", "y") is None
+        assert again.tables() == {"group": 1, "outbox": 1}
+        assert again.check() == {"group": 1, "outbox": 1}
+
+
+def test_of_several_changes_to_one_record_the_last_holds(vault: Vault) -> None:
+    vault.adopt([Put("t", "a", b"1"), Put("t", "a", None), Put("t", "a", b"3")])
+    assert vault.all("t") == {"a": b"3"}
+    vault.adopt([Put("t", "a", b"4"), Put("t", "a", None)])
+    assert vault.all("t") == {}
+    vault.check()
+
+
+def test_nothing_to_adopt_is_no_transaction(vault: Vault) -> None:
+    assert vault.adopt([]) == 0
+
+
+def test_removing_what_is_not_there_is_no_fault(vault: Vault) -> None:
+    vault.adopt([Put("t", "never", None)])
+    assert vault.check() == {}
+
+
+def test_an_empty_value_is_a_value(vault: Vault) -> None:
+    vault.adopt([Put("t", "", b"")])
+    assert vault.all("t") == {"": b""}
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(st.sampled_from("tu"), st.sampled_from("abc"), st.none() | st.binary(max_size=64)), max_size=6
+        ),
+        max_size=6,
+    )
+)
+def test_it_agrees_with_a_plain_dictionary(vault: Vault, batches: list[list[tuple[str, str, bytes | None]]]) -> None:
+    vault.adopt([Put(t, i, None) for t in "tu" for i in "abc"])
+    model: dict[tuple[str, str], bytes] = {}
+    for batch in batches:
+        vault.adopt([Put(*line) for line in batch])
+        for t, i, value in batch:
+            if value is None:
+                model.pop((t, i), None)
+            else:
+                model[t, i] = value
+    for t in "tu":
+        assert vault.all(t) == {i: v for (u, i), v in model.items() if u == t}
+    vault.check()
+
+
+def test_threads_take_turns(vault: Vault) -> None:
+    def work(name: str) -> None:
+        for n in range(20):
+            vault.adopt([Put("t", f"{name}{n}", b"x")])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abc"]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert vault.check() == {"t": 60}
+    assert vault.generation == 60
+
+
+# ------------------------------------------------------------------------------------------------------------ ranges
+
+
+def test_a_shelf_is_read_in_pieces_in_either_direction(vault: Vault) -> None:
+    vault.adopt([Put("archive", f"c1/{n:03}", bytes([n])) for n in range(10)])
+    vault.adopt([Put("archive", f"c2/{n:03}", b"other") for n in range(5)])
+    vault.adopt([Put("archive", "c1/003", b"changed")])
+    first = vault.range("archive", "c1", limit=4)
+    assert [i for i, _ in first] == ["c1/000", "c1/001", "c1/002", "c1/003"]
+    assert first[3][1] == b"changed"
+    rest = vault.range("archive", "c1", after="c1/003", limit=100)
+    assert [i for i, _ in rest] == [f"c1/{n:03}" for n in range(4, 10)]
+    assert [i for i, _ in vault.range("archive", "c1", newest=True, limit=2)] == ["c1/009", "c1/008"]
+    assert [i for i, _ in vault.range("archive", "c1", newest=True, after="c1/001")] == ["c1/000"]
+    assert vault.range("archive", "c3") == []
+    assert vault.range("archive") == []  # nothing stands outside a shelf here
+
+
+def test_a_range_after_nothing_says_so(vault: Vault) -> None:
+    with pytest.raises(NotFound):
+        vault.range("archive", "c", after="c/1")
+    with pytest.raises(Misuse):
+        vault.range("archive", "c", limit=0)
+
+
+# --------------------------------------------------------------------------------------- what the file gives away
+
+
+def test_the_file_shows_neither_names_nor_content_and_is_nobody_elses(vault: Vault, path: Path) -> None:
+    vault.adopt([Put("conversation", "liaison-1@cert-hr/1", b"attack at dawn")])
+    everything = b"".join(p.read_bytes() for p in path.parent.iterdir())
+    for word in (b"conversation", b"liaison", b"cert-hr", b"dawn"):
+        assert word not in everything
+    for p in path.parent.iterdir():
+        assert p.stat().st_mode & 0o077 == 0, p
+    assert path.parent.stat().st_mode & 0o077 == 0
+
+
+def test_what_was_removed_is_overwritten(vault: Vault, path: Path) -> None:
+    vault.adopt([Put("t", "a", bytes(3000))])
+    ((sealed,),) = raw(path, "SELECT sealed FROM record")
+    assert isinstance(sealed, bytes)
+    vault.adopt([Put("t", "a", None)])
+    vault.close()
+    everything = b"".join(p.read_bytes() for p in path.parent.iterdir())
+    assert not any(sealed[n : n + 64] in everything for n in range(0, len(sealed) - 64, 64))
+
+
+def test_it_does_not_show_its_keys(vault: Vault) -> None:
+    assert vault._key.hex() not in repr(vault)
+
+
+# ------------------------------------------------------------------------------------------ what an attacker changes
+
+
+def fill(vault: Vault) -> None:
+    vault.adopt([Put("t", "a", b"first"), Put("t", "b", b"second"), Put("u", "a", b"third")])
+
+
+def reopened(path: Path) -> Vault:
+    return Vault.open(path, PASS)
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("UPDATE record SET sealed = zeroblob(length(sealed)) WHERE place = 1", "altered"),
+        ("UPDATE record SET nonce = zeroblob(12) WHERE place = 1", "altered"),
+        ("UPDATE record SET version = 7 WHERE place = 1", "altered"),
+        ("UPDATE record SET version = -7 WHERE place = 1", "wrong kind"),
+        ("UPDATE record SET sealed = 'text' WHERE place = 1", "wrong kind"),
+        ("UPDATE record SET nonce = x'00' WHERE place = 1", "wrong kind"),
+        ("UPDATE record SET place = 9 WHERE place = 1", "altered"),
+        ("DELETE FROM record WHERE place = 1", "holds 1 records where 2"),
+        (
+            "INSERT INTO record SELECT 9, tbl, zeroblob(16), shelf, version, nonce, sealed FROM record WHERE place = 1",
+            "altered",
+        ),
+        (
+            """UPDATE record SET (version, nonce, sealed) =
+                (SELECT version, nonce, sealed FROM record WHERE place = 2) WHERE place = 1""",
+            "altered",
+        ),
+    ],
+)
+def test_a_changed_row_is_noticed_when_its_table_is_read(vault: Vault, path: Path, sql: str, said: str) -> None:
+    fill(vault)
+    vault.close()
+    raw(path, sql)
+    with reopened(path) as again:
+        with pytest.raises(CannotOpen, match=said) as e:
+            again.all("t")
+        assert e.value.code == "vault-corrupt"
+        with pytest.raises(CannotOpen, match=said):
+            again.check()
+        assert again.all("u") == {"a": b"third"}
+
+
+def test_an_older_form_of_one_record_put_back_is_noticed(vault: Vault, path: Path) -> None:
+    fill(vault)
+    ((old,),) = raw(path, "SELECT hex(version) || ' ' || hex(nonce) || ' ' || hex(sealed) FROM record WHERE place = 1")
+    vault.adopt([Put("t", "a", b"newer")])
+    vault.close()
+    version, nonce, sealed = (bytes.fromhex(x) for x in str(old).split())
+    raw(path, "UPDATE record SET version = ?, nonce = ?, sealed = ? WHERE place = 1", int(version), nonce, sealed)
+    with reopened(path) as again, pytest.raises(CannotOpen, match="older form"):
+        again.all("t")
+
+
+def test_a_record_on_the_wrong_shelf_is_noticed_by_the_check(vault: Vault, path: Path) -> None:
+    vault.adopt([Put("archive", "c1/1", b"x")])
+    raw(path, "UPDATE record SET shelf = zeroblob(16)")
+    with pytest.raises(CannotOpen, match="shelf"):
+        vault.check()
+
+
+def test_records_of_an_unknown_table_are_noticed(vault: Vault, path: Path) -> None:
+    fill(vault)
+    raw(path, "UPDATE record SET tbl = zeroblob(16) WHERE place = 1")
+    with pytest.raises(CannotOpen, match="does not know"):
+        vault.check()
+
+
+@pytest.mark.parametrize("table", ["manifest", "header"])
+def test_a_missing_or_altered_manifest_or_header_is_noticed(vault: Vault, path: Path, table: str) -> None:
+    fill(vault)
+    vault.close()
+    ((good,),) = raw(path, f"SELECT value FROM {table}")
+    assert isinstance(good, bytes)
+    for bad in (good[:-1] + bytes([good[-1] ^ 1]), good[:10], b"", None, "text"):
+        raw(path, f"DELETE FROM {table}")
+        if bad is not None:
+            raw(path, f"INSERT INTO {table} VALUES (1, ?)", bad)
+        with pytest.raises(CannotOpen) as e:
+            reopened(path)
+        assert e.value.code == "vault-corrupt"
+
+
+def test_a_damaged_record_stops_adoption_over_it(vault: Vault, path: Path) -> None:
+    fill(vault)
+    raw(path, "UPDATE record SET version = -1 WHERE place = 1")
+    with pytest.raises(CannotOpen):
+        vault.adopt([Put("t", "c", b"x"), Put("t", "a", b"y")])
+    assert vault.get("t", "c") is None
+
+
+# ------------------------------------------------------------------------------------------------------------ faults
+
+
+def test_a_wrong_passphrase(vault: Vault, path: Path) -> None:
+    with pytest.raises(NotReady, match="passphrase") as e:
+        Vault.open(path, PASS + "!")
+    assert e.value.code == "wrong-passphrase"
+
+
+def test_a_missing_vault_says_how_to_get_one(path: Path) -> None:
+    with pytest.raises(NotReady) as e:
+        Vault.open(path, PASS)
+    assert e.value.code == "not-enrolled"
+    assert "enrol" in e.value.hint
+    assert not path.exists()
+
+
+def test_a_second_vault_never_replaces_the_first(vault: Vault, path: Path) -> None:
+    fill(vault)
+    with pytest.raises(Conflict):
+        Vault.create(path, "another", cost=CHEAP)
+    assert vault.all("u") == {"a": b"third"}
+
+
+def test_a_newer_format_is_left_alone(vault: Vault, path: Path) -> None:
+    vault.close()
+    raw(path, f"PRAGMA user_version = {SCHEMA + 1}")
+    before = path.read_bytes()
+    with pytest.raises(NotReady, match="format") as e:
+        Vault.open(path, PASS)
+    assert e.value.code == "vault-newer"
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"SQLite format 3\0", b"SQLite format 3\0" + bytes(5000)])
+def test_another_kind_of_file_is_no_vault(path: Path, content: bytes) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    path.chmod(0o600)
+    with pytest.raises(CannotOpen) as e:
+        Vault.open(path, PASS)
+    assert e.value.code == "vault-corrupt"
+
+
+def test_a_database_of_somebody_else_is_no_vault(path: Path) -> None:
+    path.parent.mkdir()
+    raw(path, "CREATE TABLE header (one, value)")
+    path.chmod(0o600)
+    with pytest.raises(CannotOpen, match="not a vault"):
+        Vault.open(path, PASS)
+
+
+def test_a_truncated_file_is_noticed(vault: Vault, path: Path) -> None:
+    vault.adopt([Put("t", str(n), os.urandom(900)) for n in range(200)])
+    vault.close()
+    whole = path.read_bytes()
+    for size in (len(whole) // 2, len(whole) - 4096, 4096, 100):
+        path.write_bytes(whole[:size])
+        with pytest.raises(CannotOpen) as e, reopened(path) as again:
+            again.all("t")
+        assert e.value.code == "vault-corrupt", size
+
+
+def test_flipped_bytes_never_give_other_content(vault: Vault, path: Path) -> None:
+    content = {str(n): os.urandom(300) for n in range(30)}
+    vault.adopt([Put("t", i, v) for i, v in content.items()])
+    vault.close()
+    whole = path.read_bytes()
+    chance = random.Random(7)
+    for _ in range(60):
+        at = chance.randrange(len(whole))
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << chance.randrange(8))]) + whole[at + 1 :])
+        try:
+            with reopened(path) as again:
+                found = again.all("t")
+        except (CannotOpen, NotReady, Conflict):
+            continue
+        assert found == content
+
+
+def test_a_vault_that_others_may_read_is_not_opened(vault: Vault, path: Path) -> None:
+    path.chmod(0o640)
+    with pytest.raises(NotReady) as e:
+        Vault.open(path, PASS)
+    assert e.value.hint == f"chmod 600 {path}"
+
+
+def test_two_writers_of_one_file_notice_each_other(vault: Vault, path: Path) -> None:
+    with reopened(path) as second:
+        second.adopt([Put("t", "a", b"second")])
+        with pytest.raises(Conflict) as e:
+            vault.adopt([Put("t", "a", b"first")])
+    assert e.value.code == "vault-shared"
+    with reopened(path) as again:
+        assert again.all("t") == {"a": b"second"}
+
+
+def test_a_full_disk_changes_nothing_and_says_what_to_do(vault: Vault) -> None:
+    fill(vault)
+    (pages,) = vault._db.execute("PRAGMA page_count").fetchone()
+    vault._db.execute(f"PRAGMA max_page_count = {pages + 4}")
+    with pytest.raises(NotReady) as e:
+        vault.adopt([Put("t", "a", b"lost"), Put("t", "big", bytes(1 << 20))])
+    assert e.value.code == "disk-full"
+    assert "free some space" in e.value.hint
+    assert vault.all("t") == {"a": b"first", "b": b"second"}
+    vault._db.execute("PRAGMA max_page_count = 100000")
+    assert vault.adopt([Put("t", "a", b"kept")]) == 2
+    vault.check()
+
+
+def test_a_closed_vault_is_not_used(vault: Vault) -> None:
+    vault.close()
+    with pytest.raises(Misuse):
+        vault.get("t", "a")
+
+
+# -------------------------------------------------------------------------------------------------------- passphrase
+
+
+def test_a_changed_passphrase_opens_and_the_old_one_does_not(vault: Vault, path: Path) -> None:
+    fill(vault)
+    vault.change_passphrase("quite another", cost=CHEAP)
+    vault.close()
+    with pytest.raises(NotReady):
+        Vault.open(path, PASS)
+    with Vault.open(path, "quite another") as again:
+        assert again.check() == {"t": 2, "u": 1}
+
+
+def test_the_old_lid_is_gone_from_the_disk(vault: Vault, path: Path) -> None:
+    old = vault._header.lid.sealed
+    vault.change_passphrase("quite another", cost=CHEAP)
+    assert old not in b"".join(p.read_bytes() for p in path.parent.iterdir())
+
+
+# ----------------------------------------------------------------------------------------------------------- crashes
+
+WRITER = """
+import sys
+from pathlib import Path
+from clients.vault import Put, Vault
+vault = Vault.open(Path(sys.argv[1]), sys.argv[2])
+n = vault.generation
+print("ready", flush=True)
+while True:
+    n += 1
+    body = n.to_bytes(8, "big") * 200
+    vault.adopt([Put("t", "a", body), Put("t", "b", body), Put("log", f"x/{n}", body), Put("log", f"x/{n - 3}", None)])
+    print(n, flush=True)
+"""
+
+
+def test_killed_at_any_moment_it_holds_the_old_state_or_the_new(vault: Vault, path: Path) -> None:
+    vault.close()
+    chance = random.Random()
+    for _ in range(4):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path), PASS], stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        killer = threading.Timer(chance.uniform(0.01, 0.15), process.send_signal, [signal.SIGKILL])
+        killer.start()
+        told = process.stdout.read().split("\n")[:-1]  # the last line may be half written
+        process.wait()
+        process.stdout.close()
+        with reopened(path) as again:
+            n = again.generation
+            assert not told or n in (int(told[-1]), int(told[-1]) + 1)  # nothing that was told is lost
+            again.check()
+            if n:
+                assert again.all("t") == {"a": n.to_bytes(8, "big") * 200, "b": n.to_bytes(8, "big") * 200}
+                assert again.range("log", "x", newest=True, limit=1)[0][0] == f"x/{n}"
+
+
+def test_killed_while_being_made_it_is_there_whole_or_not_at_all(path: Path) -> None:
+    making = (
+        "import sys; from pathlib import Path; from clients.vault import Vault, Put; from clients.locked import Cost\n"
+        "print('go', flush=True)\n"
+        "Vault.create(Path(sys.argv[1]), sys.argv[2], writes=[Put('t', 'a', bytes(1 << 20))], cost=Cost(64, 1, 1))"
+    )
+    chance = random.Random()
+    for _ in range(3):
+        process = subprocess.Popen([sys.executable, "-c", making, str(path), PASS], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.readline()
+        threading.Timer(chance.uniform(0, 0.04), process.send_signal, [signal.SIGKILL]).start()
+        process.wait()
+        process.stdout.close()
+        if path.exists():
+            with reopened(path) as again:
+                assert again.check() == {"t": 1}
+        shutil.rmtree(path.parent, ignore_errors=True)
