@@ -449,8 +449,15 @@ class Frame(Struct):
         return cls(_FRAME_KIND[type(body)], body)
 
 
-class RecordBody(Struct):
-    """The plaintext of a record: frames, then zero bytes up to the bucket."""
+class Then(Enum8):
+    """What the sender does after this record."""
 
+    STAY = 0
+    REKEY = 1  # its next record is under the next keys of its direction
+
+
+class RecordBody(Struct):
+    """The plaintext of a record: what comes next, the frames, then zero bytes up to the bucket (padding.py)."""
+
+    then: Then
     frames: Annotated[tuple[Frame, ...], vec(MAX_FRAMES)]
-    padding: Annotated[bytes, opaque(1 << 20)]
