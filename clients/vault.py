@@ -168,12 +168,12 @@ class Vault:
             raise Conflict(
                 f"there is a vault at {path} already", hint="use another profile (--profile), or move the old one away"
             )
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         key = Secret.random(32)
         identity = secrets.token_bytes(16)
         header = _Header(identity, Locked.lock(key, passphrase, purpose=_PURPOSE + identity, cost=cost))
         try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             with _faults(draft), contextlib.closing(_connect(draft)) as db:
                 db.execute("BEGIN IMMEDIATE")
@@ -190,13 +190,14 @@ class Vault:
                 db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             os.link(draft, path)  # unlike a rename it never replaces what came there meanwhile
             _sync_folder(path.parent)
-        except FileExistsError:
-            raise Conflict(f"there is a vault at {path} already") from None
         except OSError as e:
+            if isinstance(e, FileExistsError) and path.exists():
+                raise Conflict(f"there is a vault at {path} already", hint="use another profile (--profile)") from None
             raise _from_os(e, path) from e
         finally:
             for leftover in (draft, _beside(draft, "-wal"), _beside(draft, "-shm")):
-                leftover.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # what went wrong above is what is told
+                    leftover.unlink(missing_ok=True)
         return cls._load(path, header, key)
 
     @classmethod

@@ -291,6 +291,15 @@ def test_a_second_vault_never_replaces_the_first(vault: Vault, path: Path) -> No
     assert vault.all("u") == {"a": b"third"}
 
 
+def test_a_place_where_no_vault_can_be(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotReady) as e:
+        Vault.create(tmp_path / "file" / "vault.db", PASS, cost=CHEAP)
+    assert e.value.code == "vault-unreachable"
+    with pytest.raises(NotReady):
+        Vault.open(tmp_path / "file" / "vault.db", PASS)
+
+
 def test_a_newer_format_is_left_alone(vault: Vault, path: Path) -> None:
     vault.close()
     raw(path, f"PRAGMA user_version = {SCHEMA + 1}")

@@ -1,0 +1,389 @@
+"""Where a profile lies, who holds it, and where its passphrase comes from.
+
+    SECURECHAN_HOME/            or  $XDG_STATE_HOME/securechan/  (~/.local/state/securechan/)
+      config.json                   which profile is used when none is named
+      profiles/NAME/                0700
+        vault.db                    clients/vault.py
+        keys/                       trust keys that wait for their ceremony, each under its own passphrase
+        lock                        held with flock by the one process that may write; says who that is
+        control                     socket of that process, while it takes errands: clients/control.py
+
+A flag stands over the environment, the environment over ``config.json``. A passphrase comes from a file descriptor, a
+file that nobody else may read, or a person at a terminal: never from the command line or a plain variable, where every
+process of the machine can read it. Where none of these is at hand, nothing is asked and the error says what was needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import re
+import stat
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from securechan.errors import Conflict, Malformed, Misuse, NotFound, NotReady
+
+MAX_PASSPHRASE: Final = 4096  # bytes
+MIN_PASSPHRASE: Final = 8  # characters of a new one
+
+Ask = Callable[[str], str]
+"""Ask a person at a terminal for something that must not be seen."""
+
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+
+
+# -------------------------------------------------------------------------------------------------------------- places
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds a profile: a process, what it was started as, and when (Unix seconds)."""
+
+    pid: int
+    command: str
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A profile by name, whether or not there is anything in it yet."""
+
+    name: str
+    folder: Path
+
+    @property
+    def vault(self) -> Path:
+        return self.folder / "vault.db"
+
+    @property
+    def keys(self) -> Path:
+        return self.folder / "keys"
+
+    @property
+    def control(self) -> Path:
+        return self.folder / "control"
+
+    @property
+    def enrolled(self) -> bool:
+        """Whether there is a vault."""
+        return self.vault.exists()
+
+    def make(self) -> None:
+        """The folder, readable by its owner alone. Raises NotReady where it can't be made or others may read it."""
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mode = self.folder.stat().st_mode
+        except OSError as e:
+            raise NotReady(
+                f"no folder for the profile at {self.folder}: {e.strerror or e}",
+                hint="set SECURECHAN_HOME to a folder that you may write to",
+                code="no-profile",
+            ) from e
+        if mode & 0o077:
+            raise NotReady(
+                f"others may look into the profile at {self.folder}", hint=f"chmod 700 {self.folder}", code="exposed"
+            )
+
+    @contextlib.contextmanager
+    def hold(self, command: str) -> Iterator[None]:
+        """Be the one process that uses this profile. The lock goes with the process, however it ends.
+
+        Raises NotReady (``profile-locked``), naming the holder, where there is one.
+        """
+        self.make()
+        handle = os.open(self.folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as e:
+                if e.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+                raise _locked(self, _read_holder(handle)) from None
+            line = json.dumps({"pid": os.getpid(), "command": command, "since": int(time.time())})
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, line.encode(), 0)
+            yield
+            os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
+
+    def holder(self) -> Holder | None:
+        """Who holds this profile now, or None."""
+        try:
+            handle = os.open(self.folder / "lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _read_holder(handle) or Holder(0, "another process", 0)
+        else:
+            return None
+        finally:
+            os.close(handle)
+
+
+def _read_holder(handle: int) -> Holder | None:
+    try:
+        read = json.loads(os.pread(handle, 4096, 0))
+        return Holder(int(read["pid"]), str(read["command"]), int(read["since"]))
+    except (ValueError, KeyError, TypeError):
+        return None  # it holds the lock and hasn't written its name yet
+
+
+def _locked(profile: Profile, holder: Holder | None) -> NotReady:
+    if holder is None:
+        who, hint = "another process", "wait until it is done, then try again"
+    else:
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(holder.since))
+        who = f"process {holder.pid} ({holder.command}, since {since})"
+        hint = f"wait until it is done, or end it: kill {holder.pid}"
+    return NotReady(f"profile {profile.name} is in use by {who}", hint=hint, code="profile-locked")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The folder of all profiles."""
+
+    folder: Path
+
+    @classmethod
+    def find(cls, environment: Mapping[str, str] = os.environ) -> Home:
+        """As ``SECURECHAN_HOME`` or the XDG base directories say."""
+        own = environment.get("SECURECHAN_HOME")
+        if own:
+            return cls(Path(own).expanduser().absolute())
+        state = environment.get("XDG_STATE_HOME", "")
+        base = (
+            Path(state) if state.startswith("/") else Path("~/.local/state").expanduser()
+        )  # relative ones don't count
+        return cls(base / "securechan")
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name. Raises Malformed for what can't be one."""
+        if not _NAME.fullmatch(name):
+            raise Malformed(
+                f"{name[:64]!r} can't be the name of a profile",
+                hint="use lower-case letters, digits, dots, dashes and underscores",
+                code="usage",
+            )
+        return Profile(name, self.folder / "profiles" / name)
+
+    def profiles(self) -> tuple[Profile, ...]:
+        """Those that have a folder, by name."""
+        try:
+            names = sorted(entry.name for entry in (self.folder / "profiles").iterdir() if entry.is_dir())
+        except FileNotFoundError:
+            return ()
+        return tuple(self.profile(name) for name in names if _NAME.fullmatch(name))
+
+    def current(self, named: str | None = None, environment: Mapping[str, str] = os.environ) -> Profile:
+        """The profile to use: ``named``, else ``SECURECHAN_PROFILE``, else the one chosen with `use`, else the only
+        one there is, else ``default``."""
+        name = named or environment.get("SECURECHAN_PROFILE") or self._chosen()
+        if name is None:
+            there = self.profiles()
+            name = there[0].name if len(there) == 1 else "default"
+        return self.profile(name)
+
+    def use(self, name: str) -> Profile:
+        """Choose the profile that is used when none is named. Raises NotFound where there is none such."""
+        profile = self.profile(name)
+        if profile not in self.profiles():
+            raise NotFound(f"no profile {name}", hint="securechan profile ls")
+        draft = self.folder / f".config.json.{os.getpid()}"
+        draft.write_text(json.dumps({"profile": name}) + "\n")
+        draft.chmod(0o600)
+        draft.replace(self.folder / "config.json")
+        return profile
+
+    def _chosen(self) -> str | None:
+        path = self.folder / "config.json"
+        try:
+            chosen = json.loads(path.read_text())["profile"]
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as e:
+            raise Malformed(f"{path} can't be read: {e}", hint="securechan profile use NAME", code="bad-config") from e
+        return str(chosen)
+
+
+# --------------------------------------------------------------------------------------------------------- passphrases
+
+
+@dataclass(frozen=True, slots=True)
+class Passphrases:
+    """Where passphrases come from in this invocation. ``ask`` is None where nobody can be asked."""
+
+    fd: int | None = None
+    file: Path | None = None
+    ask: Ask | None = None
+
+    @classmethod
+    def find(
+        cls,
+        *,
+        fd: int | None = None,
+        file: Path | None = None,
+        ask: Ask | None = None,
+        environment: Mapping[str, str] = os.environ,
+    ) -> Passphrases:
+        """The flags, else ``SECURECHAN_PASSPHRASE_FILE``, else a person."""
+        if fd is None and file is None and (named := environment.get("SECURECHAN_PASSPHRASE_FILE")):
+            file = Path(named)
+        return cls(fd, file, ask)
+
+    def get(self, what: str) -> str:
+        """The passphrase of ``what``. Raises NotReady (``passphrase-needed``) where there is no source."""
+        given = self._given()
+        if given is not None:
+            return given
+        if self.ask is None:
+            raise _needed(what)
+        said = self.ask(f"passphrase of {what}: ")
+        if not said:
+            raise NotReady(
+                "no passphrase was given", hint="type it, or use --passphrase-file", code="passphrase-needed"
+            )
+        return said
+
+    def new(self, what: str) -> str:
+        """A passphrase for something new: asked for twice, and not too short. Raises NotReady, Malformed."""
+        said = self._given()
+        if said is None:
+            if self.ask is None:
+                raise _needed(what)
+            said = self.ask(f"new passphrase for {what}: ")
+            if said != self.ask("the same again: "):
+                raise NotReady("the two passphrases differ", hint="try again", code="passphrase-needed")
+        if len(said) < MIN_PASSPHRASE:
+            raise Malformed(
+                f"a passphrase of {len(said)} characters is too short",
+                hint=f"use {MIN_PASSPHRASE} or more: six random words are good",
+                code="weak-passphrase",
+            )
+        return said
+
+    def _given(self) -> str | None:
+        if self.fd is not None:
+            return _read_fd(self.fd)
+        if self.file is not None:
+            return _read_file(self.file)
+        return None
+
+
+def terminal() -> Ask | None:
+    """How to ask a person, or None where input or error output is no terminal."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+
+    def ask(prompt: str) -> str:
+        import getpass  # noqa: PLC0415 - it pulls in termios, which most invocations don't need
+
+        return getpass.getpass(prompt)
+
+    return ask
+
+
+def _needed(what: str) -> NotReady:
+    return NotReady(
+        f"the passphrase of {what} is needed, and there is no terminal to ask at",
+        hint="set SECURECHAN_PASSPHRASE_FILE, or use --passphrase-file or --passphrase-fd",
+        code="passphrase-needed",
+    )
+
+
+def _read_file(path: Path) -> str:
+    try:
+        # O_NONBLOCK: a FIFO without a writer must not hang us before we know what it is
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as e:
+        raise NotReady(
+            f"the passphrase file {path} can't be read: {e.strerror}",
+            hint="check SECURECHAN_PASSPHRASE_FILE or --passphrase-file",
+            code="passphrase-file",
+        ) from e
+    try:
+        status = os.fstat(handle)
+        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
+            raise NotReady(
+                f"others may read the passphrase file {path}", hint=f"chmod 600 {path}", code="passphrase-file"
+            )
+        if stat.S_ISREG(status.st_mode) and status.st_uid not in (0, os.geteuid()):
+            raise NotReady(
+                f"the passphrase file {path} belongs to someone else",
+                hint=f"make one of your own: it must belong to user {os.geteuid()}",
+                code="passphrase-file",
+            )
+        os.set_blocking(handle, True)
+        return _first_line(handle, str(path))
+    finally:
+        os.close(handle)
+
+
+def _read_fd(fd: int) -> str:
+    if fd < 0:
+        raise Misuse(f"{fd} is no file descriptor")
+    try:
+        return _first_line(fd, f"file descriptor {fd}")
+    except OSError as e:
+        raise NotReady(
+            f"file descriptor {fd} can't be read: {e.strerror}",
+            hint="open it for us: securechan --passphrase-fd 3 … 3<file",
+            code="passphrase-file",
+        ) from e
+
+
+def _first_line(handle: int, where: str) -> str:
+    """The first line, without its end. Bytes after it are left unread as far as they can be."""
+    read = bytearray()
+    while b"\n" not in read and len(read) <= MAX_PASSPHRASE:
+        piece = os.read(handle, MAX_PASSPHRASE + 1 - len(read))
+        if not piece:
+            break
+        read += piece
+    line = bytes(read).split(b"\n", 1)[0].removesuffix(b"\r")
+    if len(line) > MAX_PASSPHRASE:
+        raise Malformed(f"{where}: a passphrase of more than {MAX_PASSPHRASE} bytes", code="passphrase-file")
+    if not line:
+        raise NotReady(f"{where} holds no passphrase", hint="put it in the first line", code="passphrase-file")
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"{where}: the passphrase is not UTF-8", code="passphrase-file") from None
+
+
+def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:
+    """Write a file that only its owner may read, whole or not at all. Raises Conflict where there is one already."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            if replace:
+                draft.replace(path)
+            else:
+                os.link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as e:
+        if isinstance(e, FileExistsError) and path.exists():
+            raise Conflict(f"there is a file {path} already", hint="move it away, or name another") from None
+        code = "disk-full" if e.errno in (errno.ENOSPC, errno.EDQUOT) else "file-unwritable"
+        raise NotReady(
+            f"{path} can't be written: {e.strerror or e}",
+            hint="check the folder, its permissions and its room",
+            code=code,
+        ) from e

@@ -1,0 +1,287 @@
+"""clients/profile.py: where things lie, who holds them, and how a passphrase comes in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from clients.profile import MAX_PASSPHRASE, Home, Passphrases, Profile, terminal, write_private
+from securechan.errors import Conflict, Malformed, Misuse, NotFound, NotReady
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def profile(home: Home) -> Profile:
+    made = home.profile("cert-hr")
+    made.make()
+    return made
+
+
+# -------------------------------------------------------------------------------------------------------------- places
+
+
+def test_one_variable_puts_everything_under_one_folder(tmp_path: Path) -> None:
+    assert Home.find({"SECURECHAN_HOME": str(tmp_path)}).folder == tmp_path
+
+
+def test_otherwise_xdg_says_where() -> None:
+    assert Home.find({"XDG_STATE_HOME": "/x/state"}).folder == Path("/x/state/securechan")
+    assert Home.find({"XDG_STATE_HOME": "not/absolute"}).folder == Path.home() / ".local/state/securechan"
+    assert Home.find({}).folder == Path.home() / ".local/state/securechan"
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".x", "A", "x" * 65, "a b", "-x", "a\n"])
+def test_a_name_that_leads_elsewhere_is_refused(home: Home, name: str) -> None:
+    with pytest.raises(Malformed):
+        home.profile(name)
+
+
+def test_flag_over_environment_over_file_over_the_only_one(home: Home) -> None:
+    assert home.current(None, {}).name == "default"
+    home.profile("one").make()
+    assert home.current(None, {}).name == "one"
+    home.profile("two").make()
+    assert home.current(None, {}).name == "default"
+    home.use("two")
+    assert home.current(None, {}).name == "two"
+    assert home.current(None, {"SECURECHAN_PROFILE": "one"}).name == "one"
+    assert home.current("three", {"SECURECHAN_PROFILE": "one"}).name == "three"
+    assert [p.name for p in home.profiles()] == ["one", "two"]
+
+
+def test_only_what_is_there_can_be_chosen(home: Home) -> None:
+    with pytest.raises(NotFound):
+        home.use("nobody")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "{", '{"profile": '])
+def test_a_broken_config_is_told(home: Home, content: str) -> None:
+    home.folder.mkdir()
+    (home.folder / "config.json").write_text(content)
+    with pytest.raises(Malformed, match=r"config\.json"):
+        home.current(None, {})
+
+
+def test_a_folder_that_others_may_look_into_is_refused(profile: Profile) -> None:
+    profile.folder.chmod(0o755)
+    with pytest.raises(NotReady) as e:
+        profile.make()
+    assert e.value.hint == f"chmod 700 {profile.folder}"
+
+
+def test_a_folder_that_cannot_be_made_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotReady, match="no folder"):
+        Home(tmp_path / "file").profile("x").make()
+
+
+def test_there_is_nothing_at_first(profile: Profile) -> None:
+    assert not profile.enrolled
+    assert profile.holder() is None
+
+
+# ---------------------------------------------------------------------------------------------------------------- lock
+
+HOLDER = """
+import sys
+from pathlib import Path
+from clients.profile import Profile
+with Profile("cert-hr", Path(sys.argv[1])).hold("securechan watch"):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def other(profile: Profile) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(profile.folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_held_profile_names_its_holder(profile: Profile, other: subprocess.Popen[str]) -> None:
+    with pytest.raises(NotReady) as e, profile.hold("securechan send"):
+        pass
+    assert e.value.code == "profile-locked"
+    assert f"process {other.pid} (securechan watch, since 2" in e.value.message
+    assert str(other.pid) in e.value.hint
+    holder = profile.holder()
+    assert holder is not None
+    assert (holder.pid, holder.command) == (other.pid, "securechan watch")
+
+
+def test_a_holder_that_was_killed_holds_nothing(profile: Profile, other: subprocess.Popen[str]) -> None:
+    other.kill()
+    other.wait()
+    assert profile.holder() is None
+    with profile.hold("securechan send"):
+        holder = profile.holder()
+        assert holder is not None
+        assert holder.command == "securechan send"
+    assert profile.holder() is None
+
+
+def test_a_holder_without_a_name_is_still_a_holder(profile: Profile, other: subprocess.Popen[str]) -> None:
+    (profile.folder / "lock").write_text("garbage")
+    with pytest.raises(NotReady, match="another process"), profile.hold("x"):
+        pass
+    assert profile.holder() is not None
+
+
+def test_the_lock_is_let_go_after_an_error_too(profile: Profile) -> None:
+    with pytest.raises(ZeroDivisionError), profile.hold("x"):
+        raise ZeroDivisionError
+    with profile.hold("y"):
+        pass
+
+
+# --------------------------------------------------------------------------------------------------------- passphrases
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "phrase"
+    path.write_text("a long phrase\nand a second line\n")
+    path.chmod(0o600)
+    return path
+
+
+def nobody(prompt: str) -> str:
+    raise AssertionError("nobody should have been asked")
+
+
+def test_from_a_file_the_first_line(file: Path) -> None:
+    assert Passphrases.find(file=file, ask=nobody, environment={}).get("x") == "a long phrase"
+    named = Passphrases.find(ask=nobody, environment={"SECURECHAN_PASSPHRASE_FILE": str(file)})
+    assert named.get("x") == "a long phrase"
+    assert named.new("x") == "a long phrase"
+
+
+def test_a_file_with_crlf_or_without_an_end(file: Path) -> None:
+    for content in (b"phrase\r\n", b"phrase", b"phrase\n"):
+        file.write_bytes(content)
+        assert Passphrases(file=file).get("x") == "phrase"
+
+
+def test_from_a_descriptor_which_stands_over_the_environment(file: Path) -> None:
+    read, write = os.pipe()
+    os.write(write, b"from the pipe")
+    os.close(write)
+    try:
+        found = Passphrases.find(fd=read, environment={"SECURECHAN_PASSPHRASE_FILE": str(file)})
+        assert found.get("x") == "from the pipe"
+    finally:
+        os.close(read)
+
+
+def test_a_named_pipe_may_hold_it(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    keep = os.open(fifo, os.O_RDWR)  # so that the reader, which doesn't wait for a writer, finds one
+    writer = threading.Thread(target=fifo.write_text, args=("phrase\n",))
+    writer.start()
+    assert Passphrases(file=fifo).get("x") == "phrase"
+    writer.join()
+    os.close(keep)
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_file_that_others_may_read_is_refused(file: Path, mode: int) -> None:
+    file.chmod(mode)
+    with pytest.raises(NotReady) as e:
+        Passphrases(file=file).get("x")
+    assert e.value.hint == f"chmod 600 {file}"
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\nsecond", b"\xff\xfe", b"x" * (MAX_PASSPHRASE + 1)])
+def test_a_file_without_a_passphrase_says_so(file: Path, content: bytes) -> None:
+    file.write_bytes(content)
+    with pytest.raises((NotReady, Malformed)) as e:
+        Passphrases(file=file).get("x")
+    assert e.value.code == "passphrase-file"
+
+
+def test_a_missing_file_or_a_closed_descriptor_says_so(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="No such file"):
+        Passphrases(file=tmp_path / "nothing").get("x")
+    with pytest.raises(NotReady, match="descriptor"):
+        Passphrases(fd=987).get("x")
+    with pytest.raises(Misuse):
+        Passphrases(fd=-1).get("x")
+
+
+def test_without_a_terminal_nothing_is_asked_and_the_error_says_what_was_needed() -> None:
+    for ask in (Passphrases().get, Passphrases().new):
+        with pytest.raises(NotReady, match="passphrase of the vault is needed") as e:
+            ask("the vault")
+        assert e.value.code == "passphrase-needed"
+        assert "SECURECHAN_PASSPHRASE_FILE" in e.value.hint
+
+
+def test_a_person_is_asked_once_for_an_old_one_and_twice_for_a_new_one() -> None:
+    said: list[str] = []
+
+    def ask(prompt: str) -> str:
+        said.append(prompt)
+        return "open sesame"
+
+    assert Passphrases(ask=ask).get("the vault") == "open sesame"
+    assert len(said) == 1
+    assert Passphrases(ask=ask).new("the vault") == "open sesame"
+    assert len(said) == 3
+
+
+def test_two_different_answers_and_too_short_ones_are_refused() -> None:
+    answers = iter(["first phrase", "second phrase", "short", "short", ""])
+    asked = Passphrases(ask=lambda _: next(answers))
+    with pytest.raises(NotReady, match="differ"):
+        asked.new("x")
+    with pytest.raises(Malformed, match="too short"):
+        asked.new("x")
+    with pytest.raises(NotReady):
+        asked.get("x")
+
+
+def test_nobody_can_be_asked_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(os.devnull).open() as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        assert terminal() is None
+
+
+# --------------------------------------------------------------------------------------------------------------- files
+
+
+def test_a_private_file_is_private_and_never_replaced_unasked(tmp_path: Path) -> None:
+    path = tmp_path / "keys" / "one"
+    write_private(path, b"first")
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(Conflict):
+        write_private(path, b"second")
+    assert path.read_bytes() == b"first"
+    write_private(path, b"third", replace=True)
+    assert path.read_bytes() == b"third"
+    assert [p.name for p in path.parent.iterdir()] == ["one"]
+
+
+def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotReady, match="can't be written"):
+        write_private(tmp_path / "file" / "x", b"")
