@@ -30,6 +30,13 @@ from securechan.crypto.curves import Curve
 from securechan.crypto.secret import Secret
 from securechan.errors import BadSignature, Invalid, Malformed, Misuse
 
+# The primes, and y of every point whose order divides the cofactor (8 and 4).
+_P25519: Final = 2**255 - 19
+_P448: Final = 2**448 - 2**224 - 1
+_Y8: Final = int("05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e826", 16)
+_SMALL25519: Final = frozenset((0, 1, _P25519 - 1, _Y8, _P25519 - _Y8))
+_SMALL448: Final = frozenset((0, 1, _P448 - 1))
+
 _EdPrivate = ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 _MlDsaPrivate = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
 
@@ -145,6 +152,14 @@ class EdDsa(Scheme):
         self._public(public)
 
     def _public(self, public: bytes) -> ed25519.Ed25519PublicKey | ed448.Ed448PublicKey:
+        # OpenSSL takes both of these. Under a key of small order one signature fits any message, so that its holder
+        # has signed nothing and everything; under two encodings of one key there are two names for one signer.
+        prime, small = (_P448, _SMALL448) if self._ed448 else (_P25519, _SMALL25519)
+        y = int.from_bytes(public, "little") & ((1 << (8 * self.public_length - 1)) - 1)
+        if y >= prime:
+            raise Invalid(f"a public key of {self.name} has its y below the prime", rule="RFC 8032 §5.1.3, §5.2.3")
+        if y in small:
+            raise Invalid(f"a public key of {self.name} has small order: it binds no message")
         cls = ed448.Ed448PublicKey if self._ed448 else ed25519.Ed25519PublicKey
         try:
             return cls.from_public_bytes(public)

@@ -1,8 +1,9 @@
-"""A third opinion: FIPS 203 and TurboSHAKE written down as their standards say, slowly, in plain Python.
+"""A third opinion: ML-KEM, SLH-DSA's verification and TurboSHAKE written down as their standards say, in plain Python.
 
 OpenSSL's bindings encapsulate at random only, know no ML-KEM-512 and no TurboSHAKE; the vectors of draft-ietf-hpke-pq
-have all three. So the tests bring their own: straight from the standard's algorithms, for known answers alone. It also
-holds KEM rows the product doesn't have, which prove that a row is all it takes to add one.
+have all three. SLH-DSA we have from one library alone. So the tests bring their own: slow, straight from the standards'
+algorithms, for known answers alone. There are also KEM rows here that the product doesn't have, which prove that a row
+is all it takes to add one.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def _decompress(poly: Poly, d: int) -> Poly:
 
 
 def _sample_ntt(seed: bytes) -> Poly:
-    stream, out, i = hashlib.shake_128(seed).digest(168 * 8), [], 0
+    stream, i = hashlib.shake_128(seed).digest(168 * 8), 0
+    out: Poly = []
     while len(out) < 256:
         a, b, c = stream[i : i + 3]
         out += [value for value in (a + 256 * (b % 16), b // 16 + 16 * c) if value < _Q]
@@ -224,6 +226,88 @@ class TurboShake:
 
     def derive(self, ikm: bytes, length: int) -> Secret:
         return Secret(turboshake(ikm, 168 if self.bits == 128 else 136, 0x1F, length))
+
+
+# --- SLH-DSA-SHA2-192s (FIPS 205 §10.3, §11.2.2) ---------------------------------------------------------------------
+
+_N: Final = 24
+_H, _D, _HP, _A, _K, _LEN1, _LEN2 = 63, 7, 9, 14, 17, 48, 3
+
+
+class _Address:
+    """ADRS (§4.2), compressed to 22 bytes as the SHA-2 sets want it (§11.2)."""
+
+    def __init__(self, layer: int, tree: int, kind: int, pair: int = 0) -> None:
+        self.layer, self.tree, self.kind, self.pair, self.height, self.index = layer, tree, kind, pair, 0, 0
+
+    def __bytes__(self) -> bytes:
+        parts = ((self.layer, 1), (self.tree, 8), (self.kind, 1), (self.pair, 4), (self.height, 4), (self.index, 4))
+        return b"".join(number.to_bytes(size, "big") for number, size in parts)
+
+
+def _f(seed: bytes, address: _Address, data: bytes) -> bytes:
+    return hashlib.sha256(seed + bytes(64 - _N) + bytes(address) + data).digest()[:_N]
+
+
+def _h(seed: bytes, address: _Address, data: bytes) -> bytes:
+    return hashlib.sha512(seed + bytes(128 - _N) + bytes(address) + data).digest()[:_N]
+
+
+def _climb(seed: bytes, address: _Address, node: bytes, path: list[bytes], index: int) -> bytes:
+    for height, sibling in enumerate(path):
+        address.height = height + 1
+        address.index >>= 1
+        node = _h(seed, address, sibling + node if index >> height & 1 else node + sibling)
+    return node
+
+
+def _base(data: bytes, bits: int, count: int) -> list[int]:
+    whole = int.from_bytes(data, "big") >> (8 * len(data) - bits * count)
+    return [whole >> (bits * (count - 1 - i)) & ((1 << bits) - 1) for i in range(count)]
+
+
+def _wots(seed: bytes, layer: int, tree: int, leaf: int, chains: list[bytes], message: bytes) -> bytes:
+    digits = _base(message, 4, _LEN1)
+    checksum = sum(15 - digit for digit in digits) << 4
+    digits += _base(checksum.to_bytes(2, "big"), 4, _LEN2)
+    address = _Address(layer, tree, 0, leaf)
+    ends = []
+    for i, (digit, value) in enumerate(zip(digits, chains, strict=True)):
+        address.height, end = i, value
+        for step in range(digit, 15):
+            address.index = step
+            end = _f(seed, address, end)
+        ends.append(end)
+    return _h(seed, _Address(layer, tree, 1, leaf), b"".join(ends))
+
+
+def slhdsa_verifies(public: bytes, message: bytes, signature: bytes, context: bytes) -> bool:
+    """slh_verify of SLH-DSA-SHA2-192s."""
+    if len(public) != 2 * _N or len(signature) != 16224:
+        return False
+    seed, root = public[:_N], public[_N:]
+    words = [signature[i : i + _N] for i in range(0, len(signature), _N)]
+    framed = bytes([0, len(context)]) + context + message
+    inner = words[0] + seed + hashlib.sha512(words[0] + public + framed).digest()
+    digest = hashlib.sha512(inner + bytes(4)).digest()[:39]  # MGF1, one block
+    tree = int.from_bytes(digest[30:37], "big") % (1 << (_H - _HP))
+    leaf = int.from_bytes(digest[37:], "big") % (1 << _HP)
+    roots, at = [], 1
+    for i, index in enumerate(_base(digest[:30], _A, _K)):
+        address = _Address(0, tree, 3, leaf)
+        address.index = (i << _A) + index
+        roots.append(_climb(seed, address, _f(seed, address, words[at]), words[at + 1 : at + 1 + _A], index))
+        at += 1 + _A
+    node = _h(seed, _Address(0, tree, 4, leaf), b"".join(roots))
+    for layer in range(_D):
+        node = _wots(seed, layer, tree, leaf, words[at : at + _LEN1 + _LEN2], node)
+        at += _LEN1 + _LEN2
+        address = _Address(layer, tree, 2)
+        address.index = leaf
+        node = _climb(seed, address, node, words[at : at + _HP], leaf)
+        at += _HP
+        tree, leaf = tree >> _HP, tree % (1 << _HP)
+    return node == root
 
 
 # --- KEM rows for vectors alone ---------------------------------------------------------------------------------------

@@ -88,7 +88,7 @@ def published(name: str) -> Path:
 
 
 def records(name: str) -> Iterator[dict[str, str]]:
-    """The records of a NIST-style ``.rsp`` file of ``cryptography-vectors``: ``key = value`` lines, each from a count on."""
+    """The records of a NIST-style ``.rsp`` file of ``cryptography-vectors``; each begins with its count."""
     record: dict[str, str] = {}
     for line in published(name).read_text().splitlines():
         key, equals, value = (part.strip() for part in line.partition("="))
