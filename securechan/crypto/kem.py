@@ -26,7 +26,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final, Literal, assert_never
+from typing import Any, Final, Literal, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
 
@@ -52,7 +52,7 @@ class KemKey:
     kem: Kem
     private: Secret
     public: bytes
-    parts: tuple[object, ...]
+    parts: tuple[Any, ...]  # what the KEM's own _load put there
 
     def __repr__(self) -> str:
         return f"KemKey({self.kem.name})"
@@ -119,8 +119,8 @@ class Kem(ABC):
     def _key(self, private: bytes | KemKey) -> KemKey:
         if not isinstance(private, KemKey):
             return self.load(private)
-        if private.kem.id != self.id:
-            raise Misuse(f"a key of {private.kem.name} is no key of {self.name}")
+        if private.kem is not self:
+            raise Misuse(f"a key of {private.kem!r} is no key of {self!r}")
         return private
 
     def _sized(self, data: bytes, length: int, what: str) -> None:
@@ -226,11 +226,9 @@ class MontgomeryKem(DhKem):
         self._exchange(_probe(self), public)
 
     def _exchange(self, key: KemKey, public: bytes) -> bytes:
-        mine = key.parts[0]
-        if isinstance(mine, x25519.X25519PrivateKey):
-            return _x25519(mine, public, self.name)
-        if not isinstance(mine, x448.X448PrivateKey):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
+        if not self._x448:
+            return _x25519(key.parts[0], public, self.name)
+        mine: x448.X448PrivateKey = key.parts[0]
         try:
             return mine.exchange(x448.X448PublicKey.from_public_bytes(public))
         except ValueError:
@@ -262,9 +260,7 @@ class NistKem(DhKem):
         self.curve.public(public)
 
     def _exchange(self, key: KemKey, public: bytes) -> bytes:
-        mine = key.parts[0]
-        if not isinstance(mine, ec.EllipticCurvePrivateKey):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
+        mine: ec.EllipticCurvePrivateKey = key.parts[0]
         return mine.exchange(ec.ECDH(), self.curve.public(public))
 
 
@@ -293,9 +289,7 @@ class MlKem(Kem):
         return Secret(secret), enc
 
     def _decap(self, key: KemKey, enc: bytes) -> Secret:
-        mine = key.parts[0]
-        if not isinstance(mine, _MlKemPrivate):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
+        mine: _MlKemPrivate = key.parts[0]
         return Secret(mine.decapsulate(enc))
 
 
@@ -332,9 +326,9 @@ class XWing(Kem):
         return _combine(lattice_secret, curve_secret, curve_enc, theirs), lattice_enc + curve_enc
 
     def _decap(self, key: KemKey, enc: bytes) -> Secret:
+        lattice: mlkem.MLKEM768PrivateKey
+        curve: x25519.X25519PrivateKey
         lattice, curve = key.parts
-        if not isinstance(lattice, mlkem.MLKEM768PrivateKey) or not isinstance(curve, x25519.X25519PrivateKey):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
         curve_enc = enc[1088:]
         curve_secret = _x25519(curve, curve_enc, self.name)
         return _combine(lattice.decapsulate(enc[:1088]), curve_secret, curve_enc, key.public[1184:])

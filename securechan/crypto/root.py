@@ -20,7 +20,7 @@ from securechan.crypto import second
 from securechan.crypto.second import SecondSignature
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import ED25519, Scheme, SigningKey
-from securechan.errors import BadSignature, Misuse
+from securechan.errors import BadSignature
 
 _LABEL: Final = b"securechan/1 root pair SLH-DSA-SHA2-192s Ed25519"
 _PUBLIC: Final = 48
@@ -56,9 +56,7 @@ class RootPair(Scheme):
         ED25519.check_public(public[_PUBLIC:])
 
     def _sign(self, key: SigningKey, context: bytes, message: bytes, /) -> bytes:
-        curve = key.parts[0]
-        if not isinstance(curve, SigningKey):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
+        curve: SigningKey = key.parts[0]
         framed = _framed(context, message)
         slow = _slhdsa().sign(bytes(key.private[:_PRIVATE]), framed, _LABEL)
         signature = slow + ED25519.sign(curve, b"", framed)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -48,7 +48,7 @@ class SigningKey:
     scheme: Scheme
     private: Secret
     public: bytes
-    parts: tuple[object, ...]
+    parts: tuple[Any, ...]  # what the scheme's own _load put there
 
     def __repr__(self) -> str:
         return f"SigningKey({self.scheme.name})"
@@ -167,9 +167,7 @@ class EdDsa(Scheme):
             raise Invalid(f"no public key of {self.name}", rule="RFC 8032 §5") from None
 
     def _sign(self, key: SigningKey, _context: bytes, message: bytes, /) -> bytes:
-        mine = key.parts[0]
-        if not isinstance(mine, _EdPrivate):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
+        mine: _EdPrivate = key.parts[0]
         return mine.sign(message)
 
     def _good(self, public: bytes, _context: bytes, message: bytes, signature: bytes, /) -> bool:
@@ -210,9 +208,7 @@ class Ecdsa(Scheme):
         return len(signature) <= self.signature_length
 
     def _sign(self, key: SigningKey, _context: bytes, message: bytes, /) -> bytes:
-        mine = key.parts[0]
-        if not isinstance(mine, ec.EllipticCurvePrivateKey):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
+        mine: ec.EllipticCurvePrivateKey = key.parts[0]
         return mine.sign(message, self._algorithm)
 
     def _good(self, public: bytes, _context: bytes, message: bytes, signature: bytes, /) -> bool:
@@ -257,9 +253,7 @@ class MlDsa(Scheme):
             raise Invalid(f"no public key of {self.name}", rule="FIPS 204 §7.2") from None
 
     def _sign(self, key: SigningKey, context: bytes, message: bytes, /) -> bytes:
-        mine = key.parts[0]
-        if not isinstance(mine, _MlDsaPrivate):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
+        mine: _MlDsaPrivate = key.parts[0]
         return mine.sign(message, context)
 
     def _good(self, public: bytes, context: bytes, message: bytes, signature: bytes, /) -> bool:
@@ -300,9 +294,9 @@ class Composite(Scheme):
         return self._PREFIX + self._LABEL + bytes([len(context)]) + context + digest
 
     def _sign(self, key: SigningKey, context: bytes, message: bytes, /) -> bytes:
+        lattice: mldsa.MLDSA65PrivateKey
+        curve: ed25519.Ed25519PrivateKey
         lattice, curve = key.parts
-        if not isinstance(lattice, mldsa.MLDSA65PrivateKey) or not isinstance(curve, ed25519.Ed25519PrivateKey):
-            raise Misuse(f"{key!r} holds no key of {self.name}")
         framed = self._framed(context, message)
         return lattice.sign(framed, self._LABEL) + curve.sign(framed)
 

@@ -51,6 +51,8 @@ from securechan.crypto.signature import (
 )
 from securechan.errors import CannotOpen, NotFound
 
+_HASHES: Final = {"sha256": hashlib.sha256, "sha384": hashlib.sha384, "sha512": hashlib.sha512}
+
 
 @dataclass(frozen=True, slots=True)
 class Suite:
@@ -91,7 +93,7 @@ class Suite:
 
     def hash(self, data: bytes) -> bytes:
         """Hash: Nh bytes."""
-        return hashlib.new(self.kdf.hash_name, data).digest()
+        return _HASHES[self.kdf.hash_name](data).digest()
 
     def extract(self, salt: bytes, ikm: bytes) -> Secret:
         """KDF.Extract: Nh bytes."""

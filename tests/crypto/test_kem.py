@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from securechan.crypto import kem, second
-from securechan.crypto.kem import Kem, MlKem
+from securechan.crypto import curves, kdf, kem, second
+from securechan.crypto.curves import Curve
+from securechan.crypto.kem import Kem, MlKem, NistKem
 from securechan.crypto.secret import Secret
 from securechan.errors import Invalid, Malformed, Misuse
 from tests.crypto import reference
@@ -138,6 +139,21 @@ def test_wrong_lengths_are_malformed_and_of_private_keys_misuse(row: Kem) -> Non
     for wrong in (b"", private[:-1], private + b"\0"):
         with pytest.raises(Misuse):
             row.load(wrong)
+
+
+def test_scalars_are_drawn_until_one_fits() -> None:
+    narrow = Curve("P-256 with few scalars", 32, 1 << 250, curves.P256.curve)
+    private, public = NistKem(0x0010, kdf.SHA256, narrow).derive_key_pair(b"ikm")
+    assert private[0] < 4
+    assert kem.P256.public(private) == public
+    none = Curve("P-256 without scalars", 32, 1, curves.P256.curve)
+    with pytest.raises(Invalid, match=r"RFC 9180 §7\.1\.3"):
+        NistKem(0x0010, kdf.SHA256, none).derive_key_pair(b"ikm")
+
+
+def test_only_curves_derive_as_rfc_9180_does() -> None:
+    with pytest.raises(Misuse, match="no DeriveKeyPair"):
+        MlKem(0x0041, 768, "rfc9180").derive_key_pair(bytes(32))
 
 
 def test_a_key_of_another_kem_is_misuse() -> None:

@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from securechan.crypto import kem, second, selftest
+from securechan.crypto.hpke import Hpke
 from securechan.crypto.signature import Scheme
 
 
@@ -58,3 +59,22 @@ def test_a_missing_library_is_a_finding_and_no_crash(monkeypatch: pytest.MonkeyP
     check = _result("ML-DSA-65")
     assert not check.ok
     assert check.detail == "ModuleNotFoundError: No module named 'pqcrypto.sign'"
+
+
+def test_a_second_implementation_that_verifies_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = second.signature
+
+    class Lax:
+        def __init__(self, name: str) -> None:
+            self.keygen, self.sign = real(name).keygen, real(name).sign
+
+        def verify(self, *args: object) -> None:
+            return None
+
+    monkeypatch.setattr(second, "signature", Lax)
+    assert _result("ML-DSA-65").detail == "pqcrypto takes an altered message"
+
+
+def test_hpke_that_opens_anything_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Hpke, "open", lambda *args: b"plaintext")
+    assert _result("HPKE hybrid").detail == "what was altered opens"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import given, settings
@@ -293,6 +293,20 @@ def _once() -> tuple[bytes, bytes]:
         private, public = COMPOSITE.generate()
         _MADE.extend((public, COMPOSITE.sign(private, b"", b"message")))
     return _MADE[0], _MADE[1]
+
+
+def test_a_key_that_the_library_refuses_is_invalid(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Picky:
+        @staticmethod
+        def from_public_bytes(public: bytes) -> NoReturn:
+            raise ValueError("no")
+
+    monkeypatch.setattr(MLDSA44, "_public_type", Picky)
+    monkeypatch.setattr("securechan.crypto.signature.ed25519.Ed25519PublicKey", Picky)
+    with pytest.raises(Invalid, match="FIPS 204"):
+        MLDSA44.verify(bytes(1312), b"", b"", bytes(2420))
+    with pytest.raises(Invalid, match="RFC 8032"):
+        ED25519.check_public(b"\2" * 32)
 
 
 def test_nothing_secret_shows() -> None:

@@ -72,8 +72,13 @@ def test_the_table_can_not_be_changed() -> None:
         HYBRID.number = 1  # type: ignore[misc]
 
 
+def test_it_shows_its_name_and_number() -> None:
+    assert repr(HYBRID) == "<suite hybrid, 0xf5c1>"
+
+
 @every
 def test_its_functions(suite: Suite) -> None:
+    assert suite.aead is suite.hpke.aead
     assert suite.hash(b"abc") == hashlib.new(suite.hash_name, b"abc").digest()
     assert len(suite.hash(b"")) == suite.hash_length
     prk = suite.extract(b"salt", b"ikm")
