@@ -1,0 +1,512 @@
+"""The mandatory tests that CSAF 2.1 adds: §6.1.27.12 to §6.1.61.
+
+Left to the structure: 6.1.37 (times), 6.1.46 (SSVC) and 6.1.60.1 (extensions), which `csaf` runs. Not judged, because
+they need lists that others keep and change: 6.1.48 (SSVC decision points), 6.1.60.2 and 6.1.60.3 (schemas of
+extensions), and of 6.1.55 whether an identifier is in the SPDX list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
+from securechan.bulletin.advisory import Advisory, Instant, Item, instant, listed
+from securechan.bulletin.csaf_rules import CVSS, Rule, rule_book
+from securechan.bulletin.findings import Findings, Place, quote
+
+RULES: Final[list[tuple[str, Rule]]] = []
+rule = rule_book(RULES)
+
+_DOCUMENT: Final[Place] = (None, "document")
+_DISTRIBUTION: Final[Place] = (_DOCUMENT, "distribution")
+_SECURITY: Final = "csaf_security_advisory"
+_WITHDRAWN: Final = "csaf_withdrawn"
+_SUPERSEDED: Final = "csaf_superseded"
+_VERSIONS: Final = frozenset({"product_version", "product_version_range"})
+_MAX_UUID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+_NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
+
+
+# ------------------------------------------------------------------------------------------------------------ profiles
+
+
+@rule("6.1.27.12", _SECURITY)
+def _affected(advisory: Advisory, found: Findings) -> None:
+    """Affected products."""
+    for place, item in advisory.vulnerabilities():
+        if "known_affected" not in item.get("product_status", {}):
+            found.add((place, "product_status"), "known_affected is needed")
+
+
+@rule("6.1.27.13", _SECURITY)
+def _corresponding(advisory: Advisory, found: Findings) -> None:
+    """Corresponding affected products: what was fixed was affected in some version.
+
+    Versions of one product share the branches above, but for those that name a version. A product listed without
+    branches says nothing of itself, so any affected product may be its counterpart.
+    """
+    families = _families(advisory)
+    for place, item in advisory.vulnerabilities():
+        status = item.get("product_status", {})
+        affected = {
+            families.get(name)
+            for group in ("first_affected", "known_affected", "last_affected")
+            for name in status.get(group, ())
+        }
+        for product in status.get("fixed", ()):
+            family = families.get(product)
+            if not affected or (family is not None and not affected & {family, None}):
+                found.add(((place, "product_status"), "fixed"), f"no affected version corresponds to {quote(product)}")
+
+
+def _families(advisory: Advisory) -> dict[str, object]:
+    families: dict[str, object] = {}
+    for _, branch, above in advisory.branches():
+        if "product" in branch:
+            names = tuple(one["name"] for one in (*above, branch) if one["category"] not in _VERSIONS)
+            families[branch["product"]["product_id"]] = names
+    for _, path in advisory.compounds():
+        parts: list[object] = [families.get(path["beginning_product_reference"])]
+        for step in path["subpaths"]:
+            if step["category"] == "installed_with":
+                break
+            parts += [step["category"], step["next_product_reference"]]
+        name = path["full_product_name"]["product_id"]
+        families[name] = parts[0] if len(parts) == 1 else None if parts[0] is None else tuple(parts)
+    return {name: family for name, family in families.items() if family is not None}
+
+
+@rule("6.1.27.14", _WITHDRAWN, _SUPERSEDED)
+def _description(advisory: Advisory, found: Findings) -> None:
+    """Document notes."""
+    if not any(note["category"] == "description" for note in advisory.document.get("notes", ())):
+        found.add(_DOCUMENT, "a note of category description is needed")
+
+
+@rule("6.1.27.15", _WITHDRAWN, _SUPERSEDED)
+def _no_tree(advisory: Advisory, found: Findings) -> None:
+    """Product tree."""
+    if "product_tree" in advisory.root:
+        found.add((None, "product_tree"), f"a document of category {advisory.category} has none")
+
+
+@rule("6.1.27.16", _WITHDRAWN, _SUPERSEDED)
+def _two_revisions(advisory: Advisory, found: Findings) -> None:
+    """Revision history."""
+    if len(advisory.tracking["revision_history"]) < 2:
+        found.add(((_DOCUMENT, "tracking"), "revision_history"), "at least two revisions are needed")
+
+
+def _titled(advisory: Advisory, found: Findings, title: str, category: str) -> None:
+    notes = [note for note in advisory.document.get("notes", ()) if note.get("title") == title]
+    if len(notes) != 1:
+        found.add((_DOCUMENT, "notes"), f"exactly one note titled '{title}' is needed, there are {len(notes)}")
+    elif notes[0]["category"] != category:
+        found.add((_DOCUMENT, "notes"), f"the note '{title}' must be of category {category}")
+
+
+@rule("6.1.27.17", _WITHDRAWN)
+def _withdrawal(advisory: Advisory, found: Findings) -> None:
+    """Reasoning for withdrawal."""
+    if advisory.english():
+        _titled(advisory, found, "Reasoning for Withdrawal", "description")
+
+
+@rule("6.1.27.18", _SUPERSEDED)
+def _supersession(advisory: Advisory, found: Findings) -> None:
+    """Reasoning for supersession."""
+    if advisory.english():
+        _titled(advisory, found, "Reasoning for Supersession", "description")
+
+
+@rule("6.1.27.19", _SUPERSEDED)
+def _superseding(advisory: Advisory, found: Findings) -> None:
+    """Reference to superseding document."""
+    references = advisory.document.get("references", ())
+    if advisory.english() and not any(
+        item["summary"].startswith("Superseding Document") and item.get("category") == "external" for item in references
+    ):
+        found.add((_DOCUMENT, "references"), "an external reference 'Superseding Document …' is needed")
+
+
+# ------------------------------------------------------------------------------------------ branches and remediations
+
+
+@rule("6.1.34")
+def _depth(advisory: Advisory, found: Findings) -> None:
+    """Branches recursion depth."""
+    for place, branch, above in advisory.branches():
+        if "product" in branch and len(above) + 1 > 30:
+            found.add(place, "lies under more than 30 branches")
+
+
+_EXCLUDE: Final = {  # §3.2.4.11, first table
+    frozenset(pair.split())
+    for pair in [
+        "workaround optional_patch",
+        "workaround none_available",
+        "mitigation optional_patch",
+        "mitigation none_available",
+        "vendor_fix optional_patch",
+        "vendor_fix none_available",
+        "vendor_fix fix_planned",
+        "vendor_fix no_fix_planned",
+        "optional_patch none_available",
+        "optional_patch fix_planned",
+        "optional_patch no_fix_planned",
+        "none_available fix_planned",
+        "none_available no_fix_planned",
+        "fix_planned no_fix_planned",
+    ]
+}
+_STATUS_EXCLUDES: Final = {  # second table
+    "affected": {"optional_patch"},
+    "not affected": {"workaround", "mitigation", "vendor_fix", "none_available"},
+    "fixed": {"workaround", "mitigation", "vendor_fix", "none_available", "fix_planned", "no_fix_planned"},
+}
+
+
+@rule("6.1.35")
+def _contradicting_remediations(advisory: Advisory, found: Findings) -> None:
+    """Contradicting remediations."""
+    for base, vulnerability in advisory.vulnerabilities():
+        given: dict[str, set[str]] = {}
+        for place, item in listed(vulnerability, "remediations", base):
+            category = item["category"]
+            for product in sorted(advisory.scope(item)):
+                others = given.setdefault(product, set())
+                for other in sorted(others):
+                    if frozenset((other, category)) in _EXCLUDE:
+                        found.add(place, f"{category} contradicts {other} for {quote(product)}")
+                others.add(category)
+
+
+@rule("6.1.36")
+def _contradicting_combination(advisory: Advisory, found: Findings) -> None:
+    """Contradicting product status remediation combination.
+
+    Not for the deprecated profile, which exists for advisories converted from 2.0: there vendors name the fix with the
+    fixed product, and OASIS's own examples of the profile do.
+    """
+    if advisory.category == "csaf_deprecated_security_advisory":
+        return
+    for base, vulnerability in advisory.vulnerabilities():
+        status = advisory.status(vulnerability)
+        for place, item in listed(vulnerability, "remediations", base):
+            for product in sorted(advisory.scope(item)):
+                for said in sorted(status.get(product, ())):
+                    if item["category"] in _STATUS_EXCLUDES.get(said, ()):
+                        found.add(place, f"{item['category']} is for {quote(product)}, which is {said}")
+
+
+@rule("6.1.57")
+def _stacked(advisory: Advisory, found: Findings) -> None:
+    """Stacked branch categories."""
+    for place, branch, above in advisory.branches():
+        if "product" not in branch:
+            continue
+        path = [one["category"] for one in (*above, branch) if one["category"] != "product_family"]
+        for category in sorted({one for one in path if path.count(one) > 1}):
+            found.add(place, f"the category {category} stands more than once on its path")
+
+
+@rule("6.1.58")
+def _version_and_range(advisory: Advisory, found: Findings) -> None:
+    """Use of product_version in one path with product_version_range."""
+    for place, branch, above in advisory.branches():
+        if "product" in branch and {one["category"] for one in (*above, branch)} >= _VERSIONS:
+            found.add(place, "both product_version and product_version_range stand on its path")
+
+
+_VERS: Final = re.compile(r"vers:([a-z][a-z0-9.-]*)/(.+)", re.DOTALL)
+_CONSTRAINT: Final = re.compile(r"(?:>=|<=|!=|<|>)?[^\s|<>=!*]+")
+
+
+def range_fault(name: str) -> str:
+    """What is wrong with a version range (VERS, or its constraints alone), empty when nothing is."""
+    match = _VERS.fullmatch(name)
+    if match is None and name.startswith("vers:"):
+        return "it isn't vers:type/constraints"
+    constraints = match[2] if match else name
+    if constraints == "*":
+        return "" if match and match[1] == "all" else "all versions are written vers:all/*"
+    if match and match[1] == "all":
+        return "the type all has only the constraint *"
+    parts = constraints.split("|")
+    if not all(_CONSTRAINT.fullmatch(part) for part in parts):
+        return "a constraint is <, <=, >, >=, != or nothing, and then a version"
+    versions = [part.lstrip("<>=!") for part in parts]
+    return "a version stands twice" if len(versions) != len(set(versions)) else ""
+
+
+@rule("6.1.50")
+def _range_rules(advisory: Advisory, found: Findings) -> None:
+    """Product version range rules."""
+    for place, name in _ranges(advisory):
+        if fault := range_fault(name):
+            found.add(place, f"{quote(name)} is no version range: {fault}")
+
+
+@rule("6.1.59")
+def _single_version(advisory: Advisory, found: Findings) -> None:
+    """Single version as product version range."""
+    for place, name in _ranges(advisory):
+        constraint = name.partition("/")[2] if name.startswith("vers:") else name
+        if re.fullmatch(r"=?[^\s|<>=!*]+", constraint):
+            found.add(place, f"{quote(name)} is a single version")
+
+
+def _ranges(advisory: Advisory) -> Iterator[tuple[Place, str]]:
+    for place, branch, _ in advisory.branches():
+        if branch["category"] == "product_version_range":
+            yield (place, "name"), branch["name"]
+
+
+# --------------------------------------------------------------------------------------------------------- distribution
+
+
+def _sharing(advisory: Advisory) -> tuple[Item | None, str]:
+    distribution = advisory.document["distribution"]
+    return distribution.get("sharing_group"), str(distribution["tlp"]["label"])
+
+
+@rule("6.1.38")
+def _max_uuid(advisory: Advisory, found: Findings) -> None:
+    """Non-public sharing group with Max UUID."""
+    group, label = _sharing(advisory)
+    if group is not None and group["id"] == _MAX_UUID and label != "CLEAR":
+        found.add(((_DISTRIBUTION, "sharing_group"), "id"), f"the Max UUID means public, but the label is {label}")
+
+
+@rule("6.1.39")
+def _public_group(advisory: Advisory, found: Findings) -> None:
+    """Public sharing group with no Max UUID."""
+    group, label = _sharing(advisory)
+    if group is None or label != "CLEAR" or group["id"] == _MAX_UUID:
+        return
+    if group["id"] != _NIL_UUID or advisory.tracking["status"] != "draft":
+        found.add(((_DISTRIBUTION, "sharing_group"), "id"), "a document for everyone has the Max UUID or no group")
+
+
+_RESERVED: Final = {"Public": _MAX_UUID, "No sharing allowed": _NIL_UUID}
+
+
+@rule("6.1.40")
+def _group_name(advisory: Advisory, found: Findings) -> None:
+    """Invalid sharing group name."""
+    group, _ = _sharing(advisory)
+    name = group.get("name") if group else None
+    if group is not None and name in _RESERVED and group["id"] != _RESERVED[name]:
+        found.add(((_DISTRIBUTION, "sharing_group"), "name"), f"{quote(name)} is reserved for {_RESERVED[name]}")
+
+
+@rule("6.1.41")
+def _no_group_name(advisory: Advisory, found: Findings) -> None:
+    """Missing sharing group name."""
+    group, _ = _sharing(advisory)
+    for name, identifier in _RESERVED.items():
+        if group is not None and group["id"] == identifier and group.get("name") != name:
+            found.add((_DISTRIBUTION, "sharing_group"), f"the name must be '{name}' with this id")
+
+
+# ---------------------------------------------------------------------------------------------------------- identifiers
+
+
+@rule("6.1.42")
+def _purl_qualifiers(advisory: Advisory, found: Findings) -> None:
+    """PURL qualifiers."""
+    for place, purls in advisory.purls():
+        if len({re.sub(r"\?[^#]*", "", purl) for purl in purls}) > 1:
+            found.add(place, "the package URLs differ in more than their qualifiers")
+
+
+_STAR: Final = re.compile(r"(?<!\\)(?:\\\\)*\*")
+
+
+def _stars(advisory: Advisory, found: Findings, name: str) -> None:
+    for place, helper in advisory.helpers():
+        for index, number in enumerate(helper.get(name, ())):
+            if len(_STAR.findall(number)) > 1:
+                found.add(((place, name), index), f"{quote(number)} has more than one unescaped star")
+
+
+@rule("6.1.43")
+def _model_stars(advisory: Advisory, found: Findings) -> None:
+    """Use of multiple stars in model number."""
+    _stars(advisory, found, "model_numbers")
+
+
+@rule("6.1.44")
+def _serial_stars(advisory: Advisory, found: Findings) -> None:
+    """Use of multiple stars in serial number."""
+    _stars(advisory, found, "serial_numbers")
+
+
+@rule("6.1.61")
+def _sku_stars(advisory: Advisory, found: Findings) -> None:
+    """Use of multiple stars in SKU."""
+    _stars(advisory, found, "skus")
+
+
+# ---------------------------------------------------------------------------------------------------------------- dates
+
+
+def _not_later(advisory: Advisory, found: Findings, place: Place, text: Any) -> None:
+    """A released document can't know of times after its newest revision."""
+    newest = advisory.newest
+    stated = instant(text) if isinstance(text, str) else None
+    if advisory.tracking["status"] != "draft" and stated is not None and newest is not None and stated > newest:
+        found.add(place, "is later than the newest revision of the document")
+
+
+@rule("6.1.45")
+def _disclosure(advisory: Advisory, found: Findings) -> None:
+    """Inconsistent disclosure date."""
+    if _sharing(advisory)[1] == "CLEAR":
+        for place, item in advisory.vulnerabilities():
+            _not_later(advisory, found, (place, "disclosure_date"), item.get("disclosure_date"))
+
+
+@rule("6.1.49")
+def _ssvc_time(advisory: Advisory, found: Findings) -> None:
+    """Inconsistent SSVC timestamp."""
+    for place, ssvc, _ in _ssvc(advisory):
+        _not_later(advisory, found, (place, "timestamp"), ssvc.get("timestamp"))
+
+
+@rule("6.1.51")
+def _epss_time(advisory: Advisory, found: Findings) -> None:
+    """Inconsistent EPSS timestamp."""
+    for place, content, _ in advisory.contents():
+        if "epss" in content:
+            _not_later(advisory, found, ((place, "epss"), "timestamp"), content["epss"]["timestamp"])
+
+
+@rule("6.1.52")
+def _exploitation_dates(advisory: Advisory, found: Findings) -> None:
+    """Inconsistent first known exploitation dates."""
+    for place, item in advisory.items("first_known_exploitation_dates"):
+        for name in ("date", "exploitation_date"):
+            _not_later(advisory, found, (place, name), item[name])
+
+
+@rule("6.1.53")
+def _exploitation_order(advisory: Advisory, found: Findings) -> None:
+    """Inconsistent exploitation date."""
+    for place, item in advisory.items("first_known_exploitation_dates"):
+        never = Instant(0, "")
+        if (instant(item["exploitation_date"]) or never) > (instant(item["date"]) or never):
+            found.add((place, "exploitation_date"), "is later than the date on which it was known")
+
+
+# ------------------------------------------------------------------------------------------------------ SSVC, severity
+
+
+def _ssvc(advisory: Advisory) -> Iterator[tuple[Place, Item, Item]]:
+    """SSVC objects (their own structure isn't checked yet) with the vulnerability they belong to."""
+    for base, vulnerability in advisory.vulnerabilities():
+        for place, content, _ in advisory.contents_of(base, vulnerability):
+            if isinstance(content.get("ssvc_v2"), dict):
+                yield (place, "ssvc_v2"), content["ssvc_v2"], vulnerability
+
+
+@rule("6.1.47")
+def _ssvc_targets(advisory: Advisory, found: Findings) -> None:
+    """Inconsistent SSVC target ids."""
+    alone = len(advisory.root["vulnerabilities"]) == 1 if "vulnerabilities" in advisory.root else False
+    for place, ssvc, vulnerability in _ssvc(advisory):
+        known = {vulnerability.get("cve"), *(one["text"] for one in vulnerability.get("ids", ()))}
+        targets = ssvc.get("target_ids")
+        for index, target in enumerate(targets if isinstance(targets, list) else ()):
+            own = target == advisory.tracking["id"]
+            if isinstance(target, str) and (target not in known or (own and not alone)):
+                found.add(((place, "target_ids"), index), f"{quote(target)} isn't an identifier of this vulnerability")
+
+
+@rule("6.1.56")
+def _rating_and_score(advisory: Advisory, found: Findings) -> None:
+    """Use of CVSS and qualitative severity rating."""
+    for base, vulnerability in advisory.vulnerabilities():
+        kinds: dict[tuple[str, str], set[str]] = {}
+        for place, content, item in advisory.contents_of(base, vulnerability):
+            words = {"score"} if any(name in content for name in CVSS) else set[str]()
+            if "qualitative_severity_rating" in content:
+                words.add("rating")
+            for product in item["products"]:
+                said = kinds.setdefault((product, str(item.get("source", ""))), set())
+                said |= words
+                if len(said) > 1 and words:
+                    found.add(place, f"{quote(product)} has a CVSS score and a qualitative rating of one source")
+
+
+# -------------------------------------------------------------------------------------------------------------- license
+
+
+_LICENSE: Final = re.compile(r"[A-Za-z0-9.-]+")
+_TOKEN: Final = re.compile(r"\s*(\(|\)|[^\s()]+)")
+
+
+def license_fault(expression: str) -> str:
+    """What is wrong with an SPDX license expression (SPDX 3.0.1 annex B, no DocumentRef), empty when nothing is."""
+    depth, wanted = 0, "license"  # what the next word has to be
+    for token in _TOKEN.findall(expression):
+        word = token.upper()
+        if token == "(" and wanted == "license":  # noqa: S105 - a parenthesis
+            depth += 1
+        elif token == ")" and wanted != "license" and wanted != "exception" and depth:  # noqa: S105, PLR1714
+            depth, wanted = depth - 1, "joined"
+        elif word in ("AND", "OR") and token in (word, word.lower()) and wanted in ("operator", "joined"):
+            wanted = "license"
+        elif word == "WITH" and token in (word, word.lower()) and wanted == "operator":
+            wanted = "exception"
+        elif wanted in ("license", "exception") and word not in ("AND", "OR", "WITH", "(", ")"):
+            if fault := _license_id_fault(token, exception=wanted == "exception"):
+                return fault
+            wanted = "operator" if wanted == "license" else "joined"
+        else:
+            return f"{quote(token)} can't stand there"
+    if depth or wanted in ("license", "exception"):
+        return "it ends too early"
+    return ""
+
+
+def _license_id_fault(token: str, *, exception: bool) -> str:
+    own = "AdditionRef-" if exception else "LicenseRef-"
+    plain = token[:-1] if token.endswith("+") and not exception and not token.startswith(own) else token
+    if not _LICENSE.fullmatch(plain):
+        return f"{quote(token)} is not an identifier"
+    lower = plain.lower()
+    if lower.startswith("documentref-") or (lower.startswith(own.lower()) and not plain.startswith(own)):
+        return f"{quote(token)} is not an identifier that may stand here"
+    return ""
+
+
+@rule("6.1.54")
+def _license(advisory: Advisory, found: Findings) -> None:
+    """License expression."""
+    expression = advisory.document.get("license_expression")
+    if expression is not None and (fault := license_fault(expression)):
+        found.add((_DOCUMENT, "license_expression"), f"is no SPDX license expression: {fault}")
+
+
+@rule("6.1.55")
+def _license_text(advisory: Advisory, found: Findings) -> None:
+    """License text."""
+    words = re.findall(r"(?:LicenseRef|AdditionRef)-[A-Za-z0-9.-]+", advisory.document.get("license_expression", ""))
+    if advisory.english() and any(not word.split("-", 1)[1].startswith("scancode-") for word in words):
+        _titled(advisory, found, "License", "legal_disclaimer")
+
+
+# ----------------------------------------------------------------------------------------------------------- extensions
+
+
+def extensions(advisory: Advisory) -> Iterator[tuple[Place, Any]]:
+    """Every list of extensions, wherever one may stand; their structure isn't checked yet."""
+    holders: list[tuple[Place, Item]] = [(None, advisory.root), (_DOCUMENT, advisory.document)]
+    holders.extend(advisory.products())
+    holders.extend(advisory.vulnerabilities())
+    holders.extend((place, content) for place, content, _ in advisory.contents())
+    for place, holder in holders:
+        if "x_extensions" in holder:
+            yield (place, "x_extensions"), holder["x_extensions"]

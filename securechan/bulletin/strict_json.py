@@ -1,0 +1,142 @@
+"""JSON that every reader must read alike, or it isn't read at all.
+
+A bulletin's bytes are signed as they are and parsed by many programs. Where two parsers may differ (a key given twice,
+a lone surrogate, NaN, a number that rounding changes, a byte-order mark) one agency could read a warning where another
+reads none, so all of that is refused, following I-JSON (RFC 7493). Size and nesting are bounded: neither a bracket bomb
+nor a number of a million digits costs more than a look.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Final, cast
+
+from securechan.bulletin.findings import Json, Place, pointer, printable, quote
+from securechan.errors import Finding, Unfit
+
+MAX_SIZE: Final = 4 << 20  # bytes; the inline limit of a bulletin
+MAX_DEPTH: Final = 100  # containers inside containers; CSAF allows 30 branches, that is 60 and a few
+MAX_INTEGER: Final = (1 << 53) - 1  # RFC 7493 §2.2
+_SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_HINT: Final = "the file must be one JSON document (RFC 8259) in UTF-8"
+
+
+class _Doubled(dict[str, Json]):
+    """An object in which a key stood twice; remembered so that its place can be told after parsing."""
+
+    key = ""
+
+
+def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
+    value = dict(pairs)
+    if len(value) == len(pairs):
+        return value
+    marked = _Doubled(value)
+    seen: set[str] = set()
+    marked.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return marked
+
+
+class _Number(ValueError):
+    """A number that isn't one for every reader."""
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
+        raise _Number(f"the integer {digits[:24]} is beyond 2^53-1 and readers would round it differently")
+    return int(digits)
+
+
+def _float(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise _Number(f"the number {digits[:24]} is too large")
+    return value
+
+
+def _constant(name: str) -> float:
+    raise _Number(f"{name} is not a JSON number")
+
+
+def decode_text(content: bytes) -> str:
+    """UTF-8 text of at most ``MAX_SIZE`` bytes without a byte-order mark. Raises `Unfit`."""
+    if len(content) > MAX_SIZE:
+        raise Unfit(
+            f"the content is {len(content):,} bytes, at most {MAX_SIZE:,} are allowed",
+            hint="publish a summary, and send the whole as an attachment",
+            findings=(Finding("/", "too large"),),
+        )
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unfit(
+            f"the content is not UTF-8 (byte {error.start})",
+            hint="save the file as UTF-8",
+            findings=(Finding(f"byte {error.start}", "not UTF-8"),),
+        ) from None
+    if text.startswith("\ufeff"):
+        raise Unfit(
+            "the content begins with a byte-order mark",
+            hint="save the file as UTF-8 without a byte-order mark",
+            findings=(Finding("byte 0", "byte-order mark"),),
+        )
+    return text
+
+
+def parse(content: bytes) -> Json:
+    """The value of a strict JSON document. Raises `Unfit` with the place and the fault."""
+    return parse_text(decode_text(content))
+
+
+def parse_text(text: str) -> Json:
+    """As `parse`, of text already decoded."""
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
+        )
+    except RecursionError:
+        raise _unfit("/", f"nested more than {MAX_DEPTH} deep") from None
+    except json.JSONDecodeError as error:
+        raise _unfit(f"line {error.lineno} column {error.colno}", printable(error.msg.lower())) from None
+    except _Number as error:
+        raise _unfit("/", str(error)) from None
+    _inspect(cast("Json", value), strings=_SURROGATE.search(text) is not None)
+    return cast("Json", value)
+
+
+def _unfit(where: str, what: str) -> Unfit:
+    return Unfit(f"not valid JSON: {what} ({where})", findings=(Finding(where, what),), hint=_HINT)
+
+
+def _inspect(value: Json, *, strings: bool) -> None:
+    """Level by level (never by recursion): depth, keys given twice and, where escapes hint at them, lone surrogates."""
+    if isinstance(value, str) and strings and not _encodes(value):
+        raise _unfit("/", "half of a surrogate pair")
+    level: list[tuple[Place, Json]] = [(None, value)] if isinstance(value, (dict, list)) else []
+    for _ in range(MAX_DEPTH):
+        below: list[tuple[Place, Json]] = []
+        for place, item in level:
+            if isinstance(item, _Doubled):
+                raise _unfit(pointer(place), f"the key {quote(item.key)} stands twice in one object")
+            inside = item.items() if isinstance(item, dict) else enumerate(cast("list[Json]", item))
+            for key, child in inside:
+                if isinstance(child, (dict, list)):
+                    below.append(((place, key), child))
+                elif strings and isinstance(child, str) and not _encodes(child):
+                    raise _unfit(pointer((place, key)), "half of a surrogate pair")
+                if strings and isinstance(key, str) and not _encodes(key):
+                    raise _unfit(pointer(place), "half of a surrogate pair in a key")
+        if not below:
+            return
+        level = below
+    raise _unfit(pointer(level[0][0]), f"nested more than {MAX_DEPTH} deep")
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
