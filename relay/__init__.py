@@ -1,0 +1,1 @@
+"""The post office: it orders, keeps and forwards what it cannot read."""

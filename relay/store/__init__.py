@@ -1,0 +1,1 @@
+"""Where the relay keeps what it was given: one small interface, one implementation a file."""

@@ -1,0 +1,386 @@
+"""What a store promises: writes go in as batches, each batch becomes durable as one, and every write gets its answer.
+
+    mailroom ──commit([w1, w2, …])──▶ store ──one transaction, one fsync──▶ [r1, r2, …]      all of them, or an error
+             ──read(topic, after)───▶       ──▶ a run of entries in order
+
+The store orders and remembers; it decides nothing about people. Three judgements are its own, because only the place
+that writes can make them: **an entry id is looked up before any expectation** (same id and content: the same answer;
+same id, other content: `Clash`), **of two commit entries with one expectation exactly one is stored** (`Behind` names
+the winner), and **a key package leaves once**. A batch that can't be made durable raises `StoreFull` or `StoreFailed`
+and leaves the store as it was: nothing of it happened.
+
+A topic's head (kind, last position, last commit entry, the commits that may still be live, the trim point with its
+chain value) survives every trim. Entries are stored in their wire form, so that catching up copies bytes:
+
+    sequence u64 ‖ kind u8 ‖ entry id [32] ‖ time u64 ms ‖ body opaque<V> ‖ optional<CommitClaim>
+    0              8         9               41            49
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from securechan.codec import write_vector
+from securechan.errors import Refused
+from securechan.wire.chain import Position
+from securechan.wire.frames import CommitClaim, Entry, EntryKind
+
+TAG_SIZE: Final = 16  # bytes that stand for a device in what is stored
+SPENT_FOR: Final = 100 * 86400  # seconds for which a key package that was handed out is remembered
+_FRONT: Final = struct.Struct(">QB32sQ")
+_TAIL_AT: Final = _FRONT.size
+
+
+class StoreFull(Refused):
+    """The batch did not fit on the disk; nothing of it was stored."""
+
+    code = "full"
+
+
+class StoreFailed(Refused):
+    """The batch could not be made durable for another reason; nothing of it was stored."""
+
+    code = "internal"
+
+
+class TopicKind(enum.IntEnum):
+    """How a topic came to be."""
+
+    GROUP = 1
+    INBOX = 2
+    TRUST = 3
+    BOX = 4
+
+
+# ---------------------------------------------------------------------------------------------------- what is kept
+
+
+def tail_of(body: bytes, commit: CommitClaim | None) -> bytes:
+    """The part of an entry's wire form that its sender determines alone, apart from kind and id."""
+    out = bytearray()
+    write_vector(out, body)
+    if commit is None:
+        out.append(0)
+    else:
+        out.append(1)
+        commit.write_to(out)
+    return bytes(out)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An entry as it is kept: ``wire`` is exactly ``Entry.encode()``."""
+
+    sequence: int
+    wire: bytes
+
+    @classmethod
+    def make(cls, sequence: int, kind: EntryKind, entry_id: bytes, at: int, tail: bytes) -> Stored:
+        return cls(sequence, _FRONT.pack(sequence, kind, entry_id, at) + tail)
+
+    @property
+    def is_commit(self) -> bool:
+        return self.wire[8] == EntryKind.COMMIT
+
+    @property
+    def entry_id(self) -> bytes:
+        return self.wire[9:41]
+
+    def says(self, kind: EntryKind, tail: bytes) -> bool:
+        """Whether this is the entry that a sender of ``kind`` and ``tail`` meant."""
+        return self.wire[8] == kind and self.wire[_TAIL_AT:] == tail
+
+    def entry(self) -> Entry:
+        return Entry.decode(self.wire)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRow:
+    """What is remembered of a commit entry (sequence 0: of the topic's creation) for the sake of access."""
+
+    sequence: int
+    access: bytes  # SHA-256 of the access secret of the epoch it claims to open
+    committer: bytes  # tag of the device, 16 bytes
+    at: int  # Unix seconds
+    confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic's head."""
+
+    kind: TopicKind
+    last: Position
+    commit: int  # sequence of the last commit entry, 0 before the first
+    commit_id: bytes  # its entry id, zeros before the first
+    trimmed: Position  # entries up to here are gone
+    count: int  # entries that are there
+    rungs: tuple[CommitRow, ...]  # from the last confirmed one (or the creation) on, in order; empty unless GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Entries in order; ``more`` when the run was ended by its size."""
+
+    entries: tuple[Stored, ...]
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """Where an access hash of a topic stands: ``closed_by`` is the sequence of the confirmed commit that closed it."""
+
+    row: CommitRow
+    closed_by: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An enrolment box: ``mac_key`` is what a guest proves itself with."""
+
+    mac_key: bytes
+    agency: str
+    not_after: int  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A blob on its way in."""
+
+    total: int
+    have: int
+
+
+# ---------------------------------------------------------------------------------------------------- writes
+
+
+@dataclass(frozen=True, slots=True)
+class NewTopic:
+    """Create a GROUP topic. `Made`, also when the same founder repeats it; `Clash` when the topic exists otherwise."""
+
+    topic: bytes
+    access: bytes
+    founder: bytes
+    at: int  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class NewBox:
+    """Open an enrolment box. `Made`, also when repeated alike; else `Clash`."""
+
+    topic: bytes
+    box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """Add an entry. ``creates`` makes a topic that is not there; ``after`` demands that the topic's last entry is that
+    one; ``room`` bounds the entries a topic holds. Answers `Placed`, `Clash`, `Behind`, `Missing`, `Overfull`."""
+
+    topic: bytes
+    kind: EntryKind
+    entry_id: bytes
+    body: bytes
+    tail: bytes  # tail_of(body, commit)
+    at: int  # Unix milliseconds
+    commit: CommitClaim | None = None
+    committer: bytes = b""
+    creates: TopicKind | None = None
+    after: int | None = None
+    room: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The epoch that the commit entry at ``sequence`` opens is confirmed. Answers `Made`, `Missing`."""
+
+    topic: bytes
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrimTo:
+    """Forget the entries up to and including ``upto``, never the last commit entry. `Trimmed`, `Missing`."""
+
+    topic: bytes
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class PutPackages:
+    """Keep key packages of a device. `Counted` (all of that suite), `Overfull` beyond ``room``."""
+
+    device: str
+    suite: int
+    packages: tuple[bytes, ...]
+    last_resort: bytes | None
+    purge: bool
+    room: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakePackage:
+    """Hand out one key package of a device: never the same twice, even if it is put again, unless it is the last
+    resort. `Taken`, `Missing`."""
+
+    device: str
+    suite: int
+    at: int  # Unix seconds
+
+
+@dataclass(frozen=True, slots=True)
+class PutPart:
+    """The next piece of a blob that ``owner`` uploads; ``done`` moves it among the blobs. `Counted` (bytes there)."""
+
+    owner: bytes
+    blob: bytes
+    total: int
+    offset: int
+    piece: bytes
+    done: bool
+    expires: int  # Unix seconds: of the upload, or of the blob when done
+
+
+@dataclass(frozen=True, slots=True)
+class DropUpload:
+    """Forget an upload. `Made`."""
+
+    owner: bytes
+    blob: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Forget blobs, uploads, boxes and spent key packages whose time is over; ``limit`` bounds each. `Counted`."""
+
+    now: int  # Unix seconds
+    limit: int = 64
+
+
+Write = NewTopic | NewBox | Append | Confirm | TrimTo | PutPackages | TakePackage | PutPart | DropUpload | Sweep
+
+
+# ---------------------------------------------------------------------------------------------------- results
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """It is so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """The entry is there; ``fresh`` when this write put it there. ``position`` is the topic's after it."""
+
+    stored: Stored
+    position: Position
+    fresh: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """It exists, and differs: a topic, an entry id, or an access hash that was claimed before."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The expectation is not what the topic holds: the entry that does."""
+
+    sequence: int
+    entry_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """No such thing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Overfull:
+    """It holds as many as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """Entries up to here are gone."""
+
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    package: bytes
+    last_resort: bool
+
+
+Result = Made | Placed | Clash | Behind | Missing | Overfull | Trimmed | Counted | Taken
+
+
+# ---------------------------------------------------------------------------------------------------- the store
+
+
+class Store(Protocol):
+    """All methods may be called at any time and from many tasks of one event loop; batches apply one after another."""
+
+    async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
+        """Apply the writes in order, durably, as one. Raises `StoreFull`, `StoreFailed`: then none was applied."""
+        ...
+
+    async def topic(self, topic: bytes) -> Topic | None:
+        """A topic's head."""
+        ...
+
+    async def read(self, topic: bytes, after: int, upto: int | None, size: int) -> Run:
+        """Entries after ``after`` and up to ``upto``, at least one if there is one, until ``size`` bytes are passed."""
+        ...
+
+    async def entry(self, topic: bytes, entry_id: bytes) -> Stored | None:
+        """The entry of that id."""
+        ...
+
+    async def known(self, topic: bytes, access: bytes) -> Known | None:
+        """Where an access hash stands."""
+        ...
+
+    async def box(self, topic: bytes) -> Box | None:
+        """An enrolment box."""
+        ...
+
+    async def packages(self, device: str, suite: int) -> int:
+        """How many key packages are left, the last resort not counted."""
+        ...
+
+    async def blob(self, blob: bytes) -> int | None:
+        """The size of a complete blob."""
+        ...
+
+    async def piece(self, blob: bytes, offset: int, size: int) -> bytes:
+        """Bytes of a complete blob, empty beyond its end."""
+        ...
+
+    async def upload(self, owner: bytes, blob: bytes) -> Upload | None:
+        """How far an upload has come."""
+        ...
+
+    async def upload_piece(self, owner: bytes, blob: bytes, offset: int, size: int) -> bytes:
+        """Bytes of an upload, to hash it again after a restart."""
+        ...
+
+    async def usage(self) -> int:
+        """Bytes in use."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what runs, release the store."""
+        ...

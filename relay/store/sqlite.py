@@ -1,0 +1,671 @@
+"""The embedded store: one SQLite file in WAL mode with full sync, written by one thread, read by a few others.
+
+A batch is one transaction and one fsync of the log. The writer thread keeps the heads of the topics it wrote lately, so
+that an append costs one index lookup (was this id used?) and one insert; entries go into the table in the order of
+their key, ``topic number << 40 | sequence``, so a topic's run lies together and is read without an index.
+
+Whatever goes wrong in a batch (disk full, I/O) rolls the transaction back and forgets the cached heads it touched: the
+file is as it was, and the next batch starts from the file. One process owns the file: a lock beside it says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+import sqlite3
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar, assert_never
+
+from relay.store.base import (
+    SPENT_FOR,
+    Append,
+    Behind,
+    Box,
+    Clash,
+    CommitRow,
+    Confirm,
+    Counted,
+    DropUpload,
+    Known,
+    Made,
+    Missing,
+    NewBox,
+    NewTopic,
+    Overfull,
+    Placed,
+    PutPackages,
+    PutPart,
+    Result,
+    Run,
+    Stored,
+    StoreFailed,
+    StoreFull,
+    Sweep,
+    Taken,
+    TakePackage,
+    Topic,
+    TopicKind,
+    Trimmed,
+    TrimTo,
+    Upload,
+    Write,
+)
+from securechan.errors import Conflict, NotReady
+from securechan.wire.chain import Position, advance, start
+
+T = TypeVar("T")
+
+VERSION: Final = 1
+_SHIFT: Final = 40  # sequences below 2^40, topic numbers below 2^23
+_LAST: Final = (1 << _SHIFT) - 1
+_HEADS: Final = 8192  # heads that the writer remembers
+_READERS: Final = 2
+_RUNGS: Final = 64  # commits that are loaded with a head
+
+_SCHEMA: Final = """
+create table topic (number integer primary key, topic blob not null unique, kind integer not null,
+    last integer not null, chain blob not null, commit_at integer not null, commit_id blob not null,
+    trimmed integer not null, trimmed_chain blob not null, count integer not null);
+create table entry (key integer primary key, entry_id blob not null, chain blob not null, wire blob not null);
+create index entry_by_id on entry (entry_id);
+create table claim (key integer primary key, topic integer not null, access blob not null, committer blob not null,
+    at integer not null, confirmed integer not null);
+create unique index claim_by_access on claim (topic, access);
+create table box (topic blob primary key, mac_key blob not null, agency text not null, not_after integer not null)
+    without rowid;
+create table package (number integer primary key autoincrement, device text not null, suite integer not null,
+    body blob not null);
+create index package_by_device on package (device, suite, number);
+create table last_resort (device text not null, suite integer not null, body blob not null,
+    primary key (device, suite));
+create table spent (hash blob primary key, at integer not null) without rowid;
+create table blob (number integer primary key, owner blob not null, blob blob not null, total integer not null,
+    have integer not null, done integer not null, expires integer not null);
+create unique index blob_by_name on blob (blob, owner);
+create index blob_by_expiry on blob (expires);
+create table part (number integer not null, at integer not null, piece blob not null, primary key (number, at));
+"""
+
+
+@dataclass(slots=True)
+class _Head:
+    """What the writer knows of a topic. ``number`` is its row."""
+
+    number: int
+    kind: TopicKind
+    last: Position
+    commit: int
+    commit_id: bytes
+    trimmed: Position
+    count: int
+
+    @property
+    def low(self) -> int:
+        return self.number << _SHIFT
+
+    @property
+    def high(self) -> int:
+        return self.low | _LAST
+
+
+def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+    for pragma in pragmas:
+        db.execute(f"pragma {pragma}")
+    return db
+
+
+class SqliteStore:
+    """A `Store` in one file. Make it with `open`."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self._path = path
+        self._lock = lock
+        self._turn = asyncio.Lock()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._db: sqlite3.Connection
+        self._heads: OrderedDict[bytes, _Head] = OrderedDict()
+        # of the batch that is being applied
+        self._dirty: dict[bytes, _Head] = {}
+        self._rows: list[tuple[int, bytes, bytes, bytes]] = []
+        self._new: dict[tuple[bytes, bytes], tuple[Stored, Position]] = {}
+
+    @classmethod
+    async def open(cls, path: Path) -> Self:
+        """Open or make the file. Raises `Conflict` when another process has it, `NotReady` for a file of a later
+        version or one that is no store."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            raise Conflict(f"another process has {path} open", hint="stop that relay first") from None
+        store = cls(path, lock)
+        try:
+            await store._write(store._prepare)
+        except sqlite3.DatabaseError as error:
+            await store.close()
+            raise NotReady(f"{path} is no store: {error}", hint="restore a backup, or give another folder") from None
+        except NotReady:
+            await store.close()
+            raise
+        return store
+
+    def _prepare(self) -> None:
+        fresh = not self._path.exists()
+        if fresh:
+            self._path.touch(mode=0o600)
+        self._db = _connect(
+            self._path,
+            ("journal_mode=wal", "synchronous=full", "cache_size=-32768", "temp_store=memory", "busy_timeout=10000"),
+        )
+        self._connections.append(self._db)
+        version = self._db.execute("pragma user_version").fetchone()[0]
+        if version == 0:
+            self._db.executescript(f"begin; {_SCHEMA} pragma user_version = {VERSION}; commit;")
+        elif version != VERSION:
+            raise NotReady(
+                f"{self._path} has the format {version}, this relay writes {VERSION}", hint="run the relay that made it"
+            )
+        if fresh:
+            folder = os.open(self._path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # a new file's name must be durable too
+            finally:
+                os.close(folder)
+
+    # ---------------------------------------------------------------------------------------------- threads
+
+    async def _write(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+
+    async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
+        def work() -> T:
+            db: sqlite3.Connection | None = getattr(self._local, "db", None)
+            if db is None:
+                db = self._local.db = _connect(self._path, ("query_only=on", "busy_timeout=10000"))
+                self._connections.append(db)
+            return query(db)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, work)
+        except sqlite3.Error as error:
+            raise StoreFailed(f"reading failed: {error}", retry_after=1.0) from error
+
+    async def close(self) -> None:
+        async with self._turn:
+            self._readers.shutdown(wait=True)
+            self._writer.shutdown(wait=True)
+            for db in self._connections:
+                db.close()
+            self._connections.clear()
+            if self._lock >= 0:
+                os.close(self._lock)
+                self._lock = -1
+
+    # ---------------------------------------------------------------------------------------------- writing
+
+    async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
+        async with self._turn:
+            work = asyncio.ensure_future(self._write(lambda: self._transaction(batch)))
+            # a caller that goes away must not leave the next batch beside this one in the writer
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await asyncio.wait([work])
+                raise
+
+    def _transaction(self, batch: Sequence[Write]) -> Sequence[Result]:
+        db = self._db
+        try:
+            db.execute("begin immediate")
+            results = [self._apply(write) for write in batch]
+            self._flush()
+            db.execute("commit")
+        except BaseException as error:
+            self._abandon()
+            if not isinstance(error, sqlite3.Error):
+                raise
+            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+                raise StoreFull("the disk is full", retry_after=30.0) from error
+            raise StoreFailed(f"the batch could not be stored: {error}", retry_after=1.0) from error
+        self._dirty.clear()
+        self._new.clear()
+        while len(self._heads) > _HEADS:
+            self._heads.popitem(last=False)
+        return results
+
+    def _abandon(self) -> None:
+        for topic in self._dirty:
+            self._heads.pop(topic, None)
+        self._dirty.clear()
+        self._rows.clear()
+        self._new.clear()
+        if self._db.in_transaction:  # SQLite rolls back by itself on some errors
+            self._db.execute("rollback")
+
+    def _flush(self) -> None:
+        """Write the collected entries and heads into the running transaction."""
+        if self._rows:
+            self._db.executemany("insert into entry values (?, ?, ?, ?)", self._rows)
+            self._rows.clear()
+        for head in self._dirty.values():
+            self._db.execute(
+                "update topic set last = ?, chain = ?, commit_at = ?, commit_id = ?, trimmed = ?, trimmed_chain = ?,"
+                " count = ? where number = ?",
+                (
+                    head.last.sequence,
+                    head.last.chain,
+                    head.commit,
+                    head.commit_id,
+                    head.trimmed.sequence,
+                    head.trimmed.chain,
+                    head.count,
+                    head.number,
+                ),
+            )
+
+    def _apply(self, write: Write) -> Result:
+        match write:
+            case Append():
+                return self._append(write)
+            case NewTopic():
+                return self._new_topic(write)
+            case NewBox():
+                return self._new_box(write)
+            case Confirm():
+                return self._confirm(write)
+            case TrimTo():
+                return self._trim(write)
+            case PutPackages():
+                return self._put_packages(write)
+            case TakePackage():
+                return self._take_package(write)
+            case PutPart():
+                return self._put_part(write)
+            case DropUpload():
+                self._drop_blobs("select number from blob where owner = ? and blob = ?", (write.owner, write.blob))
+                return Made()
+            case Sweep():
+                return self._sweep(write)
+            case _:
+                assert_never(write)
+
+    def _one(self, sql: str, *values: object) -> Any:
+        return self._db.execute(sql, values).fetchone()
+
+    def _head(self, topic: bytes) -> _Head | None:
+        head = self._heads.get(topic)
+        if head is not None:
+            self._heads.move_to_end(topic)
+            return head
+        row = self._one(
+            "select number, kind, last, chain, commit_at, commit_id, trimmed, trimmed_chain, count from topic"
+            " where topic = ?",
+            topic,
+        )
+        if row is None:
+            return None
+        head = _Head(
+            row[0], TopicKind(row[1]), Position(row[2], row[3]), row[4], row[5], Position(row[6], row[7]), row[8]
+        )
+        self._heads[topic] = head
+        return head
+
+    def _make_topic(self, topic: bytes, kind: TopicKind) -> _Head:
+        first = start(topic)
+        number = self._db.execute(
+            "insert into topic (topic, kind, last, chain, commit_at, commit_id, trimmed, trimmed_chain, count)"
+            " values (?, ?, 0, ?, 0, ?, 0, ?, 0)",
+            (topic, kind, first.chain, bytes(32), first.chain),
+        ).lastrowid
+        assert number is not None
+        head = self._heads[topic] = _Head(number, kind, first, 0, bytes(32), first, 0)
+        self._dirty[topic] = head
+        return head
+
+    def _new_topic(self, w: NewTopic) -> Result:
+        head = self._head(w.topic)
+        if head is not None:
+            row = self._one("select access, committer from claim where key = ?", head.low)
+            return Made() if row == (w.access, w.founder) else Clash("the topic exists")
+        head = self._make_topic(w.topic, TopicKind.GROUP)
+        self._db.execute(
+            "insert into claim values (?, ?, ?, ?, ?, 1)", (head.low, head.number, w.access, w.founder, w.at)
+        )
+        return Made()
+
+    def _new_box(self, w: NewBox) -> Result:
+        row = self._one("select mac_key, agency, not_after from box where topic = ?", w.topic)
+        if row is not None:
+            return Made() if Box(*row) == w.box else Clash("the box exists")
+        if self._head(w.topic) is not None:
+            return Clash("the topic exists")
+        self._make_topic(w.topic, TopicKind.BOX)
+        box = w.box
+        self._db.execute("insert into box values (?, ?, ?, ?)", (w.topic, box.mac_key, box.agency, box.not_after))
+        return Made()
+
+    def _find(self, topic: bytes, head: _Head, entry_id: bytes) -> tuple[Stored, Position] | None:
+        found = self._new.get((topic, entry_id))
+        if found is not None:
+            return found
+        row = self._one(
+            "select key, wire, chain from entry where entry_id = ? and key between ? and ?",
+            entry_id,
+            head.low,
+            head.high,
+        )
+        if row is None:
+            return None
+        sequence = row[0] & _LAST
+        return Stored(sequence, row[1]), Position(sequence, row[2])
+
+    def _append(self, w: Append) -> Result:
+        head = self._head(w.topic)
+        if head is None and w.creates is None:
+            return Missing()
+        if head is not None:
+            found = self._find(w.topic, head, w.entry_id)
+            if found is not None:
+                if not found[0].says(w.kind, w.tail):
+                    return Clash("the entry id was used for something else")
+                return Placed(found[0], found[1], fresh=False)
+        if w.after is not None and w.after != (head.last.sequence if head else 0):
+            return Behind(head.last.sequence if head else 0, self._last_id(w.topic, head))
+        if head is not None:
+            if w.commit is not None:
+                if w.commit.expected != head.commit:
+                    return Behind(head.commit, head.commit_id)
+                taken = "select 1 from claim where topic = ? and access = ?"
+                if self._one(taken, head.number, w.commit.next_access):
+                    return Clash("the access hash was claimed before")
+            if w.room is not None and head.count >= w.room:
+                return Overfull()
+        if head is None:
+            assert w.creates is not None
+            head = self._make_topic(w.topic, w.creates)
+        return self._place(head, w)
+
+    def _place(self, head: _Head, w: Append) -> Placed:
+        sequence = head.last.sequence + 1
+        stored = Stored.make(sequence, w.kind, w.entry_id, w.at, w.tail)
+        self._dirty[w.topic] = head
+        head.last = advance(head.last, w.kind, w.entry_id, sequence, w.body)
+        head.count += 1
+        if w.commit is not None:
+            head.commit, head.commit_id = sequence, w.entry_id
+            self._db.execute(
+                "insert into claim values (?, ?, ?, ?, ?, 0)",
+                (head.low | sequence, head.number, w.commit.next_access, w.committer, w.at // 1000),
+            )
+        self._rows.append((head.low | sequence, w.entry_id, head.last.chain, stored.wire))
+        self._new[w.topic, w.entry_id] = stored, head.last
+        return Placed(stored, head.last, fresh=True)
+
+    def _last_id(self, topic: bytes, head: _Head | None) -> bytes:
+        for (where, entry_id), (_, position) in self._new.items():
+            if head is not None and where == topic and position == head.last:
+                return entry_id
+        row = self._one("select entry_id from entry where key = ?", head.low | head.last.sequence) if head else None
+        return row[0] if row else bytes(32)
+
+    def _confirm(self, w: Confirm) -> Result:
+        head = self._head(w.topic)
+        if head is None:
+            return Missing()
+        done = self._db.execute("update claim set confirmed = 1 where key = ?", (head.low | w.sequence,))
+        return Made() if done.rowcount else Missing()
+
+    def _trim(self, w: TrimTo) -> Result:
+        self._flush()
+        head = self._head(w.topic)
+        if head is None:
+            return Missing()
+        upto = min(w.upto, head.commit - 1 if head.commit else head.last.sequence)
+        row = self._one(
+            "select key, chain from entry where key between ? and ? order by key desc limit 1",
+            head.low,
+            head.low | max(upto, 0),
+        )
+        if row is None:
+            return Trimmed(head.trimmed)
+        self._dirty[w.topic] = head
+        head.trimmed = Position(row[0] & _LAST, row[1])
+        head.count -= self._db.execute("delete from entry where key between ? and ?", (head.low, row[0])).rowcount
+        self._new = {name: found for name, found in self._new.items() if name[0] != w.topic}
+        self._db.execute(
+            "delete from claim where key between ? and ? and key < (select max(key) from claim where topic = ? and"
+            " confirmed = 1)",
+            (head.low, row[0], head.number),
+        )
+        return Trimmed(head.trimmed)
+
+    # ---------------------------------------------------------------------------------------------- the rest
+
+    def _put_packages(self, w: PutPackages) -> Result:
+        db, key = self._db, (w.device, w.suite)
+        there = (
+            set()
+            if w.purge
+            else {row[0] for row in db.execute("select body from package where device = ? and suite = ?", key)}
+        )
+        new = []
+        for package in w.packages:
+            if package in there or self._one("select 1 from spent where hash = ?", hashlib.sha256(package).digest()):
+                continue
+            there.add(package)
+            new.append(package)
+        if len(there) > w.room:
+            return Overfull()
+        if w.purge:
+            db.execute("delete from package where device = ? and suite = ?", key)
+            db.execute("delete from last_resort where device = ? and suite = ?", key)
+        db.executemany("insert into package (device, suite, body) values (?, ?, ?)", [(*key, body) for body in new])
+        if w.last_resort is not None:
+            db.execute("insert or replace into last_resort values (?, ?, ?)", (*key, w.last_resort))
+        return Counted(len(there))
+
+    def _take_package(self, w: TakePackage) -> Result:
+        row = self._one(
+            "select number, body from package where device = ? and suite = ? order by number limit 1", w.device, w.suite
+        )
+        if row is not None:
+            self._db.execute("delete from package where number = ?", (row[0],))
+            self._db.execute("insert or replace into spent values (?, ?)", (hashlib.sha256(row[1]).digest(), w.at))
+            return Taken(row[1], last_resort=False)
+        row = self._one("select body from last_resort where device = ? and suite = ?", w.device, w.suite)
+        return Missing() if row is None else Taken(row[0], last_resort=True)
+
+    def _put_part(self, w: PutPart) -> Result:
+        done = self._one("select total from blob where blob = ? and done = 1", w.blob)
+        if done is not None:
+            return Counted(done[0])
+        row = self._one("select number, total, have from blob where blob = ? and owner = ?", w.blob, w.owner)
+        have = row[2] if row else 0
+        if w.offset != have or (row is not None and row[1] != w.total):
+            return Counted(have)
+        now_have = have + len(w.piece)
+        if row is None:
+            number = self._db.execute(
+                "insert into blob (owner, blob, total, have, done, expires) values (?, ?, ?, ?, ?, ?)",
+                (w.owner, w.blob, w.total, now_have, w.done, w.expires),
+            ).lastrowid
+        else:
+            number = row[0]
+            self._db.execute(
+                "update blob set have = ?, done = ?, expires = ? where number = ?",
+                (now_have, w.done, w.expires, number),
+            )
+        self._db.execute("insert into part values (?, ?, ?)", (number, have, w.piece))
+        return Counted(now_have)
+
+    def _drop_blobs(self, numbers: str, values: tuple[object, ...]) -> int:
+        rows = self._db.execute(numbers, values).fetchall()
+        self._db.executemany("delete from part where number = ?", rows)
+        self._db.executemany("delete from blob where number = ?", rows)
+        return len(rows)
+
+    def _sweep(self, w: Sweep) -> Result:
+        self._flush()
+        gone = self._drop_blobs("select number from blob where expires <= ? limit ?", (w.now, w.limit))
+        boxes = self._db.execute("select topic from box where not_after <= ? limit ?", (w.now, w.limit)).fetchall()
+        for (topic,) in boxes:
+            self._db.execute("delete from box where topic = ?", (topic,))
+            head = self._head(topic)
+            if head is not None:
+                self._db.execute("delete from entry where key between ? and ?", (head.low, head.high))
+                self._db.execute("delete from topic where number = ?", (head.number,))
+                self._heads.pop(topic, None)
+                self._dirty.pop(topic, None)
+        spent = self._db.execute(
+            "delete from spent where hash in (select hash from spent where at <= ? limit ?)",
+            (w.now - SPENT_FOR, w.limit),
+        ).rowcount
+        return Counted(gone + len(boxes) + spent)
+
+    # ---------------------------------------------------------------------------------------------- reading
+
+    async def topic(self, topic: bytes) -> Topic | None:
+        def query(db: sqlite3.Connection) -> Topic | None:
+            db.execute("begin")  # head and claims of one moment
+            try:
+                row = db.execute(
+                    "select number, kind, last, chain, commit_at, commit_id, trimmed, trimmed_chain, count from topic"
+                    " where topic = ?",
+                    (topic,),
+                ).fetchone()
+                if row is None:
+                    return None
+                rungs = db.execute(
+                    "select key, access, committer, at, confirmed from claim where topic = ?1 and key >="
+                    " (select max(key) from claim where topic = ?1 and confirmed = 1) order by key desc limit ?2",
+                    (row[0], _RUNGS),
+                ).fetchall()
+                base = db.execute(
+                    "select key, access, committer, at, confirmed from claim where topic = ? and confirmed = 1"
+                    " order by key desc limit 1",
+                    (row[0],),
+                ).fetchall()
+            finally:
+                db.execute("commit")
+            if len(rungs) == _RUNGS and rungs[-1][0] != base[0][0]:
+                rungs += base
+            return Topic(
+                TopicKind(row[1]),
+                Position(row[2], row[3]),
+                row[4],
+                row[5],
+                Position(row[6], row[7]),
+                row[8],
+                tuple(CommitRow(r[0] & _LAST, r[1], r[2], r[3], bool(r[4])) for r in reversed(rungs)),
+            )
+
+        return await self._read(query)
+
+    async def read(self, topic: bytes, after: int, upto: int | None, size: int) -> Run:
+        def query(db: sqlite3.Connection) -> Run:
+            row = db.execute("select number from topic where topic = ?", (topic,)).fetchone()
+            if row is None:
+                return Run((), more=False)
+            low = row[0] << _SHIFT
+            taken: list[Stored] = []
+            held = 0
+            rows = db.execute(
+                "select key, wire from entry where key between ? and ? order by key",
+                (low + min(after, _LAST) + 1, low | (_LAST if upto is None else min(upto, _LAST))),
+            )
+            try:
+                for key, wire in rows:
+                    if taken and held + len(wire) > size:
+                        return Run(tuple(taken), more=True)
+                    taken.append(Stored(key & _LAST, wire))
+                    held += len(wire)
+            finally:
+                rows.close()
+            return Run(tuple(taken), more=False)
+
+        return await self._read(query)
+
+    async def entry(self, topic: bytes, entry_id: bytes) -> Stored | None:
+        row = await self._fetch(
+            "select e.key, e.wire from entry e join topic t on e.key >> ? = t.number"
+            " where e.entry_id = ? and t.topic = ?",
+            _SHIFT,
+            entry_id,
+            topic,
+        )
+        return Stored(row[0] & _LAST, row[1]) if row else None
+
+    async def _fetch(self, sql: str, *values: object) -> Any:
+        return await self._read(lambda db: db.execute(sql, values).fetchone())
+
+    async def known(self, topic: bytes, access: bytes) -> Known | None:
+        row = await self._fetch(
+            "select c.key, c.access, c.committer, c.at, c.confirmed, (select min(l.key) from claim l where l.topic ="
+            " c.topic and l.confirmed = 1 and l.key > c.key) from claim c join topic t on c.topic = t.number"
+            " where t.topic = ? and c.access = ?",
+            topic,
+            access,
+        )
+        if row is None:
+            return None
+        closed_by = None if row[5] is None else row[5] & _LAST
+        return Known(CommitRow(row[0] & _LAST, row[1], row[2], row[3], bool(row[4])), closed_by)
+
+    async def box(self, topic: bytes) -> Box | None:
+        row = await self._fetch("select mac_key, agency, not_after from box where topic = ?", topic)
+        return Box(*row) if row else None
+
+    async def packages(self, device: str, suite: int) -> int:
+        row = await self._fetch("select count(*) from package where device = ? and suite = ?", device, suite)
+        return int(row[0])
+
+    async def blob(self, blob: bytes) -> int | None:
+        row = await self._fetch("select total from blob where blob = ? and done = 1", blob)
+        return row[0] if row else None
+
+    async def piece(self, blob: bytes, offset: int, size: int) -> bytes:
+        return await self._parts("select number from blob where blob = ? and done = 1", (blob,), offset, size)
+
+    async def upload(self, owner: bytes, blob: bytes) -> Upload | None:
+        row = await self._fetch("select total, have from blob where blob = ? and owner = ? and done = 0", blob, owner)
+        return Upload(*row) if row else None
+
+    async def upload_piece(self, owner: bytes, blob: bytes, offset: int, size: int) -> bytes:
+        return await self._parts("select number from blob where blob = ? and owner = ?", (blob, owner), offset, size)
+
+    async def _parts(self, which: str, values: tuple[bytes, ...], offset: int, size: int) -> bytes:
+        def query(db: sqlite3.Connection) -> bytes:
+            row = db.execute(which, values).fetchone()
+            if row is None:
+                return b""
+            out = bytearray()
+            first = db.execute("select max(at) from part where number = ? and at <= ?", (row[0], offset)).fetchone()[0]
+            parts = db.execute(
+                "select at, piece from part where number = ? and at >= ? and at < ? order by at",
+                (row[0], first, offset + size),
+            )
+            for at, piece in parts:
+                out += piece[max(offset - at, 0) : offset + size - at]
+            return bytes(out)
+
+        return await self._read(query)
+
+    async def usage(self) -> int:
+        def query(db: sqlite3.Connection) -> int:
+            pages = db.execute("pragma page_count").fetchone()[0] - db.execute("pragma freelist_count").fetchone()[0]
+            return int(pages * db.execute("pragma page_size").fetchone()[0])
+
+        return await self._read(query)
