@@ -1,0 +1,245 @@
+"""A short session: connect, ask, read a little, say bye. For guests who enrol and holders of a trust role's key.
+
+A device at work has an agent and a runtime; these two have neither. A guest puts one request into its enrolment box and
+waits for the verdict; an office reads the trust topic and publishes. Here a request is awaited where it is made, and
+what a topic holds comes as an iteration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Final, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from clients.clock import Clock
+from clients.transport import Connection, Ended, Route, connect
+from securechan.errors import (
+    Denied,
+    Malformed,
+    NotFound,
+    Refused,
+    SecurechanError,
+    Stale,
+    TimedOut,
+    Unreachable,
+    Untrusted,
+)
+from securechan.wire.frames import (
+    Answer,
+    AnswerBody,
+    Code,
+    Entries,
+    Entry,
+    Error,
+    Halt,
+    Heads,
+    Request,
+    RequestBody,
+    Subscribe,
+)
+
+ANSWER_TIMEOUT: Final = 30.0  # seconds
+MAX_CARD: Final = 1 << 16  # bytes of a relay's card
+
+
+def refusal(error: Error) -> SecurechanError:
+    """A relay's answer that says no, as an error that says what to do."""
+    message = error.message or error.code.name.lower().replace("_", " ")
+    code = f"refused-{error.code.name.lower().replace('_', '-')}"
+    match error.code:
+        case Code.UNKNOWN_TOPIC | Code.NOT_FOUND | Code.TRIMMED:
+            return NotFound(f"the relay has none such: {message}", code=code)
+        case Code.STALE:
+            return Stale(f"the world moved on: {message}", hint="sync, then try again", code=code)
+        case Code.UNTRUSTED:
+            return Untrusted(f"the relay refuses the publication: {message}", code=code)
+        case Code.FORBIDDEN | Code.ACCESS_DENIED:
+            return Denied(f"the relay refuses: {message}", code=code)
+        case _:
+            return Refused(
+                f"the relay refuses: {message}",
+                retry_after=error.retry_after / 1000 or None,
+                hint=f"try again in {error.retry_after / 1000:.0f} s" if error.retry_after else "",
+                code=code,
+            )
+
+
+class Errand:
+    """An open session on which requests are awaited. Use as ``async with Errand.begin(route, clock) as errand``."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._numbers = 0
+        self._asked: dict[int, asyncio.Future[AnswerBody]] = {}
+        self._entries: asyncio.Queue[Entries | SecurechanError] = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def begin(cls, route: Route, clock: Clock) -> AsyncIterator[Self]:
+        """Connect to the first address that answers. Raises what `connect` raises, of the last address."""
+        errand = cls(await _first(route, clock))
+        try:
+            yield errand
+        finally:
+            await errand._close()
+
+    @property
+    def connection(self) -> Connection:
+        return self._connection
+
+    async def ask(self, body: RequestBody) -> AnswerBody:
+        """The answer to a request. Raises what the relay's refusal means, Unreachable where it went away."""
+        if self._reader.done():
+            raise Unreachable("the session has ended")
+        self._numbers += 1
+        future: asyncio.Future[AnswerBody] = asyncio.get_running_loop().create_future()
+        self._asked[self._numbers] = future
+        self._connection.send(Request.of(self._numbers, body))
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                answer = await future
+        except TimeoutError:
+            raise TimedOut(
+                f"the relay at {self._connection.url} gave no answer within {ANSWER_TIMEOUT:.0f} s",
+                hint="it may have done what was asked: look before you ask again",
+            ) from None
+        if isinstance(answer, Error):
+            raise refusal(answer)
+        return answer
+
+    async def history(self, topic: bytes, after: int = 0) -> list[Entry]:
+        """All entries of a topic that there are now, from after ``after``."""
+        return [entry async for entry in self.follow(topic, after, live=False)]
+
+    async def follow(self, topic: bytes, after: int = 0, *, live: bool = True) -> AsyncIterator[Entry]:
+        """The entries of a topic as they are and, with ``live``, as they come. One topic in a session's life."""
+        await self.ask(Subscribe(topic, after))
+        while True:
+            run = await self._entries.get()
+            if isinstance(run, SecurechanError):
+                raise run
+            if run.topic != topic:
+                raise Malformed("the relay sends entries of a topic that was not asked for")
+            for entry in run.entries:
+                if entry.sequence <= after:
+                    raise Malformed(f"entry {entry.sequence} after entry {after}: the relay sends them out of order")
+                after = entry.sequence
+                yield entry
+            if run.halt is Halt.TAIL and not live:
+                return
+
+    async def _read(self) -> None:
+        error: SecurechanError
+        try:
+            while True:
+                for frame in await self._connection.receive():
+                    match frame:
+                        case Answer():
+                            future = self._asked.pop(frame.number, None)
+                            if future is not None and not future.done():
+                                future.set_result(frame.body)
+                        case Entries():
+                            self._entries.put_nowait(frame)
+                        case Heads():
+                            pass  # nobody here compares heads: an errand reads one topic once
+        except Ended as e:
+            error = e.error
+        for future in self._asked.values():
+            if not future.done():
+                future.set_exception(error)
+        self._entries.put_nowait(error)
+
+    async def _close(self) -> None:
+        self._reader.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reader
+        for future in self._asked.values():
+            if future.done() and not future.cancelled():
+                future.exception()  # nobody waits for it any more
+        await self._connection.close()
+
+
+async def _first(route: Route, clock: Clock) -> Connection:
+    error: SecurechanError = Unreachable(
+        f"no address is known for the relay {route.relay.name}", hint="name one with SECURECHAN_RELAY"
+    )
+    for url in route.urls:
+        try:
+            return await connect(route, url, clock)
+        except Unreachable as e:
+            error = e
+    raise error
+
+
+# --------------------------------------------------------------------------------------------------------------- cards
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What a relay says of itself to anyone. Nothing of it is true until its key's hash fits an invite or a record."""
+
+    name: str
+    kem: bytes
+    online: bytes
+
+
+async def fetch_card(url: str) -> Card:
+    """The card of the relay at ``url`` (``ws://`` or ``wss://``). Raises Unreachable, Malformed."""
+    parts = urlsplit(url)
+    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme)
+    if scheme is None or not parts.netloc:
+        raise Malformed(f"{url[:200]!r} is no address of a relay", hint="it looks like wss://relay.example.int")
+    address = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/card", "", ""))
+    return parse_card(await asyncio.to_thread(_get, address), url)
+
+
+def parse_card(content: bytes, url: str) -> Card:
+    """A card from its JSON bytes. Raises Malformed."""
+    import base64  # noqa: PLC0415 - enrolment alone comes here
+    import json  # noqa: PLC0415 - likewise
+
+    try:
+        said = json.loads(content)
+        if said["v"] != 1 or not isinstance(said["name"], str):
+            raise ValueError("another version")
+        return Card(
+            said["name"],
+            base64.b64decode(said["kem"], validate=True),
+            base64.b64decode(said["online"], validate=True),
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as e:
+        raise Malformed(f"what {url} says of itself is no relay's card", hint="check the relay's address") from e
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A card comes from the relay itself or not at all."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _get(address: str) -> bytes:
+    opener = urllib.request.build_opener(_NoRedirect)
+    try:
+        with opener.open(address, timeout=10) as answer:
+            content: bytes = answer.read(MAX_CARD + 1)
+    except urllib.error.HTTPError as e:
+        with e:
+            raise Unreachable(
+                f"{address} answers with HTTP status {e.code}", hint="check the relay's address", code="no-answer"
+            ) from None
+    except (OSError, ValueError) as e:
+        reason = getattr(e, "reason", e)
+        raise Unreachable(
+            f"no relay answers at {address}: {getattr(reason, 'strerror', None) or reason}",
+            hint="check the network and the relay's address",
+        ) from e
+    if len(content) > MAX_CARD:
+        raise Malformed(f"what {address} sends is too long for a relay's card", hint="check the relay's address")
+    return content
