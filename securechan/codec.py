@@ -269,6 +269,18 @@ class EnumCodec(Codec):
 
 
 @dataclass(frozen=True, slots=True)
+class NothingCodec(Codec):
+    """``struct {}``: a case without content."""
+
+    def write(self, value: None, out: bytearray) -> None:  # noqa: ARG002 - a codec has one shape
+        if value is not None:
+            raise Misuse(f"{type(value).__name__} where nothing belongs")
+
+    def read(self, r: Reader) -> None:  # noqa: ARG002 - likewise
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class OptionalCodec(Codec):
     """``optional<T>`` (§2.1.1)."""
 
@@ -358,6 +370,7 @@ U64 = Annotated[int, UintCodec(8)]
 Varint = Annotated[int, VarintCodec()]
 Opaque = Annotated[bytes, OpaqueCodec(DEFAULT_BOUND)]
 Text = Annotated[str, TextCodec(4096)]
+Nothing = Annotated[None, NothingCodec()]
 
 
 def fixed(size: int) -> FixedCodec:
@@ -453,6 +466,31 @@ class Struct:
         r = Reader(data)
         made = cls.read_from(r)
         r.done(cls.__name__)
+        return made
+
+
+class Kept(Struct):
+    """A struct that remembers its wire form: for values that are hashed, signed and sent far more often than made.
+
+    Decoding is strict, so the bytes that were read *are* the encoding.
+    """
+
+    def encode(self) -> bytes:
+        wire: bytes | None = self.__dict__.get("_wire")
+        if wire is None:
+            out = bytearray()
+            super().write_to(out)
+            wire = self.__dict__["_wire"] = bytes(out)
+        return wire
+
+    def write_to(self, out: bytearray) -> None:
+        out += self.encode()
+
+    @classmethod
+    def read_from(cls, r: Reader) -> Self:
+        start = r.pos
+        made = super().read_from(r)
+        made.__dict__["_wire"] = r.data[start : r.pos]
         return made
 
 

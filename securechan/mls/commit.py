@@ -1,0 +1,466 @@
+"""RFC 9420 §12.3, §12.4: a commit closes an epoch and opens the next, for its maker and for those who receive it.
+
+    proposals ─check─► queue ─apply─► provisional tree ─┬─ maker: renew, seal ─┬─► next epoch
+                                                        └─ taker: merge, follow ┘
+
+A receiver's verdict has two halves. What every member can judge alike, from the epoch they share, *raises*: bad
+proposals, a path that doesn't fit the tree, a wrong confirmation tag. What only this member can see is an answer,
+`Lost`: the path secret sealed for it doesn't open or isn't the one that the tree shows, or a pre-shared key is missing.
+
+The confirmation tag stands on the public side. A member that followed the path to the root holds a path secret whose
+key pair is the one in the tree, and no two secrets make one key pair; so all who can follow derive the same commit
+secret, and a tag that is wrong for one is wrong for all of them. (Where pre-shared keys are mixed in, it isn't so, and
+the tag is on the private side.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from securechan.crypto.kem import KemKey
+from securechan.crypto.secret import Secret
+from securechan.crypto.signature import SigningKey
+from securechan.crypto.suite import Suite
+from securechan.errors import CannotOpen, Invalid, Malformed, Misuse
+from securechan.mls.context import GroupContext
+from securechan.mls.epoch import Epoch
+from securechan.mls.extensions import Extension
+from securechan.mls.framing import AuthenticatedContent, FramedContentAuthData, Sender
+from securechan.mls.keypackage import KeyPackage
+from securechan.mls.nodes import LeafNode
+from securechan.mls.proposals import (
+    PATHLESS,
+    Add,
+    Commit,
+    ExternalInit,
+    GroupContextExtensions,
+    PreSharedKey,
+    Proposal,
+    ProposalOrRef,
+    ReInit,
+    Remove,
+    Update,
+)
+from securechan.mls.protection import Verified, framed, sign
+from securechan.mls.psk import PreSharedKeyID
+from securechan.mls.ratchets import Ratchets
+from securechan.mls.registry import SenderType, WireFormat
+from securechan.mls.schedule import (
+    EpochSecrets,
+    Intermediate,
+    check_confirmation_tag,
+    confirmation_tag,
+    derive_epoch,
+    follow_external_init,
+    joiner_secret,
+)
+from securechan.mls.transcript import confirmed_hash, interim_hash
+from securechan.mls.tree import RatchetTree
+from securechan.mls.treekem import NewPath, PrivateKeys, UpdatePath, follow, merge, renew, retained
+from securechan.mls.treemath import LeafIndex, node_of
+from securechan.mls.validation import (
+    Queued,
+    check_among,
+    check_external_list,
+    check_leaf_alone,
+    check_list,
+    check_proposal,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A leaf before and after."""
+
+    leaf: LeafIndex
+    before: LeafNode
+    after: LeafNode
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """§12.3: what a list of proposals makes of a group, before any path."""
+
+    tree: RatchetTree
+    extensions: tuple[Extension, ...]
+    added: tuple[tuple[LeafIndex, KeyPackage], ...] = ()
+    removed: tuple[tuple[LeafIndex, LeafNode], ...] = ()
+    updated: tuple[Change, ...] = ()
+    psks: tuple[PreSharedKeyID, ...] = ()
+    external_init: bytes | None = None
+    reinit: ReInit | None = None
+    extensions_changed: bool = False
+
+    @property
+    def new_leaves(self) -> tuple[LeafIndex, ...]:
+        return tuple(leaf for leaf, _ in self.added)
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a commit changed, for those who judge it by more than MLS knows."""
+
+    committer: LeafIndex
+    applied: Applied
+    own_change: Change | None  # the committer's leaf, where there is a path and it was there before
+    has_path: bool
+    external: bool  # by one who joined with it
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The next epoch."""
+
+    epoch: Epoch
+    ratchets: Ratchets
+    effects: Effects
+
+
+@dataclass(frozen=True, slots=True)
+class Expelled:
+    """A commit, valid as far as those who leave can see, that removes this member."""
+
+    effects: Effects
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Nothing that all can see speaks against the commit, but this member can't derive the next epoch."""
+
+    reason: str
+    effects: Effects
+
+
+# ------------------------------------------------------------------------------------------------ applying proposals
+
+
+def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[Queued]) -> Applied:
+    """§12.3: in the order that the RFC gives: context, updates, removes, adds; the rest touches no tree."""
+    after = tree
+    changed = False
+    updated: list[Change] = []
+    removed: list[tuple[LeafIndex, LeafNode]] = []
+    added: list[tuple[LeafIndex, KeyPackage]] = []
+    psks: list[PreSharedKeyID] = []
+    kem_output: bytes | None = None
+    reinit: ReInit | None = None
+    for item in queue:
+        match item.proposal.body:
+            case GroupContextExtensions(replaced):
+                changed = changed or replaced != extensions
+                extensions = replaced
+            case PreSharedKey(psk):
+                psks.append(psk)
+            case ExternalInit(output):
+                kem_output = output
+            case ReInit() as end:
+                reinit = end
+            case _:
+                pass
+    for item in queue:
+        at = item.sender.leaf
+        if isinstance(item.proposal.body, Update) and at is not None:
+            updated.append(Change(at, _member(tree, at), item.proposal.body.leaf_node))
+            after = after.blank_path(at, item.proposal.body.leaf_node)
+    for item in queue:
+        if isinstance(item.proposal.body, Remove):
+            at = item.proposal.body.removed
+            removed.append((at, _member(tree, at)))
+            after = after.blank_path(at, None)
+    after = after.truncated()
+    for item in queue:
+        if isinstance(item.proposal.body, Add):
+            package = item.proposal.body.key_package
+            after, at = after.add(package.leaf_node)
+            added.append((at, package))
+    return Applied(
+        after, extensions, tuple(added), tuple(removed), tuple(updated), tuple(psks), kem_output, reinit, changed
+    )
+
+
+def _member(tree: RatchetTree, at: LeafIndex) -> LeafNode:
+    leaf = tree.leaf(at)
+    if leaf is None:
+        raise Invalid(f"leaf {at} is no member", rule="RFC 9420 §12.3")
+    return leaf
+
+
+def needs_path(queue: Sequence[Queued]) -> bool:
+    """§12.4: whether a commit of these must carry a path."""
+    return not queue or not all(isinstance(item.proposal.body, PATHLESS) for item in queue)
+
+
+def _check_result(applied: Applied, tree: RatchetTree, committer: LeafIndex | None) -> None:
+    """§7.3, §12.1.7: the group as it will be: new and changed leaves fit in, and all support the new context."""
+    if applied.extensions_changed:
+        changed = {leaf for leaf, _ in tree.members()}
+    else:
+        changed = {*applied.new_leaves, *(change.leaf for change in applied.updated)}
+        if committer is not None:
+            changed.add(committer)
+    check_among(tree, changed, applied.extensions)
+
+
+def _provisional(before: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
+    """§12.4.1: the context that path secrets are sealed under: the new one but for the transcript."""
+    return GroupContext(
+        before.version,
+        before.cipher_suite,
+        before.group_id,
+        before.epoch + 1,
+        tree.tree_hash,
+        before.confirmed_transcript_hash,
+        extensions,
+    )
+
+
+def with_transcript(context: GroupContext, confirmed: bytes) -> GroupContext:
+    """§12.4.1: the provisional context, completed with the commit's own transcript hash."""
+    return GroupContext(
+        context.version,
+        context.cipher_suite,
+        context.group_id,
+        context.epoch,
+        context.tree_hash,
+        confirmed,
+        context.extensions,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """§8: the secrets of a new epoch, and on the way those that a Welcome needs."""
+
+    joiner_secret: Secret
+    welcome_secret: Secret
+    secrets: EpochSecrets
+    encryption_secret: Secret
+
+
+def open_epoch(suite: Suite, init: bytes, commit: bytes, psk: bytes, context: GroupContext) -> Opened:
+    """§8: from the init, commit and pre-shared secrets to the epoch of ``context``."""
+    joiner = joiner_secret(suite, init, commit, context.encode())
+    between = Intermediate.of(suite, joiner, psk)
+    secrets, encryption = derive_epoch(suite, between.epoch_secret(context.encode()))
+    return Opened(joiner, between.welcome_secret, secrets, encryption)
+
+
+# ----------------------------------------------------------------------------------------------------- taking a commit
+
+
+def process(
+    epoch: Epoch,
+    verified: Verified,
+    pending: Mapping[bytes, Queued],
+    own_updates: Mapping[bytes, KemKey],
+    psks: Mapping[bytes, bytes],
+    now: int | None = None,
+) -> Followed | Expelled | Lost:
+    """§12.4.2: another's commit of this epoch.
+
+    ``pending`` are the proposals of the epoch by reference; ``own_updates`` the private keys of this member's own
+    update proposals by public key. Raises `Invalid`, `Malformed`, `CannotOpen` for what all members see alike.
+    """
+    suite, content = epoch.suite, verified.content
+    commit = content.content
+    if not isinstance(commit, Commit):
+        raise Misuse("only a commit can be processed as one")
+    external = content.sender.kind is SenderType.NEW_MEMBER_COMMIT
+    queue = resolve(commit, content.sender, pending)
+    if external:
+        check_external_list(queue)
+    else:
+        check_list(queue, _committer(content.sender))
+    for item in queue:
+        if not item.by_reference:
+            check_proposal(suite, epoch.context, epoch.tree, item.proposal, item.sender, now)
+    if commit.path is None and (external or needs_path(queue)):
+        raise Invalid("a commit without the path that its proposals need", rule="RFC 9420 §12.4.2")
+
+    applied = apply(epoch.tree, epoch.context.extensions, queue)
+    tree, committer, own_change = _merged(epoch, applied, commit.path, content.sender)
+    _check_result(applied, tree, None if commit.path is None else committer)
+    provisional = _provisional(epoch.context, tree, applied.extensions)
+    confirmed = confirmed_hash(suite, epoch.interim_transcript_hash, verified.message)
+    context = with_transcript(provisional, confirmed)
+    effects = Effects(committer, applied, own_change, commit.path is not None, external)
+    init = epoch.secrets.init
+    if applied.external_init is not None:
+        init = follow_external_init(suite, epoch.secrets, applied.external_init)
+    tag = verified.message.auth.confirmation_tag or b""
+    if any(leaf == epoch.own_leaf for leaf, _ in applied.removed):
+        return Expelled(effects)
+
+    try:
+        private: PrivateKeys = retained(tree, {**epoch.private, **_own_update(epoch, applied, own_updates)})
+        commit_secret = Secret(bytes(suite.hash_length))
+        if commit.path is not None:
+            private, commit_secret = follow(
+                tree, epoch.own_leaf, private, committer, commit.path, provisional.encode(), applied.new_leaves
+            )
+        psk = epoch.psk_secret(applied.psks, psks)
+    except (CannotOpen, Invalid, Malformed) as fault:
+        return Lost(fault.message, effects)
+    opened = open_epoch(suite, init, commit_secret, psk, context)
+    try:
+        check_confirmation_tag(suite, opened.secrets, context, tag)
+    except CannotOpen as fault:
+        if applied.psks:
+            return Lost(f"{fault.message}; a pre-shared key may differ", effects)
+        raise
+    return Followed(
+        _next_epoch(epoch, context, tree, opened, tag, epoch.signing, private, applied.reinit),
+        Ratchets.start(tree.leaf_count, opened.encryption_secret),
+        effects,
+    )
+
+
+def _merged(
+    epoch: Epoch, applied: Applied, path: UpdatePath | None, sender: Sender
+) -> tuple[RatchetTree, LeafIndex, Change | None]:
+    """§12.4.2: (the tree with the path, the committer's leaf, how that leaf changed)."""
+    if sender.kind is SenderType.NEW_MEMBER_COMMIT:
+        tree, committer = applied.tree.with_room()
+        before = None
+    else:
+        tree, committer = applied.tree, _committer(sender)
+        before = _member(tree, committer)
+    if path is None:
+        return tree, committer, None
+    check_leaf_alone(epoch.suite, path.leaf_node, group_id=epoch.context.group_id, at=committer)
+    merged = merge(tree, committer, path, applied.new_leaves)
+    return merged, committer, None if before is None else Change(committer, before, path.leaf_node)
+
+
+def _committer(sender: Sender) -> LeafIndex:
+    if sender.leaf is None:
+        raise Invalid("a commit by one who may not commit", rule="RFC 9420 §12.4")
+    return sender.leaf
+
+
+def resolve(commit: Commit, sender: Sender, pending: Mapping[bytes, Queued]) -> list[Queued]:
+    """§12.4.2: the proposals of a commit. A reference to nothing that was sent in this epoch is `Invalid` to all alike,
+    since all read the same log."""
+    queue = []
+    for item in commit.proposals:
+        if isinstance(item.value, Proposal):
+            queue.append(Queued(item.value, sender, by_reference=False))
+        elif item.value in pending:
+            queue.append(pending[item.value])
+        else:
+            raise Invalid("a commit refers to a proposal that wasn't sent before it", rule="RFC 9420 §12.4.2")
+    return queue
+
+
+def _own_update(epoch: Epoch, applied: Applied, own_updates: Mapping[bytes, KemKey]) -> PrivateKeys:
+    """The private key of this member's own update proposal, where the commit took it up."""
+    for change in applied.updated:
+        if change.leaf == epoch.own_leaf:
+            key = own_updates.get(change.after.encryption_key)
+            if key is None:
+                raise CannotOpen("the commit takes up an update of mine whose private key isn't here")
+            return {node_of(epoch.own_leaf): key}
+    return {}
+
+
+def _next_epoch(
+    epoch: Epoch,
+    context: GroupContext,
+    tree: RatchetTree,
+    opened: Opened,
+    tag: bytes,
+    signing: SigningKey,
+    private: PrivateKeys,
+    reinit: ReInit | None,
+) -> Epoch:
+    return Epoch(
+        epoch.suite,
+        context,
+        tree,
+        opened.secrets,
+        interim_hash(epoch.suite, context.confirmed_transcript_hash, tag),
+        tag,
+        epoch.own_leaf,
+        signing,
+        private,
+        epoch.resumptions_for_next(),
+        reinit,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------- making a commit
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A commit of one's own: the next epoch, to be adopted once the log has it, and what newcomers need."""
+
+    epoch: Epoch
+    ratchets: Ratchets
+    message: AuthenticatedContent
+    effects: Effects
+    path: NewPath | None
+    opened: Opened
+
+
+def create(
+    epoch: Epoch,
+    queue: Sequence[tuple[ProposalOrRef, Queued]],
+    *,
+    wire_format: WireFormat,
+    authenticated_data: bytes = b"",
+    path: bool = True,
+    psks: Mapping[bytes, bytes] | None = None,
+    signing: SigningKey | None = None,
+    leaf: LeafNode | None = None,
+    now: int | None = None,
+) -> Made:
+    """§12.4.1: a commit by this member; ``signing`` and ``leaf`` renew its own signature key and leaf content.
+
+    Raises `Invalid` where the proposals break a rule, `Misuse` for a commit that must have a path and shall not.
+    """
+    suite = epoch.suite
+    items = [item for _, item in queue]
+    check_list(items, epoch.own_leaf)
+    for item in items:
+        if not item.by_reference:
+            check_proposal(suite, epoch.context, epoch.tree, item.proposal, item.sender, now)
+    if not path and (needs_path(items) or signing is not None or leaf is not None):
+        raise Misuse("these proposals need a commit with a path")
+    applied = apply(epoch.tree, epoch.context.extensions, items)
+
+    signer = signing or epoch.signing
+    renewed: NewPath | None = None
+    tree, private, commit_secret = applied.tree, retained(applied.tree, epoch.private), Secret(bytes(suite.hash_length))
+    own_change: Change | None = None
+    if path:
+        old = leaf or epoch.own_leaf_node
+        renewed = renew(applied.tree, epoch.own_leaf, old, signer, epoch.context.group_id)
+        tree, commit_secret = renewed.tree, renewed.commit_secret
+        private = retained(tree, {**private, **renewed.private})
+        own_change = Change(epoch.own_leaf, epoch.own_leaf_node, _member(tree, epoch.own_leaf))
+    _check_result(applied, tree, epoch.own_leaf if path else None)
+    provisional = _provisional(epoch.context, tree, applied.extensions)
+    sealed = None if renewed is None else renewed.seal(provisional.encode(), applied.new_leaves)
+
+    content = framed(
+        epoch.context.group_id,
+        epoch.context.epoch,
+        Sender.member(epoch.own_leaf),
+        authenticated_data,
+        Commit(tuple(item for item, _ in queue), sealed),
+    )
+    signature = sign(suite, epoch.signing, wire_format, content, epoch.context.encode())
+    unconfirmed = AuthenticatedContent(wire_format, content, FramedContentAuthData(signature, b""))
+    context = with_transcript(provisional, confirmed_hash(suite, epoch.interim_transcript_hash, unconfirmed))
+    opened = open_epoch(suite, epoch.secrets.init, commit_secret, epoch.psk_secret(applied.psks, psks or {}), context)
+    tag = confirmation_tag(suite, opened.secrets, context.confirmed_transcript_hash)
+    return Made(
+        _next_epoch(epoch, context, tree, opened, tag, signer, private, applied.reinit),
+        Ratchets.start(tree.leaf_count, opened.encryption_secret),
+        AuthenticatedContent(wire_format, content, FramedContentAuthData(signature, tag)),
+        Effects(epoch.own_leaf, applied, own_change, path, external=False),
+        renewed,
+        opened,
+    )

@@ -1,0 +1,148 @@
+"""An epoch of a group as one member sees it: what all agree on, the secrets, and this member's private keys.
+
+An `Epoch` changes with commits only; what changes with each message is in `ratchets`. Both are values, and each has a
+form at rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from securechan.codec import U32, U64, Opaque, Struct, Text, opaque, vec
+from securechan.crypto.secret import Secret
+from securechan.crypto.signature import SigningKey
+from securechan.crypto.suite import SUITES, Suite
+from securechan.errors import CannotOpen, Invalid, Malformed
+from securechan.mls.context import GroupContext
+from securechan.mls.extensions import TREE_BOUND
+from securechan.mls.labels import SecretBytes
+from securechan.mls.nodes import LeafNode
+from securechan.mls.proposals import ReInit
+from securechan.mls.psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
+from securechan.mls.schedule import EpochSecrets
+from securechan.mls.tree import RatchetTree
+from securechan.mls.treekem import PrivateKeys
+from securechan.mls.treemath import LeafIndex, NodeIndex
+
+KEPT_RESUMPTIONS: Final = 16  # how many epochs back a resumption key can be called for (§8.6)
+
+
+class NodePrivate(Struct):
+    """A private key of the tree that this member holds."""
+
+    node: U32
+    private: SecretBytes
+
+
+class Resumption(Struct):
+    """§8.6: the resumption key of an epoch gone by."""
+
+    epoch: U64
+    secret: SecretBytes
+
+
+class EpochState(Struct):
+    """How an epoch is kept at rest."""
+
+    suite: Text
+    context: GroupContext
+    tree: Annotated[bytes, opaque(max=TREE_BOUND + 8)]
+    secrets: EpochSecrets
+    interim_transcript_hash: Opaque
+    confirmation_tag: Opaque
+    own_leaf: U32
+    signature_private: SecretBytes
+    private: Annotated[tuple[NodePrivate, ...], vec(max=1 << 16)]
+    resumptions: tuple[Resumption, ...]
+    reinit: ReInit | None
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One epoch. ``private`` holds key objects, made once and used for as long as their nodes stand."""
+
+    suite: Suite
+    context: GroupContext
+    tree: RatchetTree
+    secrets: EpochSecrets
+    interim_transcript_hash: bytes
+    confirmation_tag: bytes
+    own_leaf: LeafIndex
+    signing: SigningKey
+    private: PrivateKeys
+    resumptions: tuple[Resumption, ...]
+    reinit: ReInit | None = None  # §12.1.5: the group has ended and lives on elsewhere
+
+    @property
+    def own_leaf_node(self) -> LeafNode:
+        """This member's own leaf."""
+        return self.leaf(self.own_leaf)
+
+    def leaf(self, index: LeafIndex) -> LeafNode:
+        """A member's leaf. Raises `Invalid` where there is none."""
+        found = self.tree.leaf(index)
+        if found is None:
+            raise Invalid(f"leaf {index} is no member", rule="RFC 9420 §6.1")
+        return found
+
+    def psk_secret(self, ids: Sequence[PreSharedKeyID], external: Mapping[bytes, bytes]) -> Secret:
+        """§8.4: of the keys that a commit calls for. Raises `CannotOpen` for one that isn't held here."""
+        return psk_secret(self.suite, [(psk_id, self._psk(psk_id, external)) for psk_id in ids])
+
+    def _psk(self, psk_id: PreSharedKeyID, external: Mapping[bytes, bytes]) -> bytes:
+        match psk_id.psk:
+            case ExternalPSK(name):
+                if name in external:
+                    return external[name]
+            case ResumptionPSK(_, group_id, number):
+                if group_id == self.context.group_id:
+                    if number == self.context.epoch:
+                        return self.secrets.resumption_psk
+                    for kept in self.resumptions:
+                        if kept.epoch == number:
+                            return kept.secret
+        raise CannotOpen("a pre-shared key that the commit calls for isn't known here")
+
+    def resumptions_for_next(self) -> tuple[Resumption, ...]:
+        """The resumption keys that the next epoch keeps."""
+        this = Resumption(self.context.epoch, self.secrets.resumption_psk)
+        return (*self.resumptions, this)[-KEPT_RESUMPTIONS:]
+
+    def encode(self) -> bytes:
+        """At rest: holds private keys."""
+        return EpochState(
+            self.suite.name,
+            self.context,
+            self.tree.encode(),
+            self.secrets,
+            self.interim_transcript_hash,
+            self.confirmation_tag,
+            self.own_leaf,
+            self.signing.private,
+            tuple(NodePrivate(node, key.private) for node, key in sorted(self.private.items())),
+            self.resumptions,
+            self.reinit,
+        ).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Epoch:
+        """From rest. Raises `Malformed`; what is inside is our own and isn't judged again."""
+        state = EpochState.decode(data)
+        suite = SUITES.get(state.suite)
+        if suite is None or suite.number != state.context.cipher_suite:
+            raise Malformed(f"a state of the suite {state.suite[:32]!r}, which this version doesn't have")
+        return cls(
+            suite,
+            state.context,
+            RatchetTree.decode(suite, state.tree),
+            state.secrets,
+            state.interim_transcript_hash,
+            state.confirmation_tag,
+            LeafIndex(state.own_leaf),
+            suite.signature.load(state.signature_private),
+            {NodeIndex(kept.node): suite.hpke.kem.load(kept.private) for kept in state.private},
+            state.resumptions,
+            state.reinit,
+        )

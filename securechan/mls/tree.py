@@ -1,0 +1,325 @@
+"""RFC 9420 §4, §7.7–§7.9: the public ratchet tree as a value.
+
+A `RatchetTree` is an array of nodes that never changes; adding, updating, removing answer with the next tree, which
+shares all nodes it didn't touch. Beside each node stands its tree hash, filled in when first asked for and dropped
+along a changed leaf's path only, so that a commit in a tree of n leaves hashes O(log n) nodes.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Annotated, Final
+
+from securechan.codec import Opaque, Struct, decode, vec, write_vector
+from securechan.crypto.suite import Suite
+from securechan.errors import Invalid, Misuse
+from securechan.mls.extensions import TREE_BOUND
+from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
+from securechan.mls.registry import NodeType
+from securechan.mls.treemath import (
+    LeafIndex,
+    NodeIndex,
+    covers,
+    direct_path,
+    is_leaf,
+    leaf_of,
+    leaves_under,
+    left,
+    level,
+    node_of,
+    right,
+    root,
+    sibling,
+)
+
+MAX_LEAVES: Final = 1 << 17  # a bound against hostile trees; far above any community
+
+_Slots = Annotated[tuple[TreeSlot | None, ...], vec(max=TREE_BOUND)]
+_ABSENT: Final = b"\x00"
+_PRESENT: Final = b"\x01"
+
+
+class ParentHashInput(Struct):
+    """§7.9."""
+
+    encryption_key: Opaque
+    parent_hash: Opaque
+    original_sibling_tree_hash: Opaque
+
+
+class RatchetTree:
+    """A tree of 2^d leaves. ``nodes[i]`` is the node at index i, None where blank."""
+
+    __slots__ = ("_hashes", "nodes", "suite")
+
+    def __init__(self, suite: Suite, nodes: tuple[Node | None, ...], hashes: list[bytes | None] | None = None) -> None:
+        self.suite = suite
+        self.nodes = nodes
+        # A cache that says nothing which the nodes don't.
+        self._hashes: list[bytes | None] = [None] * len(nodes) if hashes is None else hashes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RatchetTree) and self.suite is other.suite and self.nodes == other.nodes
+
+    def __hash__(self) -> int:
+        return hash(self.tree_hash)
+
+    def __repr__(self) -> str:
+        return f"RatchetTree({self.leaf_count} leaves, {sum(1 for _ in self.members())} members)"
+
+    # ------------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def leaf_count(self) -> int:
+        """Leaves, blank ones included: a power of two."""
+        return (len(self.nodes) + 1) // 2
+
+    @property
+    def root(self) -> NodeIndex:
+        return root(self.leaf_count)
+
+    def leaf(self, index: LeafIndex) -> LeafNode | None:
+        """The leaf there; None where it is blank or beyond the tree."""
+        node = self.nodes[2 * index] if 0 <= index < self.leaf_count else None
+        return node if isinstance(node, LeafNode) else None
+
+    def parent(self, index: NodeIndex) -> ParentNode | None:
+        node = self.nodes[index]
+        return node if isinstance(node, ParentNode) else None
+
+    def members(self) -> Iterator[tuple[LeafIndex, LeafNode]]:
+        """All leaves that aren't blank, from left to right."""
+        for index, node in enumerate(self.nodes[::2]):
+            if isinstance(node, LeafNode):
+                yield LeafIndex(index), node
+
+    def direct_path(self, leaf: LeafIndex) -> list[NodeIndex]:
+        return direct_path(node_of(leaf), self.leaf_count)
+
+    def resolution(self, index: NodeIndex) -> list[NodeIndex]:
+        """§4.1.1: the fewest nodes that together reach every member under ``index``."""
+        found: list[NodeIndex] = []
+        todo = [index]
+        while todo:
+            at = todo.pop()
+            node = self.nodes[at]
+            if isinstance(node, ParentNode):
+                found.append(at)
+                found.extend(node_of(leaf) for leaf in node.unmerged_leaves)
+            elif node is not None:
+                found.append(at)
+            elif not is_leaf(at):
+                todo += (right(at), left(at))
+        return found
+
+    def is_empty(self, index: NodeIndex) -> bool:
+        """Whether the resolution of ``index`` is empty: no member under it."""
+        if self.nodes[index] is not None:
+            return False
+        span = (1 << level(index)) - 1
+        return not any(self.nodes[index - span : index + span + 1])
+
+    def filtered_path(self, leaf: LeafIndex) -> list[tuple[NodeIndex, NodeIndex]]:
+        """§4.1.2: (ancestor, its child off the path) from the leaf's parent up, where that child reaches anybody."""
+        path = []
+        below = node_of(leaf)
+        for up in self.direct_path(leaf):
+            beside = sibling(below)
+            if not self.is_empty(beside):
+                path.append((up, beside))
+            below = up
+        return path
+
+    # ------------------------------------------------------------------------------------------------------- hashing
+
+    @property
+    def tree_hash(self) -> bytes:
+        """§7.8: the hash of the whole tree."""
+        return self.node_hash(self.root)
+
+    def node_hash(self, index: NodeIndex) -> bytes:
+        """§7.8: the hash of the subtree under ``index``."""
+        known = self._hashes[index]
+        if known is None:
+            if is_leaf(index):
+                known = self._leaf_hash(index, self.nodes[index])
+            else:
+                known = self._parent_hash(self.nodes[index], self.node_hash(left(index)), self.node_hash(right(index)))
+            self._hashes[index] = known
+        return known
+
+    def _leaf_hash(self, index: NodeIndex, node: Node | None) -> bytes:
+        head = b"\x01" + leaf_of(index).to_bytes(4, "big")
+        return self.suite.hash(head + (_ABSENT if node is None else _PRESENT + node.encode()))
+
+    def _parent_hash(self, node: Node | None, left_hash: bytes, right_hash: bytes) -> bytes:
+        out = bytearray(b"\x02")
+        out += _ABSENT if node is None else _PRESENT + node.encode()
+        write_vector(out, left_hash)
+        write_vector(out, right_hash)
+        return self.suite.hash(bytes(out))
+
+    def original_hash(self, index: NodeIndex, without: Sequence[LeafIndex]) -> bytes:
+        """§7.9: the tree hash of ``index`` as it was before the leaves ``without`` (in order) were added."""
+        under = leaves_under(index)
+        here = without[bisect_left(without, under.start) : bisect_left(without, under.stop)]
+        if not here:
+            return self.node_hash(index)
+        if is_leaf(index):
+            return self._leaf_hash(index, None)
+        node = self.nodes[index]
+        if isinstance(node, ParentNode):
+            kept = tuple(leaf for leaf in node.unmerged_leaves if leaf not in here)
+            node = ParentNode(node.encryption_key, node.parent_hash, kept)
+        return self._parent_hash(node, self.original_hash(left(index), here), self.original_hash(right(index), here))
+
+    def parent_hash_of(self, index: NodeIndex, beside: NodeIndex) -> bytes:
+        """§7.9: the parent hash that ``index`` gives to a child, ``beside`` being its other child."""
+        node = self.parent(index)
+        if node is None:
+            raise Misuse(f"node {index} is blank and has no parent hash to give")
+        original = self.original_hash(beside, node.unmerged_leaves)
+        return self.suite.hash(ParentHashInput(node.encryption_key, node.parent_hash, original).encode())
+
+    # ------------------------------------------------------------------------------------------------------ changing
+
+    def with_nodes(self, changes: Iterable[tuple[NodeIndex, Node | None]]) -> RatchetTree:
+        """The tree with some nodes replaced; hashes above them are forgotten."""
+        nodes, hashes = list(self.nodes), list(self._hashes)
+        top = self.root
+        for index, node in changes:
+            nodes[index] = node
+            hashes[index] = None
+            if index != top:
+                for up in direct_path(index, self.leaf_count):
+                    hashes[up] = None
+        return RatchetTree(self.suite, tuple(nodes), hashes)
+
+    def blank_path(self, leaf: LeafIndex, node: LeafNode | None) -> RatchetTree:
+        """§12.1.2, §12.1.3: the leaf replaced or blanked, and all above it blanked."""
+        changes: list[tuple[NodeIndex, Node | None]] = [(up, None) for up in self.direct_path(leaf)]
+        return self.with_nodes([(node_of(leaf), node), *changes])
+
+    def free_leaf(self) -> LeafIndex:
+        """§12.1.1: where the next member goes: the leftmost blank leaf, or the first one of a tree made larger."""
+        leaves = self.nodes[::2]
+        try:
+            return LeafIndex(leaves.index(None))
+        except ValueError:
+            return LeafIndex(len(leaves))
+
+    def with_room(self) -> tuple[RatchetTree, LeafIndex]:
+        """§12.1.1: the tree, larger if it was full, and its leftmost blank leaf. Raises `Invalid` beyond the bound."""
+        at = self.free_leaf()
+        if at < self.leaf_count:
+            return self, at
+        if self.leaf_count >= MAX_LEAVES:
+            raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule="RFC 9420 §12.1.1")
+        more = len(self.nodes) + 1
+        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more), at
+
+    def add(self, node: LeafNode) -> tuple[RatchetTree, LeafIndex]:
+        """§12.1.1: the tree with one more member, and where it stands. Raises `Invalid` beyond the bound."""
+        tree, at = self.with_room()
+        changes: list[tuple[NodeIndex, Node | None]] = [(node_of(at), node)]
+        for up in tree.direct_path(at):
+            above = tree.parent(up)
+            if above is not None:
+                unmerged = tuple(sorted((*above.unmerged_leaves, at)))
+                changes.append((up, ParentNode(above.encryption_key, above.parent_hash, unmerged)))
+        return tree.with_nodes(changes), at
+
+    def remove(self, leaf: LeafIndex) -> RatchetTree:
+        """§12.1.3: the tree without that member, as small as its last member allows (§7.7)."""
+        return self.blank_path(leaf, None).truncated()
+
+    def truncated(self) -> RatchetTree:
+        """§7.7: while the right half holds no member, only the left half remains."""
+        size = len(self.nodes)
+        while size > 1 and not any(self.nodes[size // 2 + 1 : size : 2]):
+            size //= 2
+        return self if size == len(self.nodes) else RatchetTree(self.suite, self.nodes[:size], self._hashes[:size])
+
+    # ------------------------------------------------------------------------------------------------ on the wire
+
+    def encode(self) -> bytes:
+        """§12.4.3.3: the content of a ``ratchet_tree`` extension, without the blanks at its end."""
+        body = bytearray()
+        blanks = 0
+        for node in self.nodes:
+            if node is None:
+                blanks += 1
+                continue
+            body += b"\x00" * blanks
+            blanks = 0
+            body += b"\x01\x01" if isinstance(node, LeafNode) else b"\x01\x02"
+            body += node.encode()
+        out = bytearray()
+        write_vector(out, body)
+        return bytes(out)
+
+    @classmethod
+    def decode(cls, suite: Suite, data: bytes) -> RatchetTree:
+        """From a ``ratchet_tree`` extension. Raises `Malformed`, and `Invalid` where a node stands out of place."""
+        slots: tuple[TreeSlot | None, ...] = decode(_Slots, data)
+        if not slots or slots[-1] is None:
+            raise Invalid("a ratchet tree is empty or ends in a blank node", rule="RFC 9420 §12.4.3.3")
+        leaves = 1
+        while 2 * leaves - 1 < len(slots):
+            leaves *= 2
+        if leaves > MAX_LEAVES:
+            raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule="RFC 9420 §12.4.3.3")
+        nodes: list[Node | None] = [None] * (2 * leaves - 1)
+        for index, slot in enumerate(slots):
+            if slot is None:
+                continue
+            if (slot.kind is NodeType.LEAF) != (index % 2 == 0):
+                raise Invalid(f"node {index} of the ratchet tree is of the wrong kind", rule="RFC 9420 §12.4.3.3")
+            nodes[index] = slot.node
+        return cls(suite, tuple(nodes))
+
+    @classmethod
+    def of_one(cls, suite: Suite, leaf: LeafNode) -> RatchetTree:
+        """§11: a tree of a single member."""
+        return cls(suite, (leaf,))
+
+    # ------------------------------------------------------------------------------------------------------ checking
+
+    def check_parent_hashes(self) -> None:
+        """§7.9.2: every parent was made by a commit of a member now under it. Raises `Invalid`."""
+        for index in range(1, len(self.nodes), 2):
+            node = self.parent(NodeIndex(index))
+            if node is not None and not self._is_covered(NodeIndex(index), node):
+                raise Invalid(f"node {index} has no parent-hash link to a node below", rule="RFC 9420 §7.9.2")
+
+    def _is_covered(self, index: NodeIndex, node: ParentNode) -> bool:
+        unmerged = {node_of(leaf) for leaf in node.unmerged_leaves}
+        for child, beside in ((left(index), right(index)), (right(index), left(index))):
+            links = [at for at in self.resolution(child) if at not in unmerged]
+            if len(links) == 1:
+                below = self.nodes[links[0]]
+                if below is not None and below.parent_hash and below.parent_hash == self.parent_hash_of(index, beside):
+                    return True
+        return False
+
+    def check_unmerged(self) -> None:
+        """§12.4.3.1: unmerged leaves are members below, in order, listed by all parents between. Raises `Invalid`."""
+        for number in range(1, len(self.nodes), 2):
+            index = NodeIndex(number)
+            node = self.parent(index)
+            if node is None:
+                continue
+            listed = node.unmerged_leaves
+            if any(a >= b for a, b in pairwise(listed)):
+                raise Invalid(f"node {index} lists unmerged leaves out of order", rule="RFC 9420 §7.1")
+            for leaf in listed:
+                if self.leaf(leaf) is None or not covers(index, node_of(leaf)):
+                    raise Invalid(f"node {index} lists leaf {leaf}, no member below it", rule="RFC 9420 §12.4.3.1")
+                for between in self.direct_path(leaf):
+                    if between == index:
+                        break
+                    above = self.parent(between)
+                    if above is not None and leaf not in above.unmerged_leaves:
+                        raise Invalid(f"node {between} doesn't list leaf {leaf}", rule="RFC 9420 §12.4.3.1")

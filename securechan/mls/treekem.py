@@ -1,0 +1,232 @@
+"""RFC 9420 §7.4–§7.6: one secret for all: how a committer renews the keys above its leaf and tells the others.
+
+    path_secret[0] ──"path"──► path_secret[1] ──"path"──► … ──"path"──► commit_secret
+          │ "node"                   │ "node"
+          ▼                          ▼
+      key pair of the            key pair of the
+      lowest ancestor            next ancestor
+
+Each path secret is sealed to the resolution of the child that the committer isn't under, so each member opens exactly
+one and derives the rest. Making a path has two steps, since what is sealed is bound to the tree that the path makes:
+`renew` gives the new tree, then `NewPath.seal` the message. Taking one has two as well, since everyone can judge the
+public half (`merge`) and each member only its own share of the secret one (`follow`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from securechan.codec import Opaque, Struct
+from securechan.crypto.kem import KemKey
+from securechan.crypto.secret import Secret
+from securechan.crypto.signature import SigningKey
+from securechan.crypto.suite import Suite
+from securechan.errors import CannotOpen, Invalid
+from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_secret, encrypt_with_label
+from securechan.mls.nodes import LeafNode, Node, ParentNode
+from securechan.mls.registry import LeafNodeSource
+from securechan.mls.tree import ParentHashInput, RatchetTree
+from securechan.mls.treemath import LeafIndex, NodeIndex, common_ancestor, covers, node_of
+
+PrivateKeys = Mapping[NodeIndex, KemKey]
+
+
+class UpdatePathNode(Struct):
+    """§7.6."""
+
+    encryption_key: Opaque
+    encrypted_path_secret: tuple[HPKECiphertext, ...]
+
+
+class UpdatePath(Struct):
+    """§7.6."""
+
+    leaf_node: LeafNode
+    nodes: tuple[UpdatePathNode, ...]
+
+
+def node_key(suite: Suite, path_secret: bytes) -> KemKey:
+    """§7.4: the key pair of the node that a path secret stands for."""
+    return suite.hpke.kem.derive_key(derive_secret(suite, path_secret, "node"))
+
+
+def next_path_secret(suite: Suite, path_secret: bytes) -> Secret:
+    """§7.4: the secret of the next node up; above the last one, the commit secret."""
+    return derive_secret(suite, path_secret, "path")
+
+
+@dataclass(frozen=True, slots=True)
+class NewPath:
+    """A renewed path: the tree with it merged, and the secrets that made it."""
+
+    tree: RatchetTree
+    leaf: LeafIndex
+    filtered: tuple[tuple[NodeIndex, NodeIndex], ...]
+    path_secrets: Mapping[NodeIndex, Secret]
+    private: PrivateKeys
+    commit_secret: Secret
+
+    def seal(self, context: bytes, added: Collection[LeafIndex]) -> UpdatePath:
+        """§7.6: the path as sent, each secret sealed under the provisional group context; ``added`` get Welcomes."""
+        suite = self.tree.suite
+        nodes = []
+        for index, beside in self.filtered:
+            sealed = tuple(
+                encrypt_with_label(suite, node.encryption_key, "UpdatePathNode", context, self.path_secrets[index])
+                for node in map(self.tree.nodes.__getitem__, recipients(self.tree, beside, added))
+                if node is not None
+            )
+            nodes.append(UpdatePathNode(self.private[index].public, sealed))
+        leaf = self.tree.leaf(self.leaf)
+        if leaf is None:
+            raise Invalid("the committer's leaf is blank", rule="RFC 9420 §7.5")
+        return UpdatePath(leaf, tuple(nodes))
+
+
+def recipients(tree: RatchetTree, beside: NodeIndex, added: Collection[LeafIndex]) -> list[NodeIndex]:
+    """§7.5: whom a path secret is sealed to: the resolution of ``beside`` but for the leaves just added."""
+    new = {node_of(leaf) for leaf in added}
+    return [index for index in tree.resolution(beside) if index not in new]
+
+
+def renew(
+    tree: RatchetTree,
+    leaf: LeafIndex,
+    old: LeafNode,
+    key: bytes | SigningKey,
+    group_id: bytes,
+    *,
+    path_secret: Secret | None = None,
+    leaf_key: KemKey | None = None,
+) -> NewPath:
+    """§7.5: fresh keys for ``leaf`` and all above it; ``old`` gives the new leaf everything but keys and signature."""
+    suite = tree.suite
+    filtered = tuple(tree.filtered_path(leaf))
+    secret = path_secret or suite.random(suite.hash_length)
+    path_secrets: dict[NodeIndex, Secret] = {}
+    private: dict[NodeIndex, KemKey] = {}
+    for index, _ in filtered:
+        path_secrets[index] = secret
+        private[index] = node_key(suite, secret)
+        secret = next_path_secret(suite, secret)
+    own = leaf_key or suite.hpke.kem.load(suite.hpke.kem.generate()[0])
+    private[node_of(leaf)] = own
+    bare = tree.blank_path(leaf, old)
+    parents, parent_hash = _linked(bare, [(at, beside, private[at].public) for at, beside in filtered])
+    new_leaf = LeafNode(
+        own.public,
+        suite.signature.public(key),
+        old.credential,
+        old.capabilities,
+        LeafNodeSource.COMMIT,
+        parent_hash,
+        old.extensions,
+        b"",
+    ).signed(suite, key, group_id, leaf)
+    made = bare.with_nodes([*parents, (node_of(leaf), new_leaf)])
+    return NewPath(made, leaf, filtered, path_secrets, private, secret)
+
+
+def _linked(
+    tree: RatchetTree, path: list[tuple[NodeIndex, NodeIndex, bytes]]
+) -> tuple[list[tuple[NodeIndex, Node]], bytes]:
+    """§7.9: the parents of a path of (node, its child off the path, key), hash-linked from the root down."""
+    parents: list[tuple[NodeIndex, Node]] = []
+    above = b""
+    for index, beside, public in reversed(path):
+        parents.append((index, ParentNode(public, above, ())))
+        above = tree.suite.hash(ParentHashInput(public, above, tree.node_hash(beside)).encode())
+    return parents, above
+
+
+def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collection[LeafIndex]) -> RatchetTree:
+    """§7.5, §12.4.2: the tree with a received path, judged by what all can see; the leaf is §7.3's to judge.
+
+    Raises `Invalid` for a path of the wrong length, ciphertexts of the wrong number, keys that stood in the tree
+    before, or a leaf whose parent hash doesn't fit.
+    """
+    filtered = tree.filtered_path(leaf)
+    if len(filtered) != len(path.nodes):
+        raise Invalid(f"a path of {len(path.nodes)} nodes where {len(filtered)} belong", rule="RFC 9420 §12.4.2")
+    for (index, beside), node in zip(filtered, path.nodes, strict=True):
+        reached = len(recipients(tree, beside, added))
+        if len(node.encrypted_path_secret) != reached:
+            raise Invalid(
+                f"node {index}: {len(node.encrypted_path_secret)} secrets for {reached} recipients",
+                rule="RFC 9420 §7.6",
+            )
+        tree.suite.hpke.kem.check_public(node.encryption_key)
+    keys = {path.leaf_node.encryption_key, *(node.encryption_key for node in path.nodes)}
+    if len(keys) != len(path.nodes) + 1 or any(node and node.encryption_key in keys for node in tree.nodes):
+        raise Invalid("a key of the path stands in the tree already", rule="RFC 9420 §12.4.2")
+    bare = tree.blank_path(leaf, path.leaf_node)
+    linked = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
+    parents, parent_hash = _linked(bare, linked)
+    if path.leaf_node.source is not LeafNodeSource.COMMIT or path.leaf_node.parent_hash != parent_hash:
+        raise Invalid("the parent hash of the committer's leaf doesn't fit its path", rule="RFC 9420 §7.9.2")
+    return bare.with_nodes(parents)
+
+
+def follow(
+    tree: RatchetTree,
+    own: LeafIndex,
+    private: PrivateKeys,
+    sender: LeafIndex,
+    path: UpdatePath,
+    context: bytes,
+    added: Collection[LeafIndex],
+) -> tuple[PrivateKeys, Secret]:
+    """§7.5: my share of a merged path: (all my private keys after it, the commit secret).
+
+    ``tree`` has the path merged. What fails here fails for me alone: `CannotOpen` where no ciphertext is for me or it
+    doesn't open, `Invalid` or `Malformed` where what it holds isn't what the tree shows.
+    """
+    for (index, beside), node in zip(tree.filtered_path(sender), path.nodes, strict=True):
+        if not covers(beside, node_of(own)):
+            continue
+        for at, sealed in zip(recipients(tree, beside, added), node.encrypted_path_secret, strict=True):
+            if at in private:
+                secret = decrypt_with_label(tree.suite, private[at], "UpdatePathNode", context, sealed)
+                return climb(tree, sender, index, secret, private)
+        raise CannotOpen("no secret of the path is sealed to a key that I hold")
+    raise CannotOpen("the path doesn't reach me")
+
+
+def climb(
+    tree: RatchetTree, sender: LeafIndex, start: NodeIndex, path_secret: bytes, private: PrivateKeys
+) -> tuple[PrivateKeys, Secret]:
+    """§7.4: from the path secret of ``start`` to the commit secret, along ``sender``'s path.
+
+    Raises `Invalid` where a derived key isn't the one that the tree shows.
+    """
+    suite = tree.suite
+    if len(path_secret) != suite.hash_length:
+        raise Invalid(f"a path secret of {len(path_secret)} bytes", rule="RFC 9420 §7.4")
+    kept = retained(tree, private)
+    secret = Secret(path_secret)
+    for index in tree.direct_path(sender):
+        node = tree.parent(index)
+        if node is None or not covers(index, start):
+            continue
+        key = node_key(suite, secret)
+        if key.public != node.encryption_key:
+            raise Invalid(f"the secret of node {index} makes another key than the tree shows", rule="RFC 9420 §7.4")
+        kept[index] = key
+        secret = next_path_secret(suite, secret)
+    return kept, secret
+
+
+def retained(tree: RatchetTree, private: PrivateKeys) -> dict[NodeIndex, KemKey]:
+    """The private keys whose nodes still stand in the tree with those keys; the others are to be forgotten (§9.2)."""
+    kept = {}
+    for index, key in private.items():
+        node = tree.nodes[index] if index < len(tree.nodes) else None
+        if node is not None and node.encryption_key == key.public:
+            kept[index] = key
+    return kept
+
+
+def joined_at(own: LeafIndex, committer: LeafIndex) -> NodeIndex:
+    """§12.4.3.1: the node whose path secret a Welcome carries."""
+    return common_ancestor(own, committer)

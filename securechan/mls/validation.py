@@ -1,0 +1,266 @@
+"""RFC 9420 §7.3, §12.1, §12.2: the rules for leaves and for lists of proposals, each where it can be cited.
+
+Nothing here looks at a clock unless the caller hands one in, and nothing here knows trust: every member that runs these
+checks on the same epoch comes to the same verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from securechan.codec import Opaque, Struct
+from securechan.crypto.suite import Suite
+from securechan.errors import Invalid
+from securechan.mls.context import GroupContext
+from securechan.mls.extensions import Extension, check_unique, find, required_capabilities
+from securechan.mls.framing import Sender
+from securechan.mls.keypackage import KeyPackage
+from securechan.mls.nodes import Credential, LeafNode, Lifetime
+from securechan.mls.proposals import (
+    Add,
+    ExternalInit,
+    GroupContextExtensions,
+    PreSharedKey,
+    Proposal,
+    ReInit,
+    Remove,
+    Update,
+)
+from securechan.mls.psk import PreSharedKeyID, ResumptionPSK
+from securechan.mls.registry import (
+    DEFAULT_EXTENSIONS,
+    DEFAULT_PROPOSALS,
+    ExtensionType,
+    LeafNodeSource,
+    ProtocolVersion,
+    ResumptionUsage,
+    SenderType,
+)
+from securechan.mls.tree import RatchetTree
+from securechan.mls.treemath import LeafIndex
+
+
+class ExternalSender(Struct):
+    """§12.1.8.1."""
+
+    signature_key: Opaque
+    credential: Credential
+
+
+class ExternalSenders(Struct):
+    """§12.1.8.1: who may propose from outside."""
+
+    senders: tuple[ExternalSender, ...]
+
+    @classmethod
+    def of(cls, extensions: tuple[Extension, ...]) -> tuple[ExternalSender, ...]:
+        """Those that a GroupContext admits. Raises `Malformed`."""
+        data = find(extensions, ExtensionType.EXTERNAL_SENDERS)
+        return () if data is None else cls.decode(data).senders
+
+
+# -------------------------------------------------------------------------------------------------------- §7.3: leaves
+
+
+def check_leaf_alone(
+    suite: Suite, leaf: LeafNode, *, group_id: bytes = b"", at: LeafIndex | None = None, now: int | None = None
+) -> None:
+    """§7.2, §7.3: what a leaf says of itself, whatever group it is in. Raises `Invalid`, `BadSignature`."""
+    able = leaf.capabilities
+    if ProtocolVersion.MLS10 not in able.versions:
+        raise Invalid("a leaf that doesn't list version mls10", rule="RFC 9420 §7.3")
+    if suite.number not in able.cipher_suites:
+        raise Invalid("a leaf that doesn't list the group's cipher suite", rule="RFC 9420 §7.3")
+    if leaf.credential.kind not in able.credentials:
+        raise Invalid("a leaf that doesn't list its own credential type", rule="RFC 9420 §7.2")
+    check_unique(leaf.extensions)
+    for extension in leaf.extensions:
+        if extension.kind not in DEFAULT_EXTENSIONS and extension.kind not in able.extensions:
+            raise Invalid(f"a leaf that doesn't list its own extension {extension.kind:#06x}", rule="RFC 9420 §7.3")
+    suite.hpke.kem.check_public(leaf.encryption_key)
+    leaf.verify(suite, group_id, at if at is not None else LeafIndex(0))
+    if now is not None and isinstance(leaf.origin, Lifetime) and not leaf.origin.holds(now):
+        raise Invalid(
+            "a leaf outside its lifetime", rule="RFC 9420 §7.3", hint="check both clocks; ask for a fresh key package"
+        )
+
+
+def check_supports(leaf: LeafNode, extensions: tuple[Extension, ...]) -> None:
+    """§7.3, §11.1, §13.4: the leaf supports what the group requires and uses. Raises `Invalid`, `Malformed`."""
+    required = required_capabilities(extensions)
+    able = leaf.capabilities
+    wanted = {*required.extensions, *(extension.kind for extension in extensions)} - DEFAULT_EXTENSIONS
+    if not wanted <= set(able.extensions):
+        raise Invalid("a leaf lacks an extension that the group requires", rule="RFC 9420 §7.3")
+    if not set(required.proposals) - DEFAULT_PROPOSALS <= set(able.proposals):
+        raise Invalid("a leaf lacks a proposal type that the group requires", rule="RFC 9420 §7.3")
+    if not set(required.credentials) <= set(able.credentials):
+        raise Invalid("a leaf lacks a credential type that the group requires", rule="RFC 9420 §7.3")
+
+
+def check_among(tree: RatchetTree, changed: Collection[LeafIndex], extensions: tuple[Extension, ...]) -> None:
+    """§7.3: leaves that are new or changed, against the whole group as it will be.
+
+    Keys are unique; each supports what the group needs; all support each other's credential types.
+    """
+    if not changed:
+        return
+    signature_keys: set[bytes] = set()
+    encryption_keys: set[bytes] = set()
+    in_use: set[int] = set()
+    count = 0
+    understood: set[int] | None = None
+    last: tuple[int, ...] | None = None
+    for _, leaf in tree.members():
+        count += 1
+        signature_keys.add(leaf.signature_key)
+        encryption_keys.add(leaf.encryption_key)
+        in_use.add(leaf.credential.kind)
+        credentials = leaf.capabilities.credentials
+        if credentials != last:
+            last = credentials
+            understood = set(credentials) if understood is None else understood & set(credentials)
+    if len(signature_keys) != count:
+        raise Invalid("a signature key belongs to two members", rule="RFC 9420 §7.3")
+    if len(encryption_keys) != count:
+        raise Invalid("an encryption key belongs to two members", rule="RFC 9420 §7.3")
+    if understood is not None and not in_use <= understood:
+        raise Invalid("a member's credential type isn't supported by all", rule="RFC 9420 §7.3")
+    for at in changed:
+        new = tree.leaf(at)
+        if new is not None:
+            check_supports(new, extensions)
+
+
+def check_key_package(suite: Suite, package: KeyPackage, now: int | None = None) -> None:
+    """§10.1: a key package as such. Raises `Invalid`, `Malformed`, `BadSignature`."""
+    package.verify(suite)
+    check_unique(package.extensions)
+    suite.hpke.kem.check_public(package.init_key)
+    check_leaf_alone(suite, package.leaf_node, now=now)
+
+
+# ---------------------------------------------------------------------------------------------- §12: lists of proposals
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A proposal as a commit takes it up."""
+
+    proposal: Proposal
+    sender: Sender
+    by_reference: bool
+
+
+_FROM_OUTSIDE = (Add, Remove, PreSharedKey, ReInit, GroupContextExtensions)
+
+
+def check_proposal(
+    suite: Suite, context: GroupContext, tree: RatchetTree, proposal: Proposal, sender: Sender, now: int | None = None
+) -> None:
+    """§12.1: one proposal alone, in the epoch it was made for. Raises `Invalid`, `Malformed`, `BadSignature`."""
+    if sender.kind is SenderType.EXTERNAL and not isinstance(proposal.body, _FROM_OUTSIDE):
+        raise Invalid("a proposal of a type that external senders may not make", rule="RFC 9420 §12.1.8")
+    if sender.kind is SenderType.NEW_MEMBER_PROPOSAL and not isinstance(proposal.body, Add):
+        raise Invalid("a newcomer may propose nothing but its own addition", rule="RFC 9420 §12.1.8")
+    match proposal.body:
+        case Add(package):
+            if package.cipher_suite != context.cipher_suite or package.version != context.version:
+                raise Invalid("a key package of another suite or version", rule="RFC 9420 §12.1.1")
+            check_key_package(suite, package, now)
+        case Update(leaf):
+            at = sender.leaf
+            old = None if at is None else tree.leaf(at)
+            if at is None or old is None:
+                raise Invalid("only members update their leaves", rule="RFC 9420 §12.1.2")
+            if leaf.source is not LeafNodeSource.UPDATE:
+                raise Invalid("the leaf of an update isn't made for one", rule="RFC 9420 §12.1.2")
+            if leaf.encryption_key == old.encryption_key:
+                raise Invalid("an update that keeps the encryption key", rule="RFC 9420 §12.1.2")
+            check_leaf_alone(suite, leaf, group_id=context.group_id, at=at)
+        case Remove(removed):
+            if tree.leaf(removed) is None:
+                raise Invalid(f"leaf {removed} is no member to remove", rule="RFC 9420 §12.1.3")
+        case PreSharedKey(psk):
+            _check_psk(suite, psk)
+        case ReInit(version=version):
+            if version < context.version:
+                raise Invalid("a new beginning in an older version", rule="RFC 9420 §12.1.5")
+        case GroupContextExtensions(extensions):
+            check_unique(extensions)
+            required_capabilities(extensions)
+            ExternalSenders.of(extensions)
+        case ExternalInit():
+            pass
+
+
+def _check_psk(suite: Suite, psk: PreSharedKeyID) -> None:
+    if len(psk.psk_nonce) != suite.hash_length:
+        raise Invalid(f"a nonce of {len(psk.psk_nonce)} bytes for a pre-shared key", rule="RFC 9420 §12.1.4")
+    if isinstance(psk.psk, ResumptionPSK) and psk.psk.usage is not ResumptionUsage.APPLICATION:
+        raise Invalid("a resumption key for a new group, proposed in an old one", rule="RFC 9420 §12.1.4")
+
+
+def check_list(queue: Sequence[Queued], committer: LeafIndex) -> None:
+    """§12.2: the list of a member's commit, which applies as a whole or not at all. Raises `Invalid`."""
+    touched: set[LeafIndex] = set()
+    newcomers: set[bytes] = set()
+    psks: set[PreSharedKeyID] = set()
+    contexts = 0
+    for item in queue:
+        match item.proposal.body:
+            case Update():
+                at = item.sender.leaf
+                if at is None or at == committer:
+                    raise Invalid("a commit that takes up its committer's own update", rule="RFC 9420 §12.2")
+                _once(touched, at)
+            case Remove(removed):
+                if removed == committer:
+                    raise Invalid("a commit that removes its committer", rule="RFC 9420 §12.2")
+                _once(touched, removed)
+            case Add(package):
+                if package.leaf_node.signature_key in newcomers:
+                    raise Invalid("a client added twice", rule="RFC 9420 §12.2")
+                newcomers.add(package.leaf_node.signature_key)
+            case PreSharedKey(psk):
+                if psk in psks:
+                    raise Invalid("a pre-shared key used twice", rule="RFC 9420 §12.2")
+                psks.add(psk)
+            case GroupContextExtensions():
+                contexts += 1
+                if contexts > 1:
+                    raise Invalid("two changes of the group context's extensions", rule="RFC 9420 §12.2")
+            case ReInit():
+                if len(queue) > 1:
+                    raise Invalid("a new beginning beside other proposals", rule="RFC 9420 §12.2")
+            case ExternalInit():
+                raise Invalid("an external init in a member's commit", rule="RFC 9420 §12.2")
+
+
+def _once(touched: set[LeafIndex], leaf: LeafIndex) -> None:
+    if leaf in touched:
+        raise Invalid(f"leaf {leaf} is updated or removed twice", rule="RFC 9420 §12.2")
+    touched.add(leaf)
+
+
+def check_external_list(queue: Sequence[Queued]) -> None:
+    """§12.2: the list of a commit by one who joins with it. Raises `Invalid`."""
+    inits = removes = 0
+    psks: set[PreSharedKeyID] = set()
+    for item in queue:
+        if item.by_reference:
+            raise Invalid("an external commit that refers to proposals", rule="RFC 9420 §12.2")
+        match item.proposal.body:
+            case ExternalInit():
+                inits += 1
+            case Remove():
+                removes += 1
+            case PreSharedKey(psk):
+                if psk in psks:
+                    raise Invalid("a pre-shared key used twice", rule="RFC 9420 §12.2")
+                psks.add(psk)
+            case _:
+                raise Invalid("an external commit with a proposal that only members may commit", rule="RFC 9420 §12.2")
+    if inits != 1 or removes > 1:
+        raise Invalid("an external commit has one external init and at most one remove", rule="RFC 9420 §12.2")
