@@ -54,7 +54,7 @@ class Secret(bytes):
     def __add__(self, other: bytes | bytearray | memoryview) -> Secret:  # type: ignore[override]  # narrower on purpose
         return Secret(bytes(self) + other)
 
-    def __radd__(self, other: bytes | bytearray) -> Secret:
+    def __radd__(self, other: bytes | bytearray) -> Secret:  # type: ignore[misc]  # a bytearray is declined, below
         if isinstance(other, bytearray):  # `out += secret` must grow that buffer, not bind the name to another
             return NotImplemented
         return Secret(other + bytes(self))
