@@ -12,8 +12,8 @@ python-tuf's metadata model parses and counts signatures; this file adds what TU
 kinds, exact delegations (``A`` speaks for ``A/*`` and for nothing else), and typed contents. A ``Document`` is well
 formed and obeys every rule that can be checked without looking at another document; ``verify`` looks at the delegator.
 
-Each record is a TUF target whose file is delivered inline: ``custom`` is the record, ``length`` and ``hashes`` are those
-of the record's one JSON form.
+Each record is a TUF target whose file is delivered inline: ``custom`` is the record, ``length`` and ``hashes`` are of
+the record's one JSON form.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def agency_of(role: str) -> str | None:
 
 
 def parse(role: str, content: bytes) -> Document:
-    """The document that ``content`` is, for ``role``. Raises Malformed, Invalid, Untrusted; signatures are not checked."""
+    """What ``content`` is as ``role``, its signatures unchecked. Raises Malformed, Invalid, Untrusted."""
     agency = agency_of(role)
     raw = strict.load(content, role)
     signed, signatures = raw.get("signed"), raw.get("signatures")
@@ -221,10 +221,11 @@ def _signatories(what: str, role: Role, keys: Mapping[str, object], kind: Kind) 
     """Raises Untrusted for wrong kinds, thresholds that can't be met, too many keys."""
     if role.unrecognized_fields:
         raise Malformed(f"{what}: fields that do not belong")
-    if not isinstance(role.keyids, list) or not all(isinstance(keyid, str) for keyid in role.keyids):
-        raise Malformed(f"{what}: key ids are texts")
+    keyids: list[object] = list(role.keyids)  # as typed as the JSON that it comes from
     found: dict[str, bytes] = {}
-    for keyid in role.keyids:
+    for keyid in keyids:
+        if not isinstance(keyid, str):
+            raise Malformed(f"{what}: key ids are texts")
         key = keys.get(keyid)
         if not isinstance(key, TrustKey) or key.kind is not kind:
             raise Untrusted(f"{what}: names a key that is not here or not a {kind.value}", code="wrong-key")

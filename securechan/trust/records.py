@@ -187,8 +187,8 @@ class RelayRecord(Record):
 
     name: Handle
     urls: Annotated[tuple[Url, ...], Field(min_length=1, max_length=8)]
-    kem: Annotated[dict[str, Blob], Field(min_length=1, max_length=2)]
-    online: Annotated[dict[str, Blob], Field(min_length=1, max_length=2)]
+    kem: Annotated[dict[str, Blob], Field(min_length=1, max_length=2, repr=False)]
+    online: Annotated[dict[str, Blob], Field(min_length=1, max_length=2, repr=False)]
     publisher: bool = False
 
     @classmethod
@@ -247,9 +247,10 @@ class DeviceRecord(Record):
         frozenset[Role], Field(min_length=1), PlainSerializer(_in_order, return_type=list[str], when_used="json")
     ]
     keys: Annotated[
-        dict[str, Annotated[tuple[Blob, ...], Field(min_length=1, max_length=2)]], Field(min_length=1, max_length=8)
+        dict[str, Annotated[tuple[Blob, ...], Field(min_length=1, max_length=2)]],
+        Field(min_length=1, max_length=8, repr=False),
     ]
-    inbox: Blob
+    inbox: Annotated[Blob, Field(repr=False)]
     since: Seconds
     not_after: Seconds | None = None
 

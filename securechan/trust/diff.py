@@ -1,0 +1,140 @@
+"""What a draft changes, in words: the last thing that a key holder reads before signing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from securechan.trust.document import AgencyContents, Document, Federation, RootContents, Roster, Signatories
+from securechan.trust.draft import Draft
+from securechan.trust.records import DeviceRecord, Record, Tombstone
+from securechan.trust.view import View
+
+R = TypeVar("R")
+
+
+def diff(before: View | None, draft: Draft) -> tuple[str, ...]:
+    """One line a change, ``+`` added, ``-`` gone, ``~`` changed; the first line names the document. Raises Malformed,
+    Invalid, Untrusted for a draft from elsewhere that is no document."""
+    document = draft.document
+    old = None if before is None else before.document(draft.role)
+    return (_headline(old, document), *_changes(old, document))
+
+
+def _headline(old: Document | None, new: Document) -> str:
+    before = "new" if old is None else f"after version {old.version}"
+    return f"{new.role} version {new.version} ({before}), expires {_day(new.expires)}"
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
+def _changes(old: Document | None, new: Document) -> Iterator[str]:
+    was = None if old is None else old.contents
+    match new.contents:
+        case RootContents(roles):
+            standing = was.roles if isinstance(was, RootContents) else {}
+            for role in sorted(roles):
+                yield from _signers(role, standing.get(role), roles[role])
+        case Federation() as federation:
+            yield from _federation(was if isinstance(was, Federation) else None, federation)
+        case AgencyContents(roster):
+            yield from _signers("roster", was.roster if isinstance(was, AgencyContents) else None, roster)
+        case Roster() as roster:
+            yield from _roster(was if isinstance(was, Roster) else Roster(roster.agency, {}, (), {}), roster)
+        case _:
+            return
+
+
+def _signers(what: str, old: Signatories | None, new: Signatories) -> Iterator[str]:
+    if old is None:
+        yield f"+ {what}: {new.threshold} of {len(new.keys)} keys sign"
+    elif old.threshold != new.threshold or len(old.keys) != len(new.keys):
+        yield f"~ {what}: {new.threshold} of {len(new.keys)} keys sign, it was {old.threshold} of {len(old.keys)}"
+    standing = {} if old is None else old.keys
+    for keyid in sorted(set(new.keys) - set(standing)):
+        yield f"+ {what}: key {keyid[:16]}"
+    for keyid in sorted(set(standing) - set(new.keys)):
+        yield f"- {what}: key {keyid[:16]}"
+
+
+def _mapping(what: str, old: Mapping[str, R], new: Mapping[str, R], tell: Callable[[R], str]) -> Iterator[str]:
+    for name in sorted(set(new) - set(old)):
+        yield f"+ {what} {name}: {tell(new[name])}"
+    for name in sorted(set(old) - set(new)):
+        yield f"- {what} {name}"
+
+
+def _fields(old: Record, new: Record) -> list[str]:
+    before, after = old.custom(), new.custom()
+    return [f"{name}: {_short(before[name])} → {_short(after[name])}" for name in after if before[name] != after[name]]
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _changed(what: str, old: Mapping[str, Record], new: Mapping[str, Record]) -> Iterator[str]:
+    for name in sorted(set(old) & set(new)):
+        for change in _fields(old[name], new[name]):
+            yield f"~ {what} {name}: {change}"
+
+
+def _federation(old: Federation | None, new: Federation) -> Iterator[str]:
+    if old is None:
+        yield f"+ policy: {_short(new.policy.custom())}"
+    else:
+        yield from (f"~ policy: {change}" for change in _fields(old.policy, new.policy))
+    agencies = {} if old is None else old.agencies
+    yield from _mapping("agency", agencies, new.agencies, lambda record: f"{record.title!a} {record.country}".rstrip())
+    yield from _changed("agency", agencies, new.agencies)
+    for name, signatories in sorted(new.signatories.items()):
+        yield from _signers(f"agency {name}", None if old is None else old.signatories.get(name), signatories)
+    relays = {} if old is None else old.relays
+    yield from _mapping("relay", relays, new.relays, lambda record: ", ".join(record.urls))
+    yield from _changed("relay", relays, new.relays)
+    communities = {} if old is None else old.communities
+    yield from _mapping("community", communities, new.communities, lambda record: ascii(record.title))
+    yield from _changed("community", communities, new.communities)
+
+
+def _roster(old: Roster, new: Roster) -> Iterator[str]:
+    gone: dict[str, Tombstone] = {stone.device: stone for stone in new.tombstones[len(old.tombstones) :] if stone.final}
+    for name in sorted(set(new.devices) - set(old.devices)):
+        yield f"+ device {name}: {_device(new.devices[name])}"
+    for name in sorted(set(old.devices) - set(new.devices)):
+        reason = gone[name].reason if name in gone else "without a tombstone"
+        yield f"- device {name} of {old.devices[name].officer}: {reason}"
+    for name in sorted(set(old.devices) & set(new.devices)):
+        yield from (f"~ device {name}: {change}" for change in _device_changes(old.devices[name], new.devices[name]))
+    for officer in sorted(set(new.cards) | set(old.cards)):
+        if new.cards.get(officer) != old.cards.get(officer):
+            sign = "-" if officer not in new.cards else "+" if officer not in old.cards else "~"
+            yield f"{sign} contact card of {officer}"
+
+
+def _device(record: DeviceRecord) -> str:
+    until = "" if record.not_after is None else f", until {_day(record.not_after)}"
+    return (
+        f"officer {record.officer}, {' and '.join(sorted(record.roles))}, key {record.hashes()[-1].hex()[:16]}{until}"
+    )
+
+
+def _device_changes(old: DeviceRecord, new: DeviceRecord) -> Iterator[str]:
+    if old.officer != new.officer:
+        yield f"officer {old.officer} → {new.officer}"
+    if old.roles != new.roles:
+        yield f"roles {', '.join(sorted(old.roles))} → {', '.join(sorted(new.roles))}"
+    for key in new.hashes(None):
+        if key not in old.hashes(None):
+            yield f"new key {key.hex()[:16]}"
+    for key in old.hashes(None):
+        if key not in new.hashes(None):
+            yield f"key {key.hex()[:16]} revoked"
+    if old.inbox != new.inbox:
+        yield "new inbox key"
+    if old.not_after != new.not_after:
+        yield f"until {'further notice' if new.not_after is None else _day(new.not_after)}"
