@@ -45,6 +45,13 @@ def test_it_compares_by_value(one: bytes, other: bytes) -> None:
     assert hash(Secret(one)) == hash(one)
 
 
+def test_a_buffer_that_takes_it_in_stays_the_same_buffer() -> None:
+    out = alias = bytearray(b"out")
+    out += SECRET
+    assert out is alias
+    assert alias == b"out" + bytes(SECRET)
+
+
 def test_it_is_unequal_to_what_is_not_bytes() -> None:
     assert SECRET != "a secret that must not show"
     assert SECRET != None  # noqa: E711

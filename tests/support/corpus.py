@@ -2,7 +2,8 @@
 
 Test vectors and sample bulletins come from other people's repositories and aren't committed here. They are looked for
 where ``SECURECHAN_VECTORS`` and ``SECURECHAN_DATA`` point, else in ``../shared/vectors`` and ``../shared/data`` beside
-the repository. A test whose file isn't there is skipped, and the skip line says where a stranger gets it.
+the repository; vectors of our own making are in ``tests/vectors``. A test whose file isn't there is skipped, and the
+skip line says where a stranger gets it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,13 @@ from typing import Any, Final
 
 import pytest
 
-_BESIDE: Final = Path(__file__).resolve().parents[2].parent / "shared"
+_TESTS: Final = Path(__file__).resolve().parents[1]
+_BESIDE: Final = _TESTS.parents[1] / "shared"
 
 _SOURCES: Final = {
     "mls": "github.com/mlswg/mls-implementations, test-vectors/, commit cfd450286d1bfd9cd2519b95c80f9771f94a5b1a",
     "pq": "this project's releases (made by running ts-mls and rine-mls)",
-    "primitives/hpke-pq-test-vectors.json": (
-        "github.com/hpkewg/hpke-pq, commit 74dafaa65f79a5eaa210af7ba967e5425a21d05b"
-    ),
     "primitives/xwing-test-vectors.json": "draft-connolly-cfrg-xwing-kem, spec/test-vectors.json",
-    "primitives/derive-key-pair-kats.json": "this project's releases (interoperability vectors)",
     "primitives/composite-sigs-test-vectors.json": (
         "github.com/lamps-wg/draft-composite-sigs, src/testvectors.json,"
         " commit 60fcb1e82b90b8cc331166eb783af2925f8ef809"
@@ -66,7 +64,8 @@ def _find(variable: str, folder: str, name: str) -> Path:
 
 def vectors(name: str) -> Path:
     """A file or folder of test vectors, such as ``mls/tree-math.json``; skips the test where it is missing."""
-    return _find("SECURECHAN_VECTORS", "vectors", name)
+    ours = _TESTS / "vectors" / name
+    return ours if ours.exists() else _find("SECURECHAN_VECTORS", "vectors", name)
 
 
 def data(name: str) -> Path:
