@@ -28,7 +28,7 @@ MAX_EFFORT: Final = 2_000_000  # products looked at through groups; the largest 
 
 
 class TooMuch(Exception):
-    """Few bytes can say "each of these thousand remedies is for each of these thousand products"; that isn't followed."""
+    """Few bytes can say "each of a thousand remedies is for each of a thousand products"; that isn't followed."""
 
 
 class Instant(NamedTuple):

@@ -12,7 +12,6 @@ bare list of objects is no STIX document at all, and STIX 2.0 is refused with th
 from __future__ import annotations
 
 import base64
-import binascii
 import calendar
 import functools
 import re
@@ -73,7 +72,7 @@ def _instant(text: str) -> tuple[str, str]:
 def _is_base64(text: str) -> bool:
     try:
         base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or letters beyond ASCII
         return False
     return True
 
