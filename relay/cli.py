@@ -1,0 +1,181 @@
+"""``securechan-relay``: what the operator types.
+
+    securechan-relay init --name relay-1 --url wss://relay.example.int     keys and a card for the federation
+    securechan-relay adopt federation.json                                 the bundle that the federation published
+    securechan-relay run                                                   serve; needs no configuration
+    securechan-relay status | check-config
+
+Only what a command needs is loaded when it runs, so that help costs nothing. With ``--json`` stdout holds one object,
+``{"v":1,"ok":true,"data":{…}}``, and errors go to stderr in the same form. Exit codes tell causes apart; see ``EXIT``.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+
+EXIT: Final = {
+    "Unreachable": 3,
+    "Untrusted": 4,
+    "Refused": 5,
+    "CannotOpen": 6,
+    "Denied": 7,
+    "NotReady": 8,
+    "NotFound": 9,
+    "TimedOut": 10,
+    "Malformed": 11,
+    "Invalid": 11,
+    "Unfit": 11,
+    "Conflict": 12,
+}
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="A relay of a securechan federation: it forwards and stores ciphertext.",
+)
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="The relay's folder; else SECURECHAN_RELAY_HOME, else the XDG state folder."),
+]
+Config = Annotated[Path | None, typer.Option("--config", help="A TOML file; else relay.toml in the relay's folder.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+def say(as_json: bool, data: dict[str, Any], words: str) -> None:
+    """The result, for scripts or for people."""
+    sys.stdout.write((json.dumps({"v": 1, "ok": True, "data": data}) if as_json else words) + "\n")
+    sys.stdout.flush()
+
+
+def fail(error: Exception, as_json: bool) -> NoReturn:
+    """Tell the error and leave with its exit code."""
+    kinds = [kind.__name__ for kind in type(error).__mro__]
+    exit_code = next((EXIT[kind] for kind in kinds if kind in EXIT), 1)
+    message, hint, code = str(error), getattr(error, "hint", ""), getattr(error, "code", "internal")
+    findings = [{"where": found.where, "what": found.what} for found in getattr(error, "findings", ())]
+    if as_json:
+        told: dict[str, Any] = {"code": code, "message": message, "hint": hint}
+        if findings:
+            told["findings"] = findings
+        sys.stderr.write(json.dumps({"v": 1, "ok": False, "error": told}) + "\n")
+    else:
+        sys.stderr.write(f"error: {message}\n")
+        for found in findings[1:]:
+            sys.stderr.write(f"error: {found['where']}: {found['what']}\n")
+        if hint:
+            sys.stderr.write(f"hint: {hint}\n")
+    sys.exit(exit_code)
+
+
+@app.command()
+def init(
+    home: Home = None,
+    name: Annotated[str, typer.Option("--name", help="The relay's name in the federation.")] = "relay",
+    url: Annotated[str, typer.Option("--url", help="Where clients find it, wss://…")] = "",
+    host: Annotated[str, typer.Option("--host", help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", help="The port to listen on.")] = 8765,
+    as_json: Json = False,
+) -> None:
+    """Make the relay's keys, relay.toml and the card that the federation's administrators need."""
+    from relay import setup  # noqa: PLC0415 - only the command that runs loads its parts
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    folder = home_folder(home)
+    card = setup.init(folder, name=name, url=url, host=host, port=port)
+    say(
+        as_json,
+        {"home": str(folder), "card": card},
+        f"made       keys of {card['name']} in {folder}\n"
+        f"card       {folder / 'card.json'}\n"
+        f"next       give the card to the federation's administrator; then securechan-relay run",
+    )
+
+
+@app.command()
+def adopt(
+    bundle: Annotated[Path, typer.Argument(help="The bundle that securechan root publish wrote.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Serve the federation of this bundle; a running relay takes it up within a second."""
+    from relay import setup  # noqa: PLC0415 - likewise
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    adopted = setup.adopt(home_folder(home), bundle)
+    say(as_json, adopted, f"adopted    federation {adopted['root'][:16]}…  relay {adopted['relay']}")
+
+
+@app.command()
+def run(
+    home: Home = None,
+    config: Config = None,
+    host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="The port to listen on; 0 picks a free one.")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="The relay's name in the federation.")] = None,
+) -> None:
+    """Serve until SIGTERM. Prints `ready ws://HOST:PORT` once it listens."""
+    from relay import logs, server  # noqa: PLC0415 - likewise
+    from relay.config import home_folder, load  # noqa: PLC0415 - likewise
+
+    folder = home_folder(home)
+    said = {"host": host, "port": port, "name": name}
+    settings = load(folder, config, said={key: value for key, value in said.items() if value is not None})
+    logs.configure(settings.log, settings.log_level)
+    server.start(folder, settings, lambda address: say(False, {}, f"ready {address}"))
+
+
+@app.command()
+def status(home: Home = None, as_json: Json = False) -> None:
+    """Who this relay is, whether it runs, and what it holds."""
+    from relay import setup  # noqa: PLC0415 - likewise
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    told = setup.status(home_folder(home))
+    say(as_json, told, setup.words(told))
+
+
+@app.command("check-config")
+def check_config(home: Home = None, config: Config = None, as_json: Json = False) -> None:
+    """Read the configuration as `run` would, and say what is wrong with it."""
+    from relay.config import home_folder, load  # noqa: PLC0415 - likewise
+
+    settings = load(home_folder(home), config)
+    data = settings.model_dump(mode="json")
+    say(as_json, data, "\n".join(f"{key:14} {value}" for key, value in _flat(data)))
+
+
+def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = []
+    for key, value in data.items():
+        if isinstance(value, dict):
+            pairs += _flat(value, f"{prefix}{key}.")
+        else:
+            pairs.append((f"{prefix}{key}", "-" if value is None else value))
+    return pairs
+
+
+def main() -> None:
+    """The program. Exits with a code that names the cause."""
+    as_json = "--json" in sys.argv[1:]
+    try:
+        app(prog_name="securechan-relay")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:  # noqa: BLE001 - the last place where an error can be told
+        from securechan.errors import SecurechanError  # noqa: PLC0415 - nothing else has needed it
+
+        if not isinstance(error, SecurechanError) and not as_json:
+            raise
+        fail(error, as_json)
+
+
+if __name__ == "__main__":
+    main()

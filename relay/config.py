@@ -1,0 +1,194 @@
+"""What the operator may set: a TOML file, overridden by the environment, with an answer for every mistake.
+
+    # relay.toml, in the relay's folder; everything may be left out
+    name = "relay-1"                     # as the federation knows it
+    url = "wss://relay.example.int"      # where clients find it
+    host = "0.0.0.0"
+    port = 8765
+    [tls]
+    certificate = "fullchain.pem"
+    key = "key.pem"
+    [quotas]
+    appends_per_minute = 1200
+
+``SECURECHAN_RELAY_PORT=9000`` sets ``port``, ``SECURECHAN_RELAY_QUOTAS__BANDWIDTH=…`` sets one inside a table. Files
+named in the configuration are looked for beside it. A mistake is told with its line and what to do about it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from relay.limits import Quotas
+from securechan.errors import Finding, NotFound, Unfit
+from securechan.trust.names import is_handle
+
+FILE: Final = "relay.toml"
+PREFIX: Final = "SECURECHAN_RELAY_"
+HOME: Final = "SECURECHAN_RELAY_HOME"  # a place, not a setting
+
+
+class Tls(BaseModel):
+    """Certificate chain and key, PEM. TLS comes in addition: what is secret is sealed inside it already."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    certificate: Path
+    key: Path
+
+
+class Settings(BaseModel):
+    """The whole configuration; every field has a default that serves."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(default="relay", max_length=64, description="the relay's name in the federation")
+    url: str = Field(default="", max_length=512, description="the address on its card; empty: ws://host:port")
+    host: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
+    port: int = Field(default=8765, ge=0, le=65535, description="the port to listen on; 0 picks a free one")
+    store: Literal["sqlite", "memory"] = Field(default="sqlite", description="memory forgets everything at the end")
+    metrics_port: int | None = Field(default=None, ge=0, le=65535, description="GET /metrics on 127.0.0.1")
+    behind_proxy: bool = Field(default=False, description="take addresses from the proxy's X-Forwarded-For")
+    log: Literal["text", "json"] = "text"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    tls: Tls | None = None
+    quotas: Quotas = Quotas()
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not is_handle(value):
+            raise ValueError("a name has lower-case letters, digits and single hyphens")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, value: str) -> str:
+        if value and not re.fullmatch(r"wss?://[^\s/?#]+(/[^\s?#]*)?", value):
+            raise ValueError("an address looks like wss://relay.example.int or ws://127.0.0.1:8765")
+        return value
+
+    def address(self, port: int) -> str:
+        """Where clients find the relay when it listens on ``port``."""
+        if self.url:
+            return self.url
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.tls else 'ws'}://{host}:{port}"
+
+
+def home_folder(given: Path | None, environment: Mapping[str, str] = os.environ) -> Path:
+    """The relay's folder: as given, else ``SECURECHAN_RELAY_HOME``, else in the XDG state folder."""
+    if given is not None:
+        return given
+    if environment.get(HOME):
+        return Path(environment[HOME])
+    state = environment.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "securechan-relay"
+
+
+def load(
+    home: Path,
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    said: Mapping[str, Any] | None = None,
+) -> Settings:
+    """The settings of ``file`` (else ``home/relay.toml``, which may be missing), under the environment's, under what
+    was ``said`` on the command line.
+
+    Raises `Unfit` with one finding for each mistake; `NotFound` where a file that was named is not there.
+    """
+    path = file or home / FILE
+    text = ""
+    if path.exists():
+        text = path.read_text(encoding="utf-8")
+    elif file is not None:
+        raise NotFound(f"{file} does not exist", hint="check the path given with --config")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise Unfit(
+            f"{path} is not TOML: {error}",
+            hint="mend the line; a text stands in double quotes",
+            findings=(Finding(_place(str(error)), str(error)),),
+        ) from None
+    spoken = _from_environment(data, environment)
+    for key, value in (said or {}).items():
+        data[key] = value
+        spoken[key,] = f"--{key}"
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        findings = tuple(_finding(path, text, spoken, dict(mistake)) for mistake in error.errors())
+        first = findings[0]
+        raise Unfit(f"{first.where}: {first.what}", findings=findings, hint=_hint(error.errors()[0]["type"])) from None
+    if settings.tls is None:
+        return settings
+    beside = Tls(certificate=path.parent / settings.tls.certificate, key=path.parent / settings.tls.key)
+    for part in (beside.certificate, beside.key):
+        if not part.is_file():
+            where = _where(path, text, spoken, ("tls",))
+            raise Unfit(f"{where}: {part} does not exist", findings=(Finding(where, f"{part} does not exist"),))
+    return settings.model_copy(update={"tls": beside})
+
+
+def _from_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
+    """Put the environment's values over the file's; returns which place each variable spoke for."""
+    spoken: dict[tuple[str, ...], str] = {}
+    for variable, value in environment.items():
+        if not variable.startswith(PREFIX) or variable == HOME:
+            continue
+        where = tuple(variable.removeprefix(PREFIX).lower().split("__"))
+        spoken[where] = variable
+        table = data
+        for part in where[:-1]:
+            inner = table.setdefault(part, {})
+            if not isinstance(inner, dict):
+                inner = table[part] = {}
+            table = inner
+        table[where[-1]] = value
+    return spoken
+
+
+def _finding(path: Path, text: str, spoken: Mapping[tuple[str, ...], str], mistake: Mapping[str, Any]) -> Finding:
+    where = tuple(str(part) for part in mistake["loc"])
+    what = str(mistake["msg"]).removeprefix("Value error, ")
+    if mistake["type"] == "extra_forbidden":
+        what = "there is no such setting"
+    return Finding(_where(path, text, spoken, where), f"{'.'.join(where)}: {what}")
+
+
+def _where(path: Path, text: str, spoken: Mapping[tuple[str, ...], str], where: tuple[str, ...]) -> str:
+    """The variable or the line that holds this setting."""
+    if where in spoken:
+        return spoken[where]
+    table: tuple[str, ...] = ()
+    nearest = 0
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.split("#", 1)[0].strip()
+        if bare.startswith("["):
+            table = tuple(part.strip().strip('"') for part in bare.strip("[]").split("."))
+            if where[: len(table)] == table:
+                nearest = number
+            continue
+        key = bare.partition("=")[0].strip().strip('"')
+        if (*table, *key.split(".")) == where[: len(table) + len(key.split("."))]:
+            return f"{path} line {number}"
+    return f"{path} line {nearest}" if nearest else str(path)
+
+
+def _place(message: str) -> str:
+    found = re.search(r"line \d+", message)
+    return found.group() if found else "end of file"
+
+
+def _hint(kind: str) -> str:
+    if kind == "extra_forbidden":
+        return f"settings are: {', '.join(Settings.model_fields)}; in [quotas]: {', '.join(Quotas.model_fields)}"
+    return "change the value, or leave the line out for the default"

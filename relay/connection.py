@@ -1,0 +1,437 @@
+"""One session: from the handshake to the last bye.
+
+    read     records → requests, in order → mailroom.      Not reading on is the backpressure: while as many requests
+             are under way as the limits allow, the socket fills and TCP does the rest.
+    write    answers and entries → outlet → records.       What is sent before the loop turns leaves as one record, one
+             seal, one write. A reader slower than its buffer is dropped with bye SLOW; it resumes from its cursor.
+
+A session ends once, for one reason, and says so: DONE when the client does, PROTOCOL when a record does not open or
+means nothing, IDLE, EXPIRED after 24 hours, SLOW, SHUTDOWN, and REPLACED or REVOKED when the mailroom says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol, assert_never
+
+from websockets.asyncio.server import ServerConnection, broadcast
+from websockets.exceptions import ConnectionClosed
+
+from relay.limits import Budget, Guard, Quotas
+from relay.logs import event
+from relay.mailroom import Mailroom, Member
+from relay.metrics import Metrics
+from relay.people import Device, Guest, Office, Who
+from securechan.errors import CannotOpen, Malformed, Misuse, Refused, SecurechanError, Stale, Untrusted
+from securechan.wire.frames import (
+    MAX_FRAMES,
+    Answer,
+    Append,
+    Bye,
+    Code,
+    CreateTopic,
+    Deliver,
+    Error,
+    Frame,
+    Publish,
+    PutBlob,
+    PutKeyPackages,
+    Reason,
+    Request,
+    RequestBody,
+)
+from securechan.wire.handshake import PROOF_SIZE, Claim, Denial, Door, GuestClaim, TurnedAway, Why
+from securechan.wire.session import MAX_RECORD, Limits, Session
+
+log = logging.getLogger("relay.connection")
+
+HELLO_MAX: Final = PROOF_SIZE + 1024  # bytes of any message before there is a session
+RECORD_TARGET: Final = 1 << 20  # bytes of frames after which a record is sealed though more wait
+WRITE_HIGH: Final = 256 << 10  # bytes in the socket's buffer above which sealing waits
+FAREWELL: Final = 5.0  # seconds for a bye to leave
+
+_REFUSALS: Final = {
+    "expired": Denial.EXPIRED,
+    "invite-expired": Denial.EXPIRED,
+    "revoked": Denial.REVOKED,
+    "overloaded": Denial.OVERLOADED,
+    "closed": Denial.CLOSED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What all connections share. ``door`` is None while the relay serves no federation."""
+
+    mailroom: Mailroom
+    door: Callable[[], Door | None]
+    limits: Limits
+    quotas: Quotas
+    guard: Guard
+    budget: Budget
+    metrics: Metrics
+    clock: Callable[[], int]  # Unix milliseconds
+
+
+class Doorbell(Protocol):
+    """What a connection hears from its socket."""
+
+    def writable(self) -> None: ...
+
+
+class Socket(ServerConnection):
+    """A WebSocket that tells when its write buffer has emptied, and who is counted at the door until let in."""
+
+    house: House
+    bell: Doorbell | None = None
+    address: str = ""
+    at_door: bool = False
+    choked: bool = False  # more than WRITE_HIGH bytes wait in the socket
+
+    def stand_at_door(self, address: str) -> bool:
+        """Be counted; False where there is no room. Counted once, until `pass_door` or the end."""
+        self.address = address
+        self.at_door = True
+        return self.house.guard.arrive(address)
+
+    def pass_door(self) -> None:
+        if self.at_door:
+            self.at_door = False
+            self.house.guard.depart(self.address)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.pass_door()
+        if self.bell is not None:
+            self.bell.writable()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.choked = True
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.choked = False
+        if self.bell is not None:
+            self.bell.writable()
+
+
+class Connection:
+    """A client's connection; towards the mailroom it is the `Outlet`."""
+
+    def __init__(self, socket: Socket, house: House) -> None:
+        self._socket = socket
+        self._house = house
+        self._loop = asyncio.get_running_loop()
+        self._session: Session | None = None
+        self._pending: deque[bytes] = deque()
+        self._waiting = 0  # bytes in _pending
+        self._flush_due = False
+        self._room = asyncio.Event()
+        self._room.set()
+        self._end: asyncio.Future[Reason] = self._loop.create_future()
+        self._heard = self._loop.time()
+        self._reader: asyncio.Task[None] | None = None
+        self._draining = False
+        self.closed = asyncio.Event()  # set by the server once everything here has ended
+
+    # ---------------------------------------------------------------------------------------------- the mailroom's side
+
+    def send(self, frames: bytes) -> None:
+        """Let these encoded frames leave with the next record. Never waits."""
+        if len(frames) > MAX_FRAMES:
+            raise Misuse(f"a frame of {len(frames)} bytes where a record takes {MAX_FRAMES}")
+        if self._end.done():
+            return
+        self._pending.append(frames)
+        self._waiting += len(frames)
+        if self._waiting > self._house.quotas.buffer:
+            self.end(Reason.SLOW)
+        elif not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+        if self.congested:
+            self._room.clear()
+
+    @property
+    def congested(self) -> bool:
+        """Whether more waits than half of what may."""
+        return self._waiting > self._house.quotas.buffer // 2
+
+    async def room(self) -> bool:
+        """Return when there is room again: True; or when there is no one any more: False."""
+        await self._room.wait()
+        return not self._end.done()
+
+    def end(self, reason: Reason) -> None:
+        """End the session; the first reason holds."""
+        if not self._end.done():
+            self._end.set_result(reason)
+            self._room.set()
+
+    def writable(self) -> None:
+        """The socket's buffer has emptied, or the socket is gone."""
+        self._flush()
+
+    def _flush(self) -> None:
+        """Seal and write what waits, as long as the socket takes it."""
+        self._flush_due = False
+        session, socket = self._session, self._socket
+        if session is None or session.said_bye:
+            return
+        while self._pending and not socket.choked:
+            chunks = [self._pending.popleft()]
+            size = len(chunks[0])
+            while self._pending and size + len(self._pending[0]) <= RECORD_TARGET:
+                chunks.append(self._pending.popleft())
+                size += len(chunks[-1])
+            self._waiting -= size
+            try:
+                self._write(session.seal_encoded(chunks, self._now()), len(chunks))
+            except Stale:  # the timer that says so is late
+                self.end(Reason.EXPIRED)
+                return
+        if not self.congested:
+            self._room.set()
+
+    def _write(self, record: bytes, frames: int) -> None:
+        metrics = self._house.metrics
+        metrics.count("records_out")
+        metrics.count("frames_out", amount=frames)
+        metrics.count("bytes_out", amount=len(record))
+        broadcast((self._socket,), record)  # synchronous; `choked` is the backpressure
+
+    # ------------------------------------------------------------------------------------------------ the server's side
+
+    def drain(self) -> None:
+        """Read no more; what was asked is still answered."""
+        self._draining = True
+        if self._reader is not None:
+            self._reader.cancel()
+
+    def shut(self) -> None:
+        """The relay goes down: bye SHUTDOWN, or the end of a handshake that isn't done."""
+        if self._session is None:
+            self._socket.transport.abort()
+        else:
+            self.end(Reason.SHUTDOWN)
+
+    # ------------------------------------------------------------------------------------------------------ the story
+
+    async def run(self) -> None:
+        """From the first message to the closed socket."""
+        house, socket = self._house, self._socket
+        socket.protocol.max_message_size = HELLO_MAX
+        started = self._loop.time()
+        outcome = "cut"
+        try:
+            async with asyncio.timeout(house.quotas.handshake_timeout):
+                met = await self._meet()
+            outcome = met if isinstance(met, str) else "accepted"
+        except TimeoutError:
+            met = outcome = "timeout"
+        except ConnectionClosed:
+            met = outcome
+        except SecurechanError as error:
+            met = outcome = error.code
+        finally:
+            socket.pass_door()
+            house.metrics.count("handshakes", outcome)
+            house.metrics.handshake(self._loop.time() - started)
+        if isinstance(met, str):
+            event(log, "handshake failed", level=logging.DEBUG, outcome=outcome)
+            await socket.close(1008)
+            return
+        await self._serve(*met)
+
+    async def _meet(self) -> tuple[Member, Session, Who] | str:
+        """The handshake: someone the mailroom knows, or one word on why not."""
+        house, socket = self._house, self._socket
+        wait = house.guard.knock(socket.address)
+        door = house.door()
+        for attempt in range(2):
+            message = await socket.recv(decode=False)
+            if wait:
+                return await self._turn_away(Why.OVERLOADED, wait)
+            if door is None:
+                return await self._turn_away(Why.CLOSED, 5000)
+            guarded = house.guard.alert or attempt > 0
+            match door.open(
+                message, house.limits, now_ms=house.clock(), address=socket.address.encode(), guarded=guarded
+            ):
+                case TurnedAway() as away:
+                    await socket.send(away.reply)
+                    if not away.again:
+                        return "turned-away"
+                case answered:
+                    await socket.send(answered.reply)
+                    claim = answered.receive(await socket.recv(decode=False))
+                    return await self._admit(claim)
+        return "no-cookie"
+
+    async def _turn_away(self, why: Why, retry_after: int) -> str:
+        await self._socket.send(TurnedAway.because(why, retry_after).reply)
+        return why.name.lower()
+
+    async def _admit(self, claim: Claim) -> tuple[Member, Session, Who] | str:
+        house = self._house
+        try:
+            known = await house.mailroom.identify(claim)
+            session, h4 = claim.accept(known.key, house.limits, self._now())
+            self._session = session
+            self._socket.bell = self
+            member = house.mailroom.enter(known.who, self)
+        except (Untrusted, Refused, CannotOpen) as error:
+            self._session = None
+            await self._socket.send(_refusal(claim, error))
+            return error.code
+        self._socket.protocol.max_message_size = MAX_RECORD
+        broadcast((self._socket,), h4)  # before anything the mailroom sends, which leaves when the loop turns
+        return member, session, known.who
+
+    async def _serve(self, member: Member, session: Session, who: Who) -> None:
+        metrics = self._house.metrics
+        kind = type(who).__name__.lower()
+        metrics.count("sessions_opened", kind)
+        started = self._loop.time()
+        reader = self._reader = asyncio.create_task(self._read(member, session, who))
+        if self._draining:
+            reader.cancel()
+        timer = asyncio.create_task(self._watch(session))
+        try:
+            reason = await self._end
+        finally:
+            for task in (reader, timer):
+                task.cancel()
+            await asyncio.gather(reader, timer, return_exceptions=True)
+            member.leave()
+        metrics.count("sessions_ended", reason.name.lower())
+        event(
+            log, "session ended", kind=kind, reason=reason.name.lower(), seconds=round(self._loop.time() - started, 1)
+        )
+        await self._farewell(session, reason)
+
+    async def _farewell(self, session: Session, reason: Reason) -> None:
+        """Send what may still be sent and the bye, and close."""
+        if reason is Reason.SLOW:
+            self._pending.clear()
+        else:
+            self._flush()
+        self._pending.clear()
+        if not session.said_bye:
+            self._write(session.farewell(reason, self._now()), 1)
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await self._socket.close(1002 if reason is Reason.PROTOCOL else 1000)
+        except TimeoutError:
+            self._socket.transport.abort()
+
+    # ------------------------------------------------------------------------------------------------------- inwards
+
+    async def _read(self, member: Member, session: Session, who: Who) -> None:
+        """Records to requests, until the session ends."""
+        house, socket = self._house, self._socket
+        sender, agency = _account(who)
+        try:
+            while not self._end.done():
+                record = await socket.recv(decode=False)
+                self._heard = self._loop.time()
+                house.metrics.count("records_in")
+                house.metrics.count("bytes_in", amount=len(record))
+                for frame in session.open(record, self._now()):
+                    match frame.body:
+                        case Request() as request:
+                            if member.inflight >= house.limits.in_flight:
+                                await member.below(house.limits.in_flight)
+                            self._ask(member, request, sender, agency)
+                        case Bye():
+                            self.end(Reason.DONE)
+                        case _:
+                            raise Malformed("a client sends requests and a bye, nothing else")
+        except ConnectionClosed:
+            self.end(Reason.DONE)  # cut: nobody is left to hear a bye
+        except SecurechanError as error:
+            event(log, "record refused", level=logging.WARNING, cause=error.code)
+            self.end(Reason.PROTOCOL)
+        except Exception:
+            event(log, "session failed", level=logging.ERROR, error=True)
+            self.end(Reason.SHUTDOWN)
+
+    def _ask(self, member: Member, request: Request, sender: str, agency: str) -> None:
+        metrics, kind = self._house.metrics, request.kind.name.lower()
+        metrics.count("requests", kind)
+        appends, size = _weight(request.body)
+        wait = self._house.budget.take(sender, agency, appends=appends, size=size)
+        if not wait:
+            member.ask(request)
+            return
+        metrics.count("requests_refused", kind)
+        refusal = Error(Code.QUOTA, wait, "quota used up", 0, bytes(32))
+        self.send(Frame.of(Answer.of(request.number, refusal)).encode())
+
+    async def _watch(self, session: Session) -> None:
+        """End the session when its time is over or nothing has come for too long."""
+        idle = self._house.limits.idle
+        while True:
+            left = session.expires - self._now()
+            if left <= 0:
+                self.end(Reason.EXPIRED)
+            quiet = self._loop.time() - self._heard
+            if quiet >= idle:
+                self.end(Reason.IDLE)
+            await asyncio.sleep(max(0.05, min(left, idle - quiet)))
+
+    def _now(self) -> int:
+        return self._house.clock() // 1000
+
+
+def _refusal(claim: Claim, error: Untrusted | Refused | CannotOpen) -> bytes:
+    """H4 that says no; a cause is named only to one who holds the key it shows."""
+    wait = int((error.retry_after or 0) * 1000) if isinstance(error, Refused) else 0
+    denial = _REFUSALS.get(error.code, Denial.UNKNOWN)
+    if denial in (Denial.OVERLOADED, Denial.CLOSED):
+        return claim.refuse(denial, error.message, wait)
+    if isinstance(claim, GuestClaim):  # who knows the box's id, 32 bytes of the code's making, may hear of its end
+        known = denial is Denial.EXPIRED
+        return claim.refuse(denial if known else Denial.NO_PROOF, "the invite is used up, expired or unknown")
+    if isinstance(error, CannotOpen):
+        return claim.refuse(Denial.NO_PROOF, "the relay does not know you")
+    try:
+        claim.check()
+    except CannotOpen:
+        return claim.refuse(Denial.NO_PROOF, "the relay does not know you")
+    return claim.refuse(denial, error.message.encode()[:400].decode(errors="ignore"), wait)
+
+
+def _account(who: Who) -> tuple[str, str]:
+    """Whose buckets are drawn from: (sender, agency)."""
+    match who:
+        case Device():
+            return who.name, who.agency
+        case Guest():
+            return f"box {who.box.hex()}", who.agency
+        case Office():
+            return f"office {who.role} {who.key_id}", ""
+        case _:
+            assert_never(who)
+
+
+def _weight(body: RequestBody) -> tuple[int, int]:
+    """(entries added, bytes written) by a request."""
+    match body:
+        case Append() | Deliver():
+            return 1, len(body.body)
+        case CreateTopic():
+            return 1, 64
+        case Publish():
+            return 1, sum(len(document.content) for document in body.documents)
+        case PutBlob():
+            return 0, len(body.piece)
+        case PutKeyPackages():
+            return 0, sum(map(len, body.packages)) + len(body.last_resort or b"")
+        case _:
+            return 0, 64

@@ -1,0 +1,188 @@
+"""How much one sender may ask: quotas that are published, and the buckets that hold them.
+
+A bucket fills at its rate up to a minute's worth and may go into debt once: whatever is asked while it is not empty is
+granted, so that no size is too large for ever, and the debt is waited off. What a device asks is drawn from its own
+bucket and its agency's alike. Nobody is left without an answer: a refusal says after how many milliseconds to return.
+
+`Guard` is for strangers: how many may stand at the door, in all and per address, and when to ask them for a cookie.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME, Limits
+
+BURST: Final = 60.0  # seconds' worth that a bucket holds
+KEPT: Final = 10_000  # buckets remembered; the longest unused is forgotten first, and returns full
+
+
+class Quotas(BaseModel):
+    """What the operator allows. Sizes in bytes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    appends_per_minute: int = Field(default=1200, ge=1, description="entries a device may add")
+    agency_appends_per_minute: int = Field(default=12_000, ge=1, description="entries an agency's devices may add")
+    bandwidth: int = Field(default=1 << 20, ge=1 << 10, description="bytes a second a device may send")
+    agency_bandwidth: int = Field(default=8 << 20, ge=1 << 10, description="bytes a second an agency may send")
+    requests_per_second: int = Field(default=200, ge=1, description="requests of any kind a device may make")
+    stored_bytes_per_agency: int = Field(default=20 << 30, ge=1 << 20, description="bytes an agency may have stored")
+    in_flight: int = Field(default=64, ge=1, le=4096, description="requests without an answer yet")
+    buffer: int = Field(default=8 << 20, ge=1 << 20, description="bytes that may wait for a slow reader")
+    sessions: int = Field(default=2000, ge=1, description="sessions at once")
+    idle: int = Field(default=180, ge=10, le=3600, description="seconds of silence that end a session")
+    half_open: int = Field(default=256, ge=1, description="handshakes under way at once")
+    half_open_per_address: int = Field(default=64, ge=1, description="the same, from one address")
+    handshakes_per_minute: int = Field(default=600, ge=1, description="handshakes from one address")
+    handshake_timeout: float = Field(default=10.0, gt=0, le=120, description="seconds for a whole handshake")
+
+    def limits(self, max_entry: int, max_blob: int) -> Limits:
+        """What a session is told of this."""
+        return Limits(
+            max_entry,
+            MAX_RECORD,
+            max_blob,
+            self.in_flight,
+            self.appends_per_minute,
+            self.bandwidth,
+            self.idle,
+            SESSION_LIFETIME,
+        )
+
+
+@dataclass(slots=True)
+class Bucket:
+    """Tokens that come at ``rate`` a second, up to ``BURST`` seconds' worth."""
+
+    rate: float
+    level: float
+    at: float
+
+    @classmethod
+    def full(cls, rate: float, now: float) -> Bucket:
+        return cls(rate, rate * BURST, now)
+
+    def wait(self, now: float) -> float:
+        """Seconds until something may be drawn; 0 where it may be now."""
+        self.level = min(self.rate * BURST, self.level + (now - self.at) * self.rate)
+        self.at = now
+        return 0.0 if self.level > 0 else max(-self.level / self.rate, 0.001)
+
+    def draw(self, amount: float) -> None:
+        self.level -= amount
+
+
+class Buckets:
+    """One bucket for each of many names, of which the least recently used are forgotten."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._held: OrderedDict[str, Bucket] = OrderedDict()
+
+    def of(self, name: str, now: float) -> Bucket:
+        bucket = self._held.get(name)
+        if bucket is None:
+            bucket = self._held[name] = Bucket.full(self._rate, now)
+            if len(self._held) > KEPT:
+                self._held.popitem(last=False)
+        else:
+            self._held.move_to_end(name)
+        return bucket
+
+
+class Budget:
+    """What devices and agencies have left. ``clock`` counts seconds and never goes back."""
+
+    def __init__(self, quotas: Quotas, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._requests = Buckets(quotas.requests_per_second)
+        self._appends = Buckets(quotas.appends_per_minute / 60)
+        self._bytes = Buckets(quotas.bandwidth)
+        self._agency_appends = Buckets(quotas.agency_appends_per_minute / 60)
+        self._agency_bytes = Buckets(quotas.agency_bandwidth)
+
+    def take(self, sender: str, agency: str, *, appends: int, size: int) -> int:
+        """Draw for one request of ``size`` bytes: 0 where it is granted, else milliseconds to wait, nothing drawn.
+
+        ``sender`` names the device (or the guest's box, the office's key); ``agency`` may be empty.
+        """
+        now = self._clock()
+        wanted = [(self._requests.of(sender, now), 1), (self._bytes.of(sender, now), size)]
+        if appends:
+            wanted.append((self._appends.of(sender, now), appends))
+        if agency:
+            wanted.append((self._agency_bytes.of(agency, now), size))
+            if appends:
+                wanted.append((self._agency_appends.of(agency, now), appends))
+        wait = max(bucket.wait(now) for bucket, _ in wanted)
+        if wait > 0:
+            return int(wait * 1000) + 1
+        for bucket, amount in wanted:
+            bucket.draw(amount)
+        return 0
+
+
+def neighbourhood(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address  # a Unix socket's, or a proxy's own word
+    if isinstance(parsed, ipaddress.IPv6Address):
+        if parsed.ipv4_mapped is not None:
+            return str(parsed.ipv4_mapped)
+        return str(ipaddress.ip_network((parsed, 64), strict=False).network_address)
+    return str(parsed)
+
+
+@dataclass(slots=True)
+class Guard:
+    """Who stands at the door, and whether more may come."""
+
+    quotas: Quotas
+    clock: Callable[[], float]
+    total: int = 0
+    waiting: Counter[str] = field(default_factory=Counter)
+    _handshakes: Buckets = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._handshakes = Buckets(self.quotas.handshakes_per_minute / 60)
+
+    def arrive(self, address: str) -> bool:
+        """One more at the door; False where there is no room even to say no. Each arrival needs one `depart`."""
+        self.total += 1
+        self.waiting[address] += 1
+        return self.total <= 2 * self.quotas.half_open
+
+    def depart(self, address: str) -> None:
+        """One fewer: let in, turned away or gone."""
+        self.total -= 1
+        self.waiting[address] -= 1
+        if not self.waiting[address]:
+            del self.waiting[address]
+
+    def room(self, address: str) -> bool:
+        """Whether this address's newest arrival may go on."""
+        return self.total <= self.quotas.half_open and self.waiting[address] <= self.quotas.half_open_per_address
+
+    @property
+    def alert(self) -> bool:
+        """Whether strangers must show that their address answers before the relay works for them."""
+        return self.total > self.quotas.half_open // 4
+
+    def knock(self, address: str) -> int:
+        """Draw one handshake for this address: 0, or milliseconds to wait."""
+        now = self.clock()
+        bucket = self._handshakes.of(address, now)
+        wait = bucket.wait(now)
+        if wait > 0:
+            return int(wait * 1000) + 1
+        bucket.draw(1)
+        return 0
