@@ -72,7 +72,7 @@ def step(roots: Roots, held: Held, documents: Iterable[tuple[str, bytes]]) -> tu
     given, rotations = _split(documents)
     before = roots[-1]
     for content in rotations:
-        roots = (*roots, _next_root(roots[-1], content))
+        roots = (*roots, next_root(roots[-1], content))
     root = roots[-1]
 
     after = dict(held)
@@ -144,7 +144,8 @@ def _split(documents: Iterable[tuple[str, bytes]]) -> tuple[dict[str, Document],
     return given, roots
 
 
-def _next_root(previous: Document, content: bytes) -> Document:
+def next_root(previous: Document, content: bytes) -> Document:
+    """The root version after ``previous``, signed by both. Raises Untrusted, Malformed."""
     root = doc.parse("root", content)
     _check_rotation(previous, root)
     return root
