@@ -308,7 +308,7 @@ def process(
     except CannotOpen as fault:
         if applied.psks:
             return Lost(f"{fault.message}; a pre-shared key may differ", effects)
-        raise
+        raise Invalid(fault.message, rule="RFC 9420 §12.4.2") from None
     return Followed(
         _next_epoch(epoch, context, tree, opened, tag, epoch.signing, private, applied.reinit),
         Ratchets.start(tree.leaf_count, opened.encryption_secret),
