@@ -59,7 +59,7 @@ class Relay:
     def judge(self, answered: Answered, h3: bytes) -> tuple[Session, bytes]:
         claim = answered.receive(h3)
         if isinstance(claim, GuestClaim):
-            return claim.accept(self.boxes[claim.box], LIMITS, NOW)
+            return claim.accept(self.boxes.get(claim.box, b"no such box"), LIMITS, NOW)
         return claim.accept(self.public, LIMITS, NOW)
 
 

@@ -1,0 +1,114 @@
+"""Frames: every kind has a case, everything round-trips, and nothing else parses."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from securechan.errors import Malformed, Misuse
+from securechan.wire.frames import (
+    ANSWERS,
+    FRAMES,
+    MAX_ENTRY,
+    REQUESTS,
+    TRUST_TOPIC,
+    Answer,
+    AnswerBody,
+    AnswerKind,
+    Append,
+    Bye,
+    Code,
+    CommitClaim,
+    CountKeyPackages,
+    Done,
+    Entries,
+    Entry,
+    EntryKind,
+    Error,
+    Frame,
+    FrameBody,
+    FrameKind,
+    Halt,
+    Ping,
+    PutKeyPackages,
+    Reason,
+    RecordBody,
+    Request,
+    RequestBody,
+    RequestKind,
+    Then,
+    inbox_topic,
+)
+
+SAMPLES = [
+    Request.of(1, Ping()),
+    Request.of(2**32 - 1, Append(bytes(32), b"i" * 32, b"body", CommitClaim(7, b"a" * 32))),
+    Request.of(3, Append(bytes(32), b"i" * 32, b"", None)),
+    Request.of(4, PutKeyPackages(0xF5C1, 1, (b"one", b"two"), None)),
+    Request.of(5, CountKeyPackages(1)),
+    Answer.of(1, Done()),
+    Answer.of(2, Error(Code.STALE, 0, "another commit won", 12, b"w" * 32)),
+    Entries(TRUST_TOPIC, (Entry(1, EntryKind.TRUST, b"i" * 32, 5, b"x", None),), Halt.TAIL),
+    Bye(Reason.SLOW),
+]
+
+
+@pytest.mark.parametrize("body", SAMPLES, ids=lambda body: type(body).__name__)
+def test_frames_round_trip(body: FrameBody) -> None:
+    frame = Frame.of(body)
+    assert Frame.decode(frame.encode()) == frame
+
+
+def test_every_kind_has_its_case_and_every_case_its_kind() -> None:
+    for kinds, cases, union in (
+        (RequestKind, REQUESTS, RequestBody),
+        (AnswerKind, ANSWERS, AnswerBody),
+        (FrameKind, FRAMES, FrameBody),
+    ):
+        assert set(kinds) == set(cases)
+        assert set(get_args(union)) == set(cases.values())
+
+
+def test_unknown_kinds_are_malformed() -> None:
+    good = Frame.of(Request.of(1, Ping())).encode()
+    for bad in (b"\x00" + good[1:], b"\x09" + good[1:], good[:-1] + b"\xff", good + b"\x00"):
+        with pytest.raises(Malformed):
+            Frame.decode(bad)
+
+
+def test_bodies_have_a_bound_when_written() -> None:
+    with pytest.raises(Misuse):
+        Append(bytes(32), bytes(32), bytes(MAX_ENTRY + 1), None).encode()
+
+
+def test_inboxes_differ_by_device() -> None:
+    names = ["cert-hr/a", "cert-hr/b", "cert-si/a"]
+    assert len({inbox_topic(name) for name in names} | {TRUST_TOPIC}) == 4
+
+
+@settings(max_examples=300)
+@given(st.binary(max_size=300))
+def test_any_bytes_parse_to_what_encodes_to_them_or_are_malformed(data: bytes) -> None:
+    for kind in (Frame, RecordBody):
+        try:
+            value = kind.decode(data)
+        except Malformed:
+            continue
+        assert value.encode() == data
+
+
+@given(st.sampled_from(SAMPLES), st.data())
+def test_no_prefix_of_a_frame_is_a_frame(body: FrameBody, data: st.DataObject) -> None:
+    whole = Frame.of(body).encode()
+    cut = data.draw(st.integers(min_value=0, max_value=len(whole) - 1))
+    with pytest.raises(Malformed):
+        Frame.decode(whole[:cut])
+
+
+def test_a_record_body_says_what_comes_next() -> None:
+    body = RecordBody(Then.REKEY, (Frame.of(Bye(Reason.DONE)),))
+    assert body.encode()[0] == 1
+    assert RecordBody.decode(body.encode()) == body
