@@ -77,6 +77,7 @@ def fail(error: Exception, as_json: bool) -> NoReturn:
 
 @app.command()
 def init(
+    *,
     home: Home = None,
     name: Annotated[str, typer.Option("--name", help="The relay's name in the federation.")] = "relay",
     url: Annotated[str, typer.Option("--url", help="Where clients find it, wss://…")] = "",
@@ -169,7 +170,7 @@ def main() -> None:
         app(prog_name="securechan-relay")
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as error:  # noqa: BLE001 - the last place where an error can be told
+    except Exception as error:  # the last place where an error can be told
         from securechan.errors import SecurechanError  # noqa: PLC0415 - nothing else has needed it
 
         if not isinstance(error, SecurechanError) and not as_json:

@@ -60,7 +60,14 @@ class Relay:
     """A relay that has its parts; `start` makes it listen."""
 
     def __init__(
-        self, home: Path, settings: Settings, keys: keyring.Keys, mailroom: Mailroom, trust: TrustTopic, bounds: Bounds
+        self,
+        home: Path,
+        settings: Settings,
+        keys: keyring.Keys,
+        *,
+        mailroom: Mailroom,
+        trust: TrustTopic,
+        bounds: Bounds,
     ) -> None:
         self._home = home
         self._settings = settings
@@ -147,10 +154,14 @@ class Relay:
         """The owner's socket, and the port for metrics."""
         path = self._home / keyring.SOCKET
         path.unlink(missing_ok=True)
-        status = await unix_serve(_no_session, str(path), process_request=self._on_status, compression=None)
-        path.chmod(0o600)
-        self._stack.callback(path.unlink, missing_ok=True)
-        self._stack.callback(status.close)
+        try:
+            status = await unix_serve(_no_session, str(path), process_request=self._on_status, compression=None)
+        except OSError as error:  # a path of more than 107 bytes is none for a Unix socket
+            event(log, "status cannot be asked", level=logging.WARNING, why=str(error))
+        else:
+            path.chmod(0o600)
+            self._stack.callback(path.unlink, missing_ok=True)
+            self._stack.callback(status.close)
         if self._settings.metrics_port is not None:
             metrics = await serve(
                 _no_session,
@@ -289,7 +300,7 @@ def _response(status: HTTPStatus, body: str, kind: str) -> Response:
     return Response(status.value, status.phrase, headers, content)
 
 
-# ----------------------------------------------------------------------------------------------------------- the process
+# ---------------------------------------------------------------------------------------------------------- the process
 
 
 async def open_store(home: Path, settings: Settings) -> Store:
@@ -314,7 +325,7 @@ async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> N
     bounds = Bounds(stored_per_agency=settings.quotas.stored_bytes_per_agency, sessions=settings.quotas.sessions)
     mailroom = Mailroom(store, relay=settings.name, clock=clock, trust=trust, bounds=bounds, signer=online)
     await mailroom.start()
-    relay = Relay(home, settings, keys, mailroom, trust, bounds)
+    relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, bounds=bounds)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

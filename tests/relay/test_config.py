@@ -1,0 +1,93 @@
+"""Settings: defaults that serve, and a line and a remedy for every mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from relay.config import home_folder, load
+from securechan.errors import NotFound, Unfit
+
+
+def written(home: Path, text: str) -> Path:
+    (home / "relay.toml").write_text(text)
+    return home
+
+
+def test_nothing_need_be_set(tmp_path: Path) -> None:
+    settings = load(tmp_path, environment={})
+    assert (settings.name, settings.host, settings.port, settings.store) == ("relay", "127.0.0.1", 8765, "sqlite")
+    assert settings.address(9) == "ws://127.0.0.1:9"
+
+
+def test_environment_over_file_and_the_command_line_over_both(tmp_path: Path) -> None:
+    home = written(tmp_path, 'name = "one"\nport = 1\nhost = "::1"\n[quotas]\nidle = 60\nin_flight = 2\n')
+    environment = {
+        "SECURECHAN_RELAY_NAME": "two",
+        "SECURECHAN_RELAY_PORT": "2",
+        "SECURECHAN_RELAY_QUOTAS__IDLE": "70",
+        "SECURECHAN_RELAY_HOME": "/elsewhere",
+        "SECURECHAN_RELAY": "ws://not-ours",
+    }
+    settings = load(home, environment=environment, said={"port": 3})
+    assert (settings.name, settings.port, settings.quotas.idle, settings.quotas.in_flight) == ("two", 3, 70, 2)
+    assert settings.address(3) == "ws://[::1]:3"
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "what"),
+    [
+        ('name = "ok"\nport = 99999\n', "line 2", "port"),
+        ('name = "Not A Name"\n', "line 1", "lower-case"),
+        ("[quotas]\n# a comment\nidle = 1\n", "line 3", "quotas.idle"),
+        ("[quotas]\nidel = 60\n", "line 2", "no such setting"),
+        ('\nurl = "http://x"\n', "line 2", "wss://"),
+        ('[tls]\ncertificate = "x"\n', "line 1", "tls.key"),
+        ("quotas.idle = 1\n", "line 1", "quotas.idle"),
+        ("port = \n", "line 1", "TOML"),
+    ],
+)
+def test_a_mistake_names_its_line_and_what_is_wrong(tmp_path: Path, text: str, where: str, what: str) -> None:
+    with pytest.raises(Unfit) as caught:
+        load(written(tmp_path, text), environment={})
+    error = caught.value
+    assert where in error.findings[0].where
+    assert what in error.message
+    assert error.hint
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(Unfit) as caught:
+        load(written(tmp_path, 'port = "x"\nstore = "floppy"\nlgo = 1\n'), environment={})
+    assert sorted(found.where.rpartition(" ")[2] for found in caught.value.findings) == ["1", "2", "3"]
+
+
+def test_a_mistake_in_the_environment_names_its_variable(tmp_path: Path) -> None:
+    with pytest.raises(Unfit) as caught:
+        load(tmp_path, environment={"SECURECHAN_RELAY_QUOTAS__IDLE": "never"})
+    assert caught.value.findings[0].where == "SECURECHAN_RELAY_QUOTAS__IDLE"
+
+
+def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(NotFound):
+        load(tmp_path, tmp_path / "other.toml", environment={})
+
+
+def test_files_are_looked_for_beside_the_configuration(tmp_path: Path) -> None:
+    home = written(tmp_path, '[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n')
+    with pytest.raises(Unfit, match=r"c\.pem does not exist"):
+        load(home, environment={})
+    for name in ("c.pem", "k.pem"):
+        (home / name).touch()
+    settings = load(home, environment={})
+    assert settings.tls is not None
+    assert settings.tls.certificate == tmp_path / "c.pem"
+    assert settings.address(1) == "wss://127.0.0.1:1"
+
+
+def test_where_the_folder_is(tmp_path: Path) -> None:
+    assert home_folder(tmp_path, {"SECURECHAN_RELAY_HOME": "/x"}) == tmp_path
+    assert home_folder(None, {"SECURECHAN_RELAY_HOME": "/x", "XDG_STATE_HOME": "/s"}) == Path("/x")
+    assert home_folder(None, {"XDG_STATE_HOME": "/s"}) == Path("/s/securechan-relay")
+    assert home_folder(None, {}).name == "securechan-relay"
