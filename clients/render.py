@@ -17,8 +17,8 @@ from typing import Final
 _KEPT_CONTROLS: Final = frozenset("\n\t")
 _JOINER: Final = "\u200d"
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_SCHEME: Final = re.compile(r"\b(h)(tt)(ps?)(?=://)|\b(f)(t)(ps?)(?=://)", re.IGNORECASE)
-_DOTTED: Final = re.compile(r"(?<=[0-9A-Za-z_\-])\.(?=[0-9A-Za-z])")
+_URL: Final = re.compile(r"\b(https?|s?ftps?)(:/{1,3})([^\s/]*)", re.IGNORECASE)
+_DOT: Final = re.compile(r"(?<!\[)\.(?!\])")
 _HOSTLIKE: Final = re.compile(
     r"(?:[0-9A-Za-z_\-\u00a1-\uffff]+\.)+(?:[A-Za-z\u00a1-\uffff][0-9A-Za-z\-\u00a1-\uffff]+|[0-9]+)"
 )
@@ -47,17 +47,20 @@ def safe(text: str, *, lines: bool = False) -> str:
 def defang(text: str) -> str:
     """Addresses made unclickable: ``hxxps://``, ``example[.]int``, ``192.0.2[.]1``; file names stay as they are."""
 
+    def url(found: re.Match[str]) -> str:
+        scheme = re.sub("tt|t", lambda t: "x" * len(t[0]), found[1], count=1, flags=re.IGNORECASE)
+        return scheme + found[2] + _DOT.sub("[.]", found[3])
+
     def host(found: re.Match[str]) -> str:
-        name = found.group()
+        name = found[0]
         last = name.rpartition(".")[2]
         if last.lower() in _FILE_NAMES and name.count(".") == 1:
             return name
         if last.isdigit() and not re.fullmatch(r"\d{1,3}(\.\d{1,3}){3}", name):
             return name  # a version or a section, not an address
-        return _DOTTED.sub("[.]", name) if name.isascii() else name.replace(".", "[.]")
+        return _DOT.sub("[.]", name)
 
-    text = _HOSTLIKE.sub(host, text)
-    return _SCHEME.sub(lambda m: f"{m[1]}xx{m[3]}" if m[1] else f"{m[4]}x{m[6]}", text)
+    return _HOSTLIKE.sub(host, _URL.sub(url, text))
 
 
 def stranger(text: str, *, lines: bool = False) -> str:
