@@ -184,7 +184,9 @@ def one_of(words: str) -> Choice:
     return Choice(frozenset(words.split()))
 
 
-_PROPERTY = re.compile(r"(?P<name>[$\w-]+)(?P<required>!?)(?::(?P<open>[\[{]?)(?P<kind>[^\[\]{}]+)[\]}]?)?")
+_PROPERTY = re.compile(
+    r"(?P<name>[$\w-]+)(?P<required>!?)(?::(?:\[(?P<list>[^\[\]{}]+)\]|\{(?P<set>[^\[\]{}]+)\}|(?P<kind>[^\[\]{}]+)))?"
+)
 
 
 class Book:
@@ -220,11 +222,12 @@ class Book:
         for name, properties in parsed.items():
             fields = self._records[name].fields
             for match in properties:
-                fields[match["name"]] = self._shape(match["kind"] or "str", match["open"] or "")
+                fields[match["name"]] = self._shape(match)
 
-    def _shape(self, kind: str, opening: str) -> Shape:
-        item = self.kind(kind)
-        return Array(item, unique=opening == "{") if opening else item
+    def _shape(self, match: re.Match[str]) -> Shape:
+        if several := match["list"] or match["set"]:
+            return Array(self.kind(several), unique=match["set"] is not None)
+        return self.kind(match["kind"] or "str")
 
     def kind(self, name: str) -> Shape:
         """The shape of a kind: scalar, record, or of the book's own notation."""
