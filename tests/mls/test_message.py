@@ -24,6 +24,7 @@ from securechan.mls.registry import ContentType
 from securechan.mls.tree import RatchetTree
 from securechan.mls.welcome import GroupInfo, GroupSecrets, Welcome
 from tests.support.mls import cases, unhex
+from tests.support.strategies import rebuilt
 
 MESSAGES: dict[str, tuple[type[Struct], ContentType | None]] = {
     "mls_welcome": (Welcome, None),
@@ -59,18 +60,8 @@ def test_official_messages() -> None:
                 assert isinstance(body, PublicMessage)
                 assert body.content.content_type is content_type
         for name, struct in STRUCTS.items():
-            assert _rebuilt(struct.decode(unhex(case[name]))).encode().hex() == case[name]
+            assert rebuilt(struct.decode(unhex(case[name]))).encode().hex() == case[name]
         assert RatchetTree.decode(suite, unhex(case["ratchet_tree"])).encode().hex() == case["ratchet_tree"]
-
-
-def _rebuilt(value: Struct) -> Struct:
-    """The same value without what it remembers of its wire form, so that encoding is put to the test."""
-    fresh = type(value).__new__(type(value))
-    for name, part in value.__dict__.items():
-        if name != "_wire":
-            fresh.__dict__[name] = _rebuilt(part) if isinstance(part, Struct) else part
-    assert fresh == value
-    return fresh
 
 
 @pytest.mark.parametrize(
