@@ -66,7 +66,8 @@ def test_versions_are_ordered_as_semantic_versioning_says() -> None:
         "1.0.0",
         "2",
     ]
-    assert sorted(ordered[::-1], key=version_of) == ordered
+    backwards = ordered[::-1]
+    assert sorted(backwards, key=version_of) == ordered
     assert version_of("1.0.0+a") == version_of("1.0.0+b") == version_of("1")
     assert version_of("0.1.0").zero
     assert not version_of("1.0.0-a").released
