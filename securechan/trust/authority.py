@@ -405,7 +405,8 @@ def drop_key(record: DeviceRecord, suite: str, key: bytes) -> DeviceRecord:
 
 def changed(record: DeviceRecord, **values: object) -> DeviceRecord:
     """A device's record with other values, checked like any. Raises Invalid."""
-    return made(DeviceRecord, **{**dict(record), **values})
+    fields = {name: getattr(record, name) for name in DeviceRecord.model_fields}
+    return made(DeviceRecord, **{**fields, **values})
 
 
 # -------------------------------------------------------------------------------------------- files that people pass on

@@ -106,8 +106,8 @@ def step(roots: Roots, held: Held, documents: Iterable[tuple[str, bytes]]) -> tu
         check_rules(root, after)
         for agency in _rosters(after):
             role = names.roster_role(agency)
-            if role in given and role in held:
-                check_succession(held[role], after[role])
+            if role in given:
+                check_succession(held.get(role), after[role])
     return roots, MappingProxyType(after)
 
 
@@ -345,9 +345,11 @@ def _check_devices(members: Federation, all_rosters: Mapping[str, Roster], stone
                     )
 
 
-def check_succession(before: Document, after: Document) -> None:
-    """What a roster may do to the one before: nothing vanishes silently, nobody becomes another. Raises Untrusted."""
-    _check_succession(_roster(before), _roster(after))
+def check_succession(before: Document | None, after: Document) -> None:
+    """What a roster may do to the one before: nothing vanishes silently, nobody becomes another, and only what was
+    listed is revoked (an agency must not bury keys that are another's). Raises Untrusted."""
+    new = _roster(after)
+    _check_succession(Roster(new.agency, {}, (), {}) if before is None else _roster(before), new)
 
 
 def _check_succession(old: Roster, new: Roster) -> None:
