@@ -233,11 +233,9 @@ class SqliteStore:
             results = [self._apply(write) for write in batch]
             self._flush()
             db.execute("commit")
-        except BaseException as error:
+        except Exception as error:
             self._abandon()
-            if not isinstance(error, sqlite3.Error):
-                raise
-            if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
                 raise StoreFull("the disk is full", retry_after=30.0) from error
             raise StoreFailed(f"the batch could not be stored: {error}", retry_after=1.0) from error
         self._dirty.clear()
@@ -252,8 +250,13 @@ class SqliteStore:
         self._dirty.clear()
         self._rows.clear()
         self._new.clear()
-        if self._db.in_transaction:  # SQLite rolls back by itself on some errors
-            self._db.execute("rollback")
+        try:
+            if self._db.in_transaction:  # SQLite rolls back by itself on some errors
+                self._db.execute("rollback")
+        except sqlite3.Error:  # a connection in an unknown state is worth nothing: the file knows what stands
+            self._connections.remove(self._db)
+            self._db.close()
+            self._prepare()
 
     def _flush(self) -> None:
         """Write the collected entries and heads into the running transaction."""

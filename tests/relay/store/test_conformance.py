@@ -265,11 +265,9 @@ def test_bounds_and_positions_are_kept(play: Callable[[Story], None]) -> None:
         results = await store.commit([entry(n, topic=OTHER, creates=TopicKind.INBOX, room=3) for n in range(5)])
         assert [type(r) for r in results] == [Placed, Placed, Placed, Overfull, Overfull]
         await one(store, TrimTo(OTHER, 1))
-        assert isinstance(await one(store, entry(3, room=3, **inbox)), Placed)  # type: ignore[arg-type]  # keywords
-        trust = [
-            entry(("t", n), topic=TOPIC, creates=TopicKind.TRUST, after=after) for n, after in enumerate((0, 0, 1, 3))
-        ]
-        results = await store.commit(trust)
+        assert isinstance(await one(store, entry(3, room=3, topic=OTHER)), Placed)
+        afters = enumerate((0, 0, 1, 3))
+        results = await store.commit([entry(("t", n), creates=TopicKind.TRUST, after=after) for n, after in afters])
         assert [type(r) for r in results] == [Placed, Behind, Placed, Behind]
         assert results[1] == Behind(1, digest(("t", 0)))
         assert results[3] == Behind(2, digest(("t", 2)))

@@ -1,0 +1,249 @@
+"""A topic that somebody uses: its head, its newest entries, and who is reading it how far.
+
+    Reader.state    IDLE      secrets were shown, nothing is subscribed
+                    TAIL      has everything; new entries are pushed as they become durable
+                    LAGGING   is to be brought up to date (`relay.catchup`)
+                    HALTED    the last entry sent is a commit; waits for a secret
+                    ENDED     this session's secrets open nothing further
+
+A reader at TAIL has been sent exactly the entries up to the topic's last. The cursor is the client's: the relay keeps
+it for a session, and forgets it with the session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from relay.access import Access
+from relay.bounds import Bounds
+from relay.outgoing import entries_frame
+from relay.store.base import Box, Placed, Store, Stored, Topic, TopicKind
+from securechan.wire.chain import Position
+from securechan.wire.frames import Halt
+
+if TYPE_CHECKING:
+    from relay.member import Member
+
+_WITNESSES: Final = 4096  # devices of one topic whose showing is remembered
+
+
+class State(enum.Enum):
+    """See the head of this file."""
+
+    IDLE = enum.auto()
+    TAIL = enum.auto()
+    LAGGING = enum.auto()
+    HALTED = enum.auto()
+    ENDED = enum.auto()
+
+
+@dataclass(slots=True, eq=False)
+class Reader:
+    """One session's dealings with one topic."""
+
+    member: Member
+    topic: OpenTopic
+    state: State = State.IDLE
+    cursor: int = 0  # the last entry that was sent
+    shown: set[int] = field(default_factory=set)  # commits whose secrets were shown and not closed at the time
+    top: int = -1  # the newest commit whose secret was shown, closed or not
+    closed_by: int = -1  # how far closed secrets read
+
+    @property
+    def subscribed(self) -> bool:
+        return self.state is not State.IDLE
+
+    def limit(self) -> int | None:
+        """The last sequence this session may read; None: to the tail."""
+        access = self.topic.access
+        return None if access is None or access.reads(self.shown) else self.closed_by
+
+    def stops_at(self, entry: Stored) -> bool:
+        """Whether the reader must show something before it gets what follows ``entry``."""
+        return self.topic.access is not None and entry.is_commit and entry.sequence > self.top
+
+
+class Tail:
+    """The newest entries of a topic without a gap: all those after ``start``."""
+
+    __slots__ = ("bound", "entries", "size", "start")
+
+    def __init__(self, start: int, bound: int) -> None:
+        self.start = start
+        self.bound = bound
+        self.size = 0
+        self.entries: deque[Stored] = deque()
+
+    def add(self, entry: Stored) -> None:
+        self.entries.append(entry)
+        self.size += len(entry.wire)
+        while self.size > self.bound:
+            self._drop()
+
+    def _drop(self) -> None:
+        gone = self.entries.popleft()
+        self.start = gone.sequence
+        self.size -= len(gone.wire)
+
+    def clear(self) -> int:
+        """Forget all entries; the bytes that were held."""
+        size = self.size
+        while self.entries:
+            self._drop()
+        return size
+
+    def after(self, cursor: int) -> list[Stored] | None:
+        """The entries after ``cursor``; None when some of them are not here."""
+        if cursor < self.start:
+            return None
+        newest: list[Stored] = []
+        for entry in reversed(self.entries):
+            if entry.sequence <= cursor:
+                break
+            newest.append(entry)
+        newest.reverse()
+        return newest
+
+
+@dataclass(slots=True, eq=False)
+class OpenTopic:
+    """A topic's head and readers, in memory."""
+
+    id: bytes
+    kind: TopicKind | None  # None: there is no such topic (yet)
+    last: Position
+    commit: int
+    commit_id: bytes
+    trimmed: Position
+    access: Access | None
+    tail: Tail
+    box: Box | None = None
+    readers: dict[Member, Reader] = field(default_factory=dict)
+    witnesses: OrderedDict[bytes, frozenset[int]] = field(default_factory=OrderedDict)
+    users: int = 0  # requests that hold it
+    head_sent: float = float("-inf")  # when signed heads were last pushed
+
+    def reader(self, member: Member) -> Reader:
+        found = self.readers.get(member)
+        if found is None:
+            found = self.readers[member] = Reader(member, self)
+        return found
+
+    def remember(self, device: bytes, sequence: int) -> None:
+        """``device`` showed the live secret that the commit at ``sequence`` claimed."""
+        self.witnesses[device] = self.witnesses.get(device, frozenset()) | {sequence}
+        self.witnesses.move_to_end(device)
+        if len(self.witnesses) > _WITNESSES:
+            self.witnesses.popitem(last=False)
+
+    def closed(self, base: int) -> Iterator[Reader]:
+        """The base has become ``base``: forget what is below, and give the readers for whom that changes something."""
+        for device, shown in list(self.witnesses.items()):
+            kept = frozenset(s for s in shown if s >= base)
+            if kept:
+                self.witnesses[device] = kept
+            else:
+                del self.witnesses[device]
+        for reader in list(self.readers.values()):
+            if any(s < base for s in reader.shown):
+                reader.shown = {s for s in reader.shown if s >= base}
+                reader.closed_by = max(reader.closed_by, base)
+                yield reader
+
+
+class Topics:
+    """The open topics: loaded when asked for, kept while used, and a number of the others as long as there is room."""
+
+    def __init__(self, store: Store, bounds: Bounds) -> None:
+        self._store = store
+        self._bounds = bounds
+        self._open: OrderedDict[bytes, OpenTopic] = OrderedDict()
+        self._loading: dict[bytes, asyncio.Future[None]] = {}
+        self._tails = 0  # bytes
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, topic: bytes) -> OpenTopic | None:
+        """The topic if it is open already."""
+        return self._open.get(topic)
+
+    @asynccontextmanager
+    async def use(self, topic: bytes) -> AsyncIterator[OpenTopic]:
+        """The topic, open for as long as the context lasts."""
+        while (opened := self._open.get(topic)) is None:
+            await self._load(topic)
+        opened.users += 1
+        try:
+            yield opened
+        finally:
+            opened.users -= 1
+
+    async def _load(self, topic: bytes) -> None:
+        loading = self._loading.get(topic)
+        if loading is None:
+            loading = self._loading[topic] = asyncio.ensure_future(self._open_one(topic))
+            loading.add_done_callback(lambda _: self._loading.pop(topic, None))
+        await asyncio.shield(loading)
+
+    async def _open_one(self, topic: bytes) -> None:
+        head = await self._store.topic(topic)
+        box = await self._store.box(topic) if head is not None and head.kind is TopicKind.BOX else None
+        self._shed()
+        opened = self._open[topic] = self._from(topic, head)
+        opened.box = box
+
+    def _from(self, topic: bytes, head: Topic | None) -> OpenTopic:
+        if head is None:
+            nowhere = Position(0, b"")
+            return OpenTopic(topic, None, nowhere, 0, bytes(32), nowhere, None, Tail(0, self._bounds.tail))
+        access = Access.restored(head.rungs) if head.kind is TopicKind.GROUP else None
+        tail = Tail(head.last.sequence, self._bounds.tail)
+        return OpenTopic(topic, head.kind, head.last, head.commit, head.commit_id, head.trimmed, access, tail)
+
+    def forget(self, topic: bytes) -> None:
+        """Load it again when it is next asked for. Only where nobody reads it."""
+        opened = self._open.pop(topic, None)
+        if opened is not None:
+            self._tails -= opened.tail.size
+
+    def _shed(self) -> None:
+        """Close topics that nobody uses, the longest unused first, down to the bound."""
+        spare = len(self._open) - self._bounds.topics_open
+        if spare < 0:
+            return
+        for topic in [t for t, o in self._open.items() if not o.users and not o.readers][: spare + spare // 8 + 1]:
+            self.forget(topic)
+
+    def placed(self, topic: OpenTopic, result: Placed) -> None:
+        """One more entry is durable."""
+        topic.last = result.position
+        before = topic.tail.size
+        topic.tail.add(result.stored)
+        self._tails += topic.tail.size - before
+        self._open.move_to_end(topic.id)
+        if self._tails > self._bounds.tails:
+            for other in list(self._open.values()):
+                if other is not topic:
+                    self._tails -= other.tail.clear()
+                    if self._tails <= self._bounds.tails // 2:
+                        break
+
+
+def cut(reader: Reader, entries: Sequence[Stored]) -> tuple[Sequence[Stored], bool]:
+    """As many of these entries as the reader may have in one go; True when it must then show a secret."""
+    for place, entry in enumerate(entries):
+        if reader.stops_at(entry):
+            return entries[: place + 1], True
+    return entries, False
+
+
+def frame_of(topic: OpenTopic, entries: Iterable[Stored], halt: Halt) -> bytes:
+    """The frame of a run of this topic."""
+    return entries_frame(topic.id, (entry.wire for entry in entries), halt)
