@@ -6,7 +6,6 @@ from typing import Annotated, Any, NewType
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from securechan.codec import (
     U8,
