@@ -1,0 +1,287 @@
+"""Carrying out an operation: with the vault opened here, or by the process that holds the profile.
+
+    perform("message.send", params)
+        profile free  ──► hold it ─► vault ─► agent ─► runtime ─► operation(work, params) ─► data
+        profile held  ──► control socket ─► the watching process's own work ─► the same operation ─► data
+
+An operation is ``async (work, params) -> data``: parameters and data are JSON, so that it makes no difference to it, nor
+to who asks, where it runs. Each module here lists its operations under ``OPERATIONS``; a name on the wire is
+``module.operation``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import importlib
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from clients.clock import Clock, SystemClock
+from clients.control import forward
+from clients.federation import route_to
+from clients.profile import Passphrases, Profile
+from clients.render import duration
+from clients.runtime import Runtime
+from clients.transport import SKEW_WARN, Route, Transport, Up
+from clients.vault import Vault
+from securechan.errors import Malformed, NotReady, TimedOut, Unreachable
+from securechan.wire.handshake import DeviceCredential
+
+if TYPE_CHECKING:
+    from securechan.agent.agent import Agent
+
+MODULES: Final = frozenset(
+    {"admin", "bulletin", "contact", "conversation", "device", "doctor", "key", "message", "status", "verify", "watch"}
+)
+PATIENCE: Final = 5.0  # seconds that a short command waits for another short command to be done
+CONNECT: Final = 20.0  # seconds for the first session
+
+Give = Callable[[Any], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an operation works with. ``give`` hands out one item of a stream."""
+
+    runtime: Runtime
+    profile: Profile
+    clock: Clock
+    give: Give
+
+    @property
+    def agent(self) -> Agent:
+        """As it is now: ask again after every ``await``."""
+        return self.runtime.agent
+
+    @property
+    def vault(self) -> Vault:
+        return self.runtime.vault
+
+    @property
+    def now(self) -> int:
+        """Unix seconds."""
+        return int(self.clock.time())
+
+    async def online(self) -> Up:
+        """A session with the relay. Raises Unreachable, Untrusted, Refused, TimedOut."""
+        return await self.runtime.online(CONNECT)
+
+    async def synced(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - passed on
+        """A session in which everything that the relay held has been read."""
+        await self.online()
+        await self.runtime.until(lambda agent: agent.synced, timeout)
+
+
+Operation = Callable[[Work, dict[str, Any]], Awaitable[Any]]
+
+
+def operation(name: str) -> Operation:
+    """The operation called ``module.operation``. Raises Malformed where there is none."""
+    module, _, verb = name.partition(".")
+    if module in MODULES:
+        found: Operation | None = importlib.import_module(f"clients.operations.{module}").OPERATIONS.get(verb)
+        if found is not None:
+            return found
+    raise Malformed(f"there is no operation {name[:60]!r}", hint="both processes must run the same securechan")
+
+
+# ------------------------------------------------------------------------------------------------------------- opening
+
+
+def route(agent: Agent, url: str | None = None) -> Route:
+    """To the relay that publishes for the federation, as this device. ``SECURECHAN_RELAY`` replaces its addresses."""
+    relay = agent.view.publisher
+    if relay is None:
+        raise NotReady("the federation names no relay", hint="ask the federation's administrator", code="no-relay")
+    device, private, public, trust = agent.credential()
+    url = url or os.environ.get("SECURECHAN_RELAY") or None
+    return route_to(agent.view.root_id, relay, DeviceCredential(device, private, public, trust), url)
+
+
+def load(vault: Vault) -> Agent:
+    """The agent that the vault holds. Raises NotReady where it holds none yet."""
+    from securechan.agent.agent import Agent  # noqa: PLC0415 - it costs the whole protocol
+
+    from securechan.agent.state import ME, TABLES  # noqa: PLC0415 - likewise
+
+    if not vault.all(ME.name):
+        raise NotReady("this device is not approved yet", hint="finish with: securechan enrol", code="not-enrolled")
+    return Agent.load({table: vault.all(table) for table in TABLES})
+
+
+async def open_vault(profile: Profile, passphrases: Passphrases) -> Vault:
+    """The profile's vault. The caller holds the profile. Raises NotReady."""
+    if not profile.enrolled:
+        raise NotReady(
+            f"profile {profile.name} is not enrolled",
+            hint="enrol this device: securechan enrol INVITE",
+            code="not-enrolled",
+        )
+    passphrase = passphrases.get(f"profile {profile.name}")
+    return await asyncio.to_thread(Vault.open, profile.vault, passphrase)
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    profile: Profile,
+    passphrases: Passphrases,
+    *,
+    online: bool = True,
+    give: Give | None = None,
+    clock: Clock | None = None,
+) -> AsyncIterator[Work]:
+    """A device at work on a profile that the caller holds."""
+    now = clock or SystemClock()
+    with await open_vault(profile, passphrases) as vault:
+        agent = await asyncio.to_thread(load, vault)
+        transport = Transport(lambda: route(runtime.agent), now) if online else None
+        runtime = Runtime(vault, agent, transport, now)
+        async with runtime:
+            yield Work(runtime, profile, now, give or _nowhere)
+
+
+async def _nowhere(_: Any) -> None:
+    """Where items go that nobody asked for."""
+
+
+# ---------------------------------------------------------------------------------------------------------- performing
+
+
+async def perform(
+    profile: Profile,
+    passphrases: Passphrases,
+    name: str,
+    params: dict[str, Any],
+    *,
+    give: Give | None = None,
+    online: bool = True,
+    command: str = "securechan",
+    warn: Callable[[str], None] | None = None,
+) -> Any:
+    """Carry out an operation; its data. ``online`` False opens no connection. Raises what the operation raises, and
+    NotReady where the profile isn't enrolled, is locked, or is held by who takes no errands."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + PATIENCE
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(profile.hold(command))
+            except NotReady as locked:
+                if locked.code != "profile-locked":
+                    raise
+                try:
+                    return await _forward(profile, name, params, give or _nowhere)
+                except Unreachable as e:
+                    if e.code != "no-control" or loop.time() > until:
+                        raise locked from e
+            else:
+                async with opened(profile, passphrases, online=online, give=give) as work:
+                    data = await operation(name)(work, params)
+                    _look_at_clocks(work, warn)
+                    return data
+        await asyncio.sleep(0.1)
+
+
+async def _forward(profile: Profile, name: str, params: dict[str, Any], give: Give) -> Any:
+    async with contextlib.aclosing(forward(profile.control, name, params)) as answers:
+        async for last, said in answers:
+            if last:
+                return said
+            await give(said)
+    raise Unreachable("the process that holds the profile has gone", code="no-control")
+
+
+def _look_at_clocks(work: Work, warn: Callable[[str], None] | None) -> None:
+    link = work.runtime.link
+    if warn is not None and isinstance(link, Up) and abs(link.skew) > SKEW_WARN:
+        warn(skewed(link.skew))
+
+
+def skewed(seconds: float) -> str:
+    """What to say of a clock that the relay's differs from by ``seconds``."""
+    side = "behind" if seconds > 0 else "ahead of"
+    return f"this machine's clock is {duration(seconds)} {side} the relay's: set it, or trust records seem stale"
+
+
+# ----------------------------------------------------------------------------------------------------------- parameters
+
+
+class Params:
+    """Parameters of an operation, taken one by one; what is missing or of another kind is Malformed (``usage``).
+
+    They come from our own command line or from another process of the same user: a mismatch means two versions.
+    """
+
+    def __init__(self, said: Mapping[str, Any]) -> None:
+        self._said = said
+
+    def text(self, name: str, default: str | None = None) -> str:
+        return str(self._take(name, str, default))
+
+    def number(self, name: str, default: int | None = None) -> int:
+        return int(self._take(name, int, default))
+
+    def seconds(self, name: str, default: float | None = None) -> float:
+        return float(self._take(name, (int, float), default))
+
+    def flag(self, name: str) -> bool:
+        return bool(self._take(name, bool, False))
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        found = self._take(name, list, [])
+        if not all(isinstance(each, str) for each in found):
+            raise self._wrong(name)
+        return tuple(found)
+
+    def data(self, name: str) -> bytes:
+        """Bytes, in base64."""
+        try:
+            return base64.b64decode(self.text(name), validate=True)
+        except (ValueError, binascii.Error):
+            raise self._wrong(name) from None
+
+    def hex(self, name: str, size: int) -> bytes:
+        """``size`` bytes in hexadecimal, or none where it is absent or empty."""
+        said = self.text(name, "")
+        try:
+            found = bytes.fromhex(said)
+        except ValueError:
+            raise self._wrong(name) from None
+        if found and len(found) != size:
+            raise self._wrong(name)
+        return found
+
+    def _take(self, name: str, kind: Any, default: Any) -> Any:
+        value = self._said.get(name)
+        if value is None:
+            if default is None:
+                raise self._wrong(name)
+            return default
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self._wrong(name)
+        return value
+
+    @staticmethod
+    def _wrong(name: str) -> Malformed:
+        return Malformed(f"the parameter {name} is missing or of another kind", code="usage")
+
+
+@contextlib.contextmanager
+def queued(what: str) -> Iterator[None]:
+    """Waiting for the relay may fail; what was asked for is durable already, and the error says so."""
+    try:
+        yield
+    except TimedOut as e:
+        raise TimedOut(
+            f"{what} waits to be sent: {e.message}",
+            hint="it leaves with the next securechan sync or watch",
+            code=e.code,
+        ) from e
+    except Unreachable as e:
+        hint = "it is kept, and leaves with the next securechan sync or watch"
+        raise Unreachable(f"{e.message}; {what} waits to be sent", hint=hint, code=e.code) from e
