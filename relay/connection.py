@@ -3,7 +3,8 @@
     read     records → requests, in order → mailroom.      Not reading on is the backpressure: while as many requests
              are under way as the limits allow, the socket fills and TCP does the rest.
     write    answers and entries → outlet → records.       What is sent before the loop turns leaves as one record, one
-             seal, one write. A reader slower than its buffer is dropped with bye SLOW; it resumes from its cursor.
+             seal, one write. Who reads slowly is sent no more than fits its buffer, and catches up from the log; who
+             has stopped reading, or lets even answers pile up, is dropped with bye SLOW and resumes from its cursor.
 
 A session ends once, for one reason, and says so: DONE when the client does, PROTOCOL when a record does not open or
 means nothing, IDLE, EXPIRED after 24 hours, SLOW, SHUTDOWN, and REPLACED or REVOKED when the mailroom says so.
@@ -23,7 +24,8 @@ from websockets.exceptions import ConnectionClosed
 
 from relay.limits import Budget, Guard, Quotas
 from relay.logs import event
-from relay.mailroom import Mailroom, Member
+from relay.mailroom import Mailroom
+from relay.member import Member
 from relay.metrics import Metrics
 from relay.people import Device, Guest, Office, Who
 from securechan.errors import CannotOpen, Malformed, Misuse, Refused, SecurechanError, Stale, Untrusted
@@ -90,7 +92,7 @@ class Socket(ServerConnection):
     bell: Doorbell | None = None
     address: str = ""
     at_door: bool = False
-    choked: bool = False  # more than WRITE_HIGH bytes wait in the socket
+    choked: float = 0.0  # since when more than WRITE_HIGH bytes wait in the socket; 0: they don't
 
     def stand_at_door(self, address: str) -> bool:
         """Be counted; False where there is no room. Counted once, until `pass_door` or the end."""
@@ -111,11 +113,11 @@ class Socket(ServerConnection):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self.choked = True
+        self.choked = self.loop.time()
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.choked = False
+        self.choked = 0.0
         if self.bell is not None:
             self.bell.writable()
 
@@ -375,7 +377,7 @@ class Connection:
 
     async def _watch(self, session: Session) -> None:
         """End the session when its time is over or nothing has come for too long."""
-        idle = self._house.limits.idle
+        idle, stall = self._house.limits.idle, self._house.quotas.stall
         while True:
             left = session.expires - self._now()
             if left <= 0:
@@ -383,7 +385,10 @@ class Connection:
             quiet = self._loop.time() - self._heard
             if quiet >= idle:
                 self.end(Reason.IDLE)
-            await asyncio.sleep(max(0.05, min(left, idle - quiet)))
+            choked = self._socket.choked
+            if choked and self._loop.time() - choked >= stall:
+                self.end(Reason.SLOW)
+            await asyncio.sleep(max(0.05, min(left, idle - quiet, stall / 2)))
 
     def _now(self) -> int:
         return self._house.clock() // 1000

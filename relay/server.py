@@ -322,7 +322,7 @@ async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> N
     store = await open_store(home, settings)
     online = OnlineKey(keys.online)
     trust = await TrustTopic.load(store, online=online, clock=clock)
-    bounds = Bounds(stored_per_agency=settings.quotas.stored_bytes_per_agency, sessions=settings.quotas.sessions)
+    bounds = Bounds(sessions=settings.quotas.sessions)
     mailroom = Mailroom(store, relay=settings.name, clock=clock, trust=trust, bounds=bounds, signer=online)
     await mailroom.start()
     relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, bounds=bounds)
