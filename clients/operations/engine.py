@@ -4,8 +4,8 @@
         profile free  ──► hold it ─► vault ─► agent ─► runtime ─► operation(work, params) ─► data
         profile held  ──► control socket ─► the watching process's own work ─► the same operation ─► data
 
-An operation is ``async (work, params) -> data``: parameters and data are JSON, so that it makes no difference to it, nor
-to who asks, where it runs. Each module here lists its operations under ``OPERATIONS``; a name on the wire is
+An operation is ``async (work, params) -> data``: parameters and data are JSON, so that it makes no difference to it,
+nor to who asks, where it runs. Each module here lists its operations under ``OPERATIONS``; a name on the wire is
 ``module.operation``.
 """
 
@@ -23,14 +23,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clients.clock import Clock, SystemClock
 from clients.control import forward
-from clients.federation import route_to
 from clients.profile import Passphrases, Profile
 from clients.render import duration
 from clients.runtime import Runtime
 from clients.transport import SKEW_WARN, Route, Transport, Up
 from clients.vault import Vault
 from securechan.errors import Malformed, NotReady, TimedOut, Unreachable
-from securechan.wire.handshake import DeviceCredential
+from securechan.wire.handshake import DeviceCredential, RelayIdentity
 
 if TYPE_CHECKING:
     from securechan.agent.agent import Agent
@@ -100,7 +99,8 @@ def route(agent: Agent, url: str | None = None) -> Route:
         raise NotReady("the federation names no relay", hint="ask the federation's administrator", code="no-relay")
     device, private, public, trust = agent.credential()
     url = url or os.environ.get("SECURECHAN_RELAY") or None
-    return route_to(agent.view.root_id, relay, DeviceCredential(device, private, public, trust), url)
+    identity = RelayIdentity(agent.view.root_id, relay.name, next(reversed(relay.kem.values())))
+    return Route(identity, (url,) if url else relay.urls, DeviceCredential(device, private, public, trust))
 
 
 def load(vault: Vault) -> Agent:
@@ -114,14 +114,18 @@ def load(vault: Vault) -> Agent:
     return Agent.load({table: vault.all(table) for table in TABLES})
 
 
+def _not_enrolled(profile: Profile) -> NotReady:
+    return NotReady(
+        f"profile {profile.name} is not enrolled",
+        hint="enrol this device: securechan enrol INVITE",
+        code="not-enrolled",
+    )
+
+
 async def open_vault(profile: Profile, passphrases: Passphrases) -> Vault:
     """The profile's vault. The caller holds the profile. Raises NotReady."""
     if not profile.enrolled:
-        raise NotReady(
-            f"profile {profile.name} is not enrolled",
-            hint="enrol this device: securechan enrol INVITE",
-            code="not-enrolled",
-        )
+        raise _not_enrolled(profile)
     passphrase = passphrases.get(f"profile {profile.name}")
     return await asyncio.to_thread(Vault.open, profile.vault, passphrase)
 
@@ -165,6 +169,8 @@ async def perform(
 ) -> Any:
     """Carry out an operation; its data. ``online`` False opens no connection. Raises what the operation raises, and
     NotReady where the profile isn't enrolled, is locked, or is held by who takes no errands."""
+    if not profile.enrolled:
+        raise _not_enrolled(profile)
     loop = asyncio.get_running_loop()
     until = loop.time() + PATIENCE
     while True:
