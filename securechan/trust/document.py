@@ -25,7 +25,18 @@ from datetime import UTC
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from tuf.api.metadata import Delegations, Metadata, MetaFile, Role, Root, Snapshot, TargetFile, Targets, Timestamp
+from tuf.api.metadata import (
+    DelegatedRole,
+    Delegations,
+    Metadata,
+    MetaFile,
+    Role,
+    Root,
+    Snapshot,
+    TargetFile,
+    Targets,
+    Timestamp,
+)
 from tuf.api.serialization import DeserializationError, SerializationError
 
 from securechan.errors import Invalid, Malformed, Misuse, Untrusted
@@ -283,7 +294,10 @@ def _delegated(what: str, delegations: Delegations | None, agencies: Iterable[st
         raise Untrusted(f"{what}: delegates in a form that is not ours", code="wrong-delegation")
     expected = dict(zip(delegations.roles, agencies, strict=False))
     found: dict[str, Signatories] = {}
-    for name, role in delegations.roles.items():
+    listed: list[tuple[object, DelegatedRole]] = list(delegations.roles.items())  # names as typed as the JSON
+    for name, role in listed:
+        if not isinstance(name, str):
+            raise Malformed(f"{what}: a role's name is a text")
         agency = expected.get(name, "")
         if role.terminating is not True or role.paths != [f"{agency}/*"] or role.path_hash_prefixes is not None:
             raise Untrusted(f"{what}: {name[:60]!a} may speak for other paths than its own", code="foreign-path")

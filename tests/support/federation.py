@@ -209,7 +209,7 @@ def base(kind: str, version: int, expires: int) -> dict[str, Any]:
 
 def stamp(content: bytes) -> dict[str, Any]:
     """What a snapshot or timestamp says of a document."""
-    version = json.loads(content)["signed"]["version"]
+    version = json.loads(content)["signed"].get("version", 1)
     return {"version": version, "length": len(content), "hashes": {HASH: hashlib.sha384(content).hexdigest()}}
 
 
