@@ -1,0 +1,251 @@
+"""A member's mind as a value: rows that last, a session that doesn't, and one function over both.
+
+    (agent, input, now) ──on──► Transition(agent', writes, effects, answer)
+
+Adopt the writes in one transaction, go on with the new agent, then perform the effects, in this order. To lose an agent
+between any two of these costs nothing: `Agent.load` over what was adopted gives the same mind, disconnected, and what
+has to be done it asks for again. Commands raise, and then the agent that was stays; nothing from outside raises.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import assert_never
+
+from securechan.agent import (
+    answers,
+    blobs,
+    bulletins,
+    claims,
+    commands,
+    inbox,
+    letters,
+    packages,
+    reading,
+    reconcile,
+    rotation,
+    sending,
+    trustlog,
+)
+from securechan.agent.asks import Comparing, Following
+from securechan.agent.effects import Effect, Wake
+from securechan.agent.events import BoxRead
+from securechan.agent.inputs import Answered, Connected, Disconnected, Input, Received, Tick
+from securechan.agent.session import Session
+from securechan.agent.state import (
+    CONVERSATIONS,
+    KEYS,
+    KINDS,
+    ME,
+    ONLY,
+    TRUST,
+    DeviceKey,
+    KeyState,
+    Me,
+    Standing,
+    Trust,
+)
+from securechan.agent.tables import Rows, Write
+from securechan.agent.turn import Turn
+from securechan.crypto.suite import HYBRID
+from securechan.errors import Malformed
+from securechan.trust.records import key_hash
+from securechan.trust.view import View
+from securechan.wire.chain import Position, start
+from securechan.wire.frames import TRUST_TOPIC, Entries, GetHeads, Heads, Subscribe, inbox_topic
+
+HEADS_EVERY = 300  # seconds between two comparisons of signed heads
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What enrolment has made: who this device is, its keys, the root of its federation, and how its relay is reached
+    before trust says so. ``root`` is root version 1."""
+
+    device: str
+    officer: str
+    signature_private: bytes
+    inbox_private: bytes
+    inbox_public: bytes
+    root: bytes
+    root_id: bytes
+    relay: str
+    url: str
+    relay_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """What an input has brought about."""
+
+    agent: Agent
+    writes: tuple[Write, ...]
+    effects: tuple[Effect, ...]
+    answer: object | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """``random`` gives the chance that isn't a key's: ids, topics, blob keys."""
+
+    rows: Rows
+    session: Session = field(default_factory=Session)
+    random: Callable[[int], bytes] = secrets.token_bytes
+
+    @classmethod
+    def enrol(cls, enrolled: Enrolled, now: int, random: Callable[[int], bytes] = secrets.token_bytes) -> Transition:
+        """The first state of a new profile. Raises `Untrusted` or `Malformed` where the root isn't the one named."""
+        place = start(TRUST_TOPIC)
+        view = View.bootstrap(enrolled.root, root_id=enrolled.root_id, position=place)
+        public = HYBRID.signature.public(enrolled.signature_private)
+        me = Me(
+            enrolled.device,
+            enrolled.officer,
+            HYBRID.number,
+            enrolled.inbox_private,
+            enrolled.inbox_public,
+            enrolled.relay,
+            enrolled.url,
+            enrolled.relay_key,
+            0,
+            0,
+            0,
+        )
+        draft = Rows().edit()
+        draft.put(ME, ONLY, me)
+        draft.put(TRUST, ONLY, Trust(view))
+        key = DeviceKey(enrolled.signature_private, public, KeyState.CURRENT, now)
+        draft.put(KEYS, key_hash(public).hex(), key)
+        rows, writes = draft.seal()
+        return Transition(cls(rows, Session(), random), writes, (), None)
+
+    @classmethod
+    def load(
+        cls, records: Mapping[str, Mapping[str, bytes]], random: Callable[[int], bytes] = secrets.token_bytes
+    ) -> Agent:
+        """The agent whose writes these tables (`state.TABLES`) have adopted. Raises `Malformed`."""
+        rows = Rows.load(KINDS, records)
+        if rows.get(ME, ONLY) is None or rows.get(TRUST, ONLY) is None:
+            raise Malformed("these tables hold no agent")
+        return cls(rows, Session(), random)
+
+    def records(self) -> dict[str, dict[str, bytes]]:
+        """Everything durable, as the tables that adopted every write hold it."""
+        return self.rows.records(KINDS)
+
+    def on(self, what: Input, now: int) -> Transition:
+        """One input at ``now`` (Unix seconds). Raises for a command that can't be done, and for nothing else."""
+        turn = Turn(self.rows, self.session, self.random, now)
+        answer: object | None = None
+        match what:
+            case Connected():
+                _connected(turn, what)
+            case Disconnected():
+                turn.session = Session()
+            case Received(frame):
+                if turn.session.connected:
+                    _received(turn, frame)
+            case Answered(ref, body):
+                answers.on_answer(turn, ref, body)
+            case Tick():
+                _ticked(turn)
+            case _:
+                answer = commands.run(turn, what)
+        _settle(turn)
+        return self._sealed(turn, answer)
+
+    def _sealed(self, turn: Turn, answer: object | None) -> Transition:
+        effects = tuple(turn.effects)
+        if turn.session.wake > turn.now and turn.session.wake != self.session.wake:
+            effects = (*effects, Wake(turn.session.wake))
+        rows, writes = turn.rows.seal()
+        return Transition(
+            replace(self, rows=rows, session=turn.session), (*writes, *turn.archive), effects, answer
+        )
+
+
+# --------------------------------------------------------------------------------------------------------- the inputs
+
+
+def _connected(turn: Turn, what: Connected) -> None:
+    offset = what.relay_time // 1000 - turn.now
+    turn.session = Session(connected=True, relay=what.relay, offset=offset)
+    turn.send(Subscribe(TRUST_TOPIC, turn.trust_position.sequence), Following(TRUST_TOPIC))
+
+
+def _received(turn: Turn, frame: Entries | Heads) -> None:
+    match frame:
+        case Heads():
+            claims.on_heads(turn, frame)
+            for topic in list(turn.session.doubts):
+                reading.go_on(turn, topic)
+        case Entries(topic) if topic == TRUST_TOPIC:
+            trustlog.on_entries(turn, frame)
+        case Entries(topic) if topic == inbox_topic(turn.me.device):
+            inbox.on_entries(turn, frame)
+        case Entries(topic, entries) if topic in turn.session.boxes:
+            for entry in entries:
+                turn.emit(BoxRead(topic, entry.sequence, entry.body))
+        case Entries():
+            reading.on_entries(turn, frame)
+        case _:
+            assert_never(frame)
+
+
+def _ticked(turn: Turn) -> None:
+    if turn.session.wake <= turn.now:
+        turn.set_session(wake=0)
+    turn.everything = True
+    if turn.able:
+        inbox.go_on(turn)
+        _compare(turn)
+    for topic, at in list(turn.session.refollow.items()):
+        if at <= turn.now:
+            turn.set_session(refollow={k: v for k, v in turn.session.refollow.items() if k != topic})
+            turn.set_live(topic, following=False)
+        else:
+            turn.wake(at)
+
+
+def _compare(turn: Turn) -> None:
+    """Ask for signed heads now and then: they are what convicts a relay that shows us another log."""
+    if turn.session.compared + HEADS_EVERY > turn.now:
+        turn.wake(turn.session.compared + HEADS_EVERY)
+        return
+    turn.set_session(compared=turn.now)
+    following = [topic for topic, live in turn.session.live.items() if live.following]
+    turn.send(GetHeads((TRUST_TOPIC, *following[:64])), Comparing())
+    turn.wake(turn.now + HEADS_EVERY)
+
+
+def _settle(turn: Turn) -> None:
+    """Look at whatever this input has touched, until nothing more follows from it."""
+    if turn.able:
+        if turn.everything:
+            packages.look(turn)
+            rotation.look(turn)
+        bulletins.post_receipts(turn)
+    for _ in range(16):
+        if turn.everything:
+            turn.everything = False
+            turn.dirty.update(each.topic for each in turn.conversations())
+        if not turn.dirty:
+            break
+        topics, turn.dirty = sorted(turn.dirty), set()
+        for topic in topics:
+            if turn.rows.get(CONVERSATIONS, topic.hex()) is not None:
+                reconcile.settle(turn, topic)
+    if turn.session.connected:
+        letters.deliver(turn)
+        blobs.run(turn)
+
+
+def position(agent: Agent) -> Position:
+    """The trust position that an agent has read to."""
+    place = agent.rows.all(TRUST)[ONLY].view.position
+    return Position(place.sequence, place.chain)
+
+
+__all__ = ["Agent", "Enrolled", "Standing", "Transition", "position", "sending"]

@@ -1,0 +1,152 @@
+"""What the agent asked the relay and awaits: one value per kind of question, so that its answer finds its place.
+
+An ask lives as long as the session. It is never stored: what it is about stands in the rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from securechan.wire.frames import TrustDocument
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """Made a topic."""
+
+    topic: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Showed an access secret after reading up to ``sequence``; ``fallback`` when it was the one before the current."""
+
+    topic: bytes
+    sequence: int
+    fallback: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Subscribed."""
+
+    topic: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Unsubscribed."""
+
+    topic: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Committing:
+    """Appended the pending commit of a conversation."""
+
+    topic: bytes
+    entry_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Posting:
+    """Appended an outbox row."""
+
+    topic: bytes
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """Put a letter into an inbox."""
+
+    row: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trimming:
+    """Trimmed the own inbox."""
+
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taking:
+    """Took a key package of a device, to add it to a conversation."""
+
+    topic: bytes
+    device: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counting:
+    """Counted the own key packages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stocking:
+    """Stored own key packages."""
+
+    rows: tuple[str, ...]
+    purge: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Uploading:
+    """Stored one piece of a blob, up to ``upto``."""
+
+    row: str
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Downloading:
+    """Asked for one piece of a blob."""
+
+    row: str
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparing:
+    """Asked for signed heads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """Asked the publisher to publish documents."""
+
+    documents: tuple[TrustDocument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Boxing:
+    """Opened an enrolment box, or wrote into one."""
+
+    box: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pinging:
+    """Kept the session alive."""
+
+
+Ask = (
+    Created
+    | Shown
+    | Following
+    | Dropped
+    | Committing
+    | Posting
+    | Delivering
+    | Trimming
+    | Taking
+    | Counting
+    | Stocking
+    | Uploading
+    | Downloading
+    | Comparing
+    | Publishing
+    | Boxing
+    | Pinging
+)

@@ -1,0 +1,106 @@
+"""Our own inbox: letters, read in order, once each, and forgotten at the relay when they are done with.
+
+A letter is read only when our trust reaches the position that its writer had: a device that was admitted a moment ago
+may write before we have heard of it. Then the inbox waits, right there.
+"""
+
+from __future__ import annotations
+
+from typing import Final, assert_never
+
+from securechan.agent import bulletins, joining, letters, recovery, rotation
+from securechan.agent.asks import Following, Trimming
+from securechan.agent.events import OpaqueReceived
+from securechan.agent.letters import (
+    ConfirmLetter,
+    Letter,
+    OpaqueLetter,
+    ReaddLetter,
+    ReceiptsLetter,
+    WelcomeLetter,
+)
+from securechan.agent.state import INBOX, ONLY, InboxState
+from securechan.agent.turn import Turn
+from securechan.errors import SecurechanError
+from securechan.trust.records import DeviceRecord
+from securechan.wire.frames import Entries, Entry, Halt, Subscribe, Trim, inbox_topic
+
+MOST_WAITING: Final = 512  # letters that wait for trust
+PATIENCE: Final = 30  # seconds that a letter waits for the trust position that it names
+
+
+def start(turn: Turn) -> None:
+    """Trust is read to its head: have the inbox."""
+    topic = inbox_topic(turn.me.device)
+    turn.send(Subscribe(topic, _state(turn).cursor), Following(topic))
+
+
+def _state(turn: Turn) -> InboxState:
+    return turn.rows.get(INBOX, ONLY) or InboxState(0, 0)
+
+
+def on_entries(turn: Turn, frame: Entries) -> None:
+    """A run of letters."""
+    waiting = (*turn.session.letters, *frame.entries)
+    if len(waiting) > MOST_WAITING:
+        # Nothing is lost: they stay at the relay until they are trimmed, and come again with the next session.
+        waiting = waiting[:MOST_WAITING]
+        turn.reconnect("more letters wait for trust than can be kept")
+    turn.set_session(letters=waiting)
+    if frame.halt is Halt.TAIL:
+        turn.set_session(inbox_synced=True)
+    go_on(turn)
+
+
+def go_on(turn: Turn) -> None:
+    """Read the letters that can be read now."""
+    while turn.session.letters:
+        entry = turn.session.letters[0]
+        if entry.sequence > _state(turn).cursor:
+            if not _trust_read(turn, entry):
+                return
+            turn.rows.put(INBOX, ONLY, InboxState(entry.sequence, _state(turn).trimmed))
+            letters.opened(turn, entry.body, lambda letter, record: _use(turn, letter, record))
+        turn.set_session(letters=turn.session.letters[1:])
+    state = _state(turn)
+    if state.cursor > state.trimmed:
+        turn.send(Trim(inbox_topic(turn.me.device), state.cursor), Trimming(state.cursor))
+
+
+def _trust_read(turn: Turn, entry: Entry) -> bool:
+    """Whether the letter can be judged. What can't even be opened is judged at once; a letter from a position that we
+    haven't reached waits while it is young: trust log and inbox may be a moment apart, and a liar must not stop us."""
+    try:
+        letter, _ = letters.unseal(turn, entry.body)
+    except SecurechanError:
+        return True
+    young = entry.time // 1000 + PATIENCE > turn.now + turn.session.offset
+    if letter.trust.sequence <= turn.trust_position.sequence or not young:
+        return True
+    turn.wake(turn.now + 2)
+    return False
+
+
+def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
+    body = letter.body
+    match body:
+        case WelcomeLetter():
+            joining.invited(turn, body, record)
+        case ReceiptsLetter(receipts):
+            for receipt in receipts[: letters.MOST_RECEIPTS]:
+                bulletins.receipt_came(turn, receipt, record)
+        case ReaddLetter():
+            recovery.asked_to_readd(turn, body, record)
+        case ConfirmLetter(key_hash):
+            rotation.asked_to_vouch(turn, record, key_hash)
+        case OpaqueLetter(kind, content):
+            turn.emit(OpaqueReceived(record.name, record.address, kind, content))
+        case _:
+            assert_never(body)
+
+
+def trimmed(turn: Turn, upto: int) -> None:
+    """The relay has forgotten what we have read."""
+    state = _state(turn)
+    turn.rows.put(INBOX, ONLY, InboxState(state.cursor, max(state.trimmed, upto)))
+

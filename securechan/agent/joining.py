@@ -1,0 +1,280 @@
+"""Coming in: how a conversation is founded, offered, joined, and joined again.
+
+    WELCOME letter ──► offer row ──(own agency? bound by trust? asked for? accepted?)──► tree here? ──► join ──► member
+
+A Welcome is an invitation, no more. It is taken unasked only where something vouches for it: the federation's targets
+bind that community's name to this group or to its founder, the inviter is of our own agency, or we had asked to be
+added again. Otherwise people decide. Names are local: what a group calls itself is a proposal, and two groups of one
+name stay two conversations.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from securechan.agent import blobs, commits, packages, sending
+from securechan.agent.asks import Created
+from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
+from securechan.agent.letters import WelcomeLetter
+from securechan.agent.policy import Kind, Officer, Policy, agency_of, policy_of, seats
+from securechan.agent.state import (
+    CONVERSATIONS,
+    GROUPS,
+    OFFERS,
+    PACKAGES,
+    Confirmed,
+    Conversation,
+    Hold,
+    Offer,
+    Purpose,
+    Standing,
+)
+from securechan.agent.turn import Turn, access_hash, access_secret
+from securechan.errors import Conflict, Denied, Invalid, NotFound, SecurechanError
+from securechan.mls.group import Group
+from securechan.mls.keypackage import KeyPackageBundle
+from securechan.mls.message import MLSMessage
+from securechan.mls.welcome import Welcome
+from securechan.trust.records import DeviceRecord, key_hash
+from securechan.wire.chain import Position, start
+from securechan.wire.frames import CreateTopic
+
+MOST_OFFERS: Final = 100
+MOST_CONVERSATIONS: Final = 1000
+
+
+# -------------------------------------------------------------------------------------------------------- founding
+
+
+def found(turn: Turn, policy: Policy) -> bytes:
+    """Begin a conversation of one; reconciliation brings in who belongs. Raises `Invalid`, `Denied`, `Conflict`."""
+    policy.check()
+    if turn.agency not in policy.agency_names():
+        raise Invalid("the policy doesn't name your own agency", hint="add it: a founder is a member")
+    if policy.by_officer and turn.me.officer not in policy.officers:
+        raise Invalid("the policy doesn't name you", hint=f"add {turn.me.officer}: a founder is a member")
+    if len(turn.rows.all(CONVERSATIONS)) >= MOST_CONVERSATIONS:
+        raise Conflict(f"{MOST_CONVERSATIONS} conversations are as many as a device may hold")
+    if any(each.name == policy.name and each.standing is Standing.MEMBER for each in turn.conversations()):
+        raise Conflict(f"you have a conversation called {policy.name} already", hint="choose another name")
+    unknown = policy.agency_names() - set(turn.view.agencies)
+    if unknown:
+        raise NotFound(f"{', '.join(sorted(unknown))} is no agency of this federation", hint="check the names, or sync")
+    for officer in (*policy.officers, *policy.stewards):
+        if not turn.view.devices_of(officer) and officer != turn.me.officer:
+            raise NotFound(f"{officer} has no device in this federation", hint="check the name, or sync")
+    topic = turn.random(32)
+    group = Group.create(
+        turn.suite,
+        topic,
+        turn.leaf_keys(turn.signing),
+        now=turn.now,
+        extensions=(policy.extension(),),
+        leaf_extensions=(Officer(turn.me.officer).extension(),),
+        capabilities=packages.capabilities(turn),
+    )
+    turn.rows.put(GROUPS, topic.hex(), group)
+    turn.put(blank(turn, topic, policy.name, Standing.FOUNDING, start(topic), 0, turn.trust_position))
+    if policy.by_officer:
+        key = Confirmed(turn.me.device, key_hash(turn.signing.public))
+        turn.change(topic, officers=(turn.me.officer,), confirmed=(key,))
+    create(turn, topic)
+    return topic
+
+
+def create(turn: Turn, topic: bytes) -> None:
+    """Make the topic at the relay; asked again at each connection until it is there."""
+    if turn.able:
+        turn.send(CreateTopic(topic, access_hash(access_secret(turn.group(topic)))), Created(topic))
+
+
+def created(turn: Turn, topic: bytes) -> None:
+    """The topic is there."""
+    if turn.conversation(topic).standing is Standing.FOUNDING:
+        turn.change(topic, standing=Standing.MEMBER)
+        sending.follow(turn, topic)
+
+
+def blank(
+    turn: Turn, topic: bytes, name: str, standing: Standing, cursor: Position, last_commit: int, trust: Position
+) -> Conversation:
+    """A conversation of which nothing has been read yet."""
+    return Conversation(
+        topic=topic,
+        name=name,
+        standing=standing,
+        cursor=cursor,
+        last_commit=last_commit,
+        commit_trust=trust,
+        history=(cursor,),
+        access_before=b"",
+        renewed=turn.now,
+        committed=turn.now,
+        heard=turn.now,
+        spoke=turn.now,
+        confirmed=(),
+        officers=(),
+        leaving=(),
+        returning=(),
+        intruders=(),
+        asked=(),
+        wanted=b"",
+        rotate=0,
+        hold=Hold.NO,
+        claims=(),
+        seen=(),
+        unread=0,
+        read=0,
+        announced=(),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------- joining
+
+
+def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
+    """A WELCOME letter, its sender verified. Raises a `SecurechanError` where it can't be for us."""
+    reference_of(turn, letter.welcome)
+    known = turn.rows.get(CONVERSATIONS, letter.topic.hex())
+    if known is not None and letter.base.sequence <= known.cursor.sequence:
+        raise Invalid("an invitation to where we are already")
+    if turn.rows.get(OFFERS, letter.topic.hex()) is None and len(turn.rows.all(OFFERS)) >= MOST_OFFERS:
+        oldest = min(turn.rows.items(OFFERS), key=lambda pair: pair[1].received)[0]
+        turn.rows.drop(OFFERS, oldest)
+    offer = Offer(
+        letter.topic,
+        by.name,
+        letter.base,
+        letter.trust,
+        letter.welcome,
+        letter.tree,
+        letter.blob,
+        0,
+        "",
+        turn.now,
+        letter.officers,
+        letter.leaving,
+        0,
+    )
+    turn.rows.put(OFFERS, letter.topic.hex(), offer)
+    if letter.blob is not None:
+        blobs.get(turn, letter.blob, Purpose.TREE, letter.topic, letter.topic.hex())
+    else:
+        consider(turn, letter.topic)
+
+
+def tree_here(turn: Turn, topic: bytes, tree: bytes) -> None:
+    """The ratchet tree of an offer has been fetched."""
+    offer = turn.rows.get(OFFERS, topic.hex())
+    if offer is not None:
+        turn.rows.put(OFFERS, topic.hex(), replace(offer, tree=tree, blob=None))
+        consider(turn, topic)
+
+
+def consider(turn: Turn, topic: bytes) -> None:
+    """Everything for joining is here: join if somebody vouches for it, else put it to people. A conversation that we
+    are a member of goes on as it is: first its log has to say that we are out."""
+    offer = turn.rows.get(OFFERS, topic.hex())
+    known = turn.rows.get(CONVERSATIONS, topic.hex())
+    if offer is None or offer.blob is not None or (known is not None and known.standing is Standing.MEMBER):
+        return
+    try:
+        group, package = _open(turn, offer)
+        policy = policy_of(group.context_extensions)
+        if offer.accepted or _vouched(turn, offer, policy):
+            _enter(turn, offer, group, policy, package)
+            return
+    except SecurechanError as error:
+        turn.rows.drop(OFFERS, topic.hex())
+        text = f"an invitation by {offer.by} can't be followed: {error.message}"
+        turn.alarm(AlarmKind.BAD_LETTER, text, topic=topic, who=offer.by)
+        return
+    if not offer.shown:
+        turn.rows.put(OFFERS, topic.hex(), replace(offer, shown=1, name=offer.name or policy.name))
+        members = tuple(sorted(seat.device for seat in seats(group.members()).values()))
+        turn.emit(ConversationOffered(topic, policy.name, offer.by, members[:200]))
+
+
+def _open(turn: Turn, offer: Offer) -> tuple[Group, str]:
+    row = reference_of(turn, offer.welcome)
+    bundle = KeyPackageBundle.decode(turn.rows.need(PACKAGES, row).bundle)
+    group = Group.join(offer.welcome, bundle, now=turn.now, ratchet_tree=offer.tree, suite=turn.suite)
+    if group.group_id != offer.topic:
+        raise Invalid("the Welcome opens another group than the letter names")
+    return group, row
+
+
+def reference_of(turn: Turn, welcome: bytes) -> str:
+    """The row of our key package that a Welcome uses. Raises `NotFound`, `Malformed`."""
+    body = MLSMessage.decode(welcome).body
+    if not isinstance(body, Welcome):
+        raise Invalid("an invitation without a Welcome")
+    for secrets in body.secrets:
+        if turn.rows.get(PACKAGES, secrets.new_member.hex()) is not None:
+            return secrets.new_member.hex()
+    raise NotFound("an invitation by a key package that isn't ours, or that was used")
+
+
+def _vouched(turn: Turn, offer: Offer, policy: Policy) -> bool:
+    known = turn.rows.get(CONVERSATIONS, offer.topic.hex())
+    if known is not None and offer.by in known.asked and offer.base.sequence > known.cursor.sequence:
+        return True
+    if agency_of(offer.by) == turn.agency:
+        return True
+    if policy.kind is Kind.COMMUNITY and turn.view.started:
+        binding = turn.view.communities.get(policy.name)
+        if binding is not None:
+            return binding.group == offer.topic or (binding.group is None and offer.by in binding.founders)
+    return False
+
+
+def accept(turn: Turn, topic: bytes, name: str) -> None:
+    """A person accepts an offer. Raises `NotFound`, `Conflict`."""
+    offer = turn.rows.get(OFFERS, topic.hex())
+    if offer is None:
+        raise NotFound("no such offer", hint="list them with: securechan conversation ls")
+    if name and any(each.name == name for each in turn.conversations()):
+        raise Conflict(f"you have a conversation called {name} already", hint="choose another name")
+    turn.rows.put(OFFERS, topic.hex(), replace(offer, accepted=1, name=name or offer.name))
+    consider(turn, topic)
+
+
+def decline(turn: Turn, topic: bytes) -> None:
+    """Forget an offer; the others learn of it when we are asked to leave the tree."""
+    offer = turn.rows.get(OFFERS, topic.hex())
+    if offer is None:
+        raise NotFound("no such offer")
+    turn.rows.drop(OFFERS, topic.hex())
+
+
+def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str) -> None:
+    topic = offer.topic
+    known = turn.rows.get(CONVERSATIONS, topic.hex())
+    if known is None and len(turn.rows.all(CONVERSATIONS)) >= MOST_CONVERSATIONS:
+        raise Denied(f"{MOST_CONVERSATIONS} conversations are as many as a device may hold")
+    commits.forget(turn, topic)
+    name = known.name if known is not None else _free_name(turn, topic, offer.name or policy.name)
+    fresh = blank(turn, topic, name, Standing.MEMBER, offer.base, offer.base.sequence, offer.trust)
+    if known is not None:
+        fresh = replace(fresh, seen=known.seen, unread=known.unread, read=known.read)
+    if policy.by_officer:
+        there = seats(group.members()).values()
+        officers = {seat.officer for seat in there} | set(offer.officers)
+        confirmed = tuple(Confirmed(seat.device, key_hash(seat.key)) for seat in there)
+        fresh = replace(fresh, officers=tuple(sorted(officers)), confirmed=confirmed)
+    turn.rows.put(GROUPS, topic.hex(), group)
+    turn.put(replace(fresh, leaving=tuple(each for each in offer.leaving if each != turn.me.device)))
+    turn.rows.drop(OFFERS, topic.hex())
+    packages.used(turn, package)
+    turn.session_forget(topic)
+    again = known is not None
+    turn.emit(ConversationJoined(topic, name, offer.by, group.epoch, offer.base.sequence, again))
+    sending.reseal(turn, topic)
+    sending.follow(turn, topic)
+
+
+def _free_name(turn: Turn, topic: bytes, wanted: str) -> str:
+    """Names are local: a second group of one name gets the beginning of its id beside it."""
+    taken = {each.name for each in turn.conversations() if each.topic != topic}
+    return wanted if wanted not in taken else f"{wanted}~{topic.hex()[:8]}"

@@ -1,0 +1,216 @@
+"""Letters: what goes from one device to another beside the conversations, sealed and signed.
+
+    Letter ──sign (device key, context REQUEST)──► SignedLetter ──HPKE, X-Wing──► SealedLetter ──► the inbox
+
+A letter says from whom, to whom, and on which trust position it was written, all under the signature: it can't be
+passed on as if it were meant for somebody else, and a reader who hasn't heard of the sender yet knows what to wait for.
+
+    WELCOME    an invitation, with what a joiner has to know beside it      RECEIPTS   receipts of bulletins, batched
+    READD      "I can't follow: add me again"                              OPAQUE     for the user level: pending
+    CONFIRM    "vouch for my new device"                                               rosters, approvals, reports
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+from securechan.agent import blobs
+from securechan.agent.asks import Delivering
+from securechan.agent.events import AlarmKind
+from securechan.agent.state import LETTERS, Conversation, Hash32, Joiner, LetterOut, Name, Pending
+from securechan.agent.turn import Turn
+from securechan.bulletin.payload import BlobRef
+from securechan.codec import U64, Enum8, Opaque, Struct, fixed, opaque, select, text, vec
+from securechan.crypto.contexts import REQUEST
+from securechan.crypto.suite import HYBRID
+from securechan.errors import SecurechanError, Untrusted
+from securechan.trust.records import DeviceRecord, key_hash
+from securechan.wire.chain import Position
+from securechan.wire.frames import MAX_ENTRY, Deliver, inbox_topic
+
+INFO: Final = b"securechan/1 letter"
+MOST_LETTERS: Final = 2000
+MOST_RECEIPTS: Final = 64  # in one letter
+FOR: Final = 28 * 86400  # seconds that a letter is offered before it is given up
+
+
+class LetterKind(Enum8):
+    WELCOME = 1
+    RECEIPTS = 2
+    READD = 3
+    CONFIRM = 4
+    OPAQUE = 5
+
+
+class WelcomeLetter(Struct):
+    """An invitation. ``base`` is the position of the commit that added the reader; the log is read from there on."""
+
+    topic: Hash32
+    base: Position
+    trust: Position
+    welcome: Opaque
+    tree: Annotated[bytes, opaque(1 << 20)]
+    blob: BlobRef | None  # the tree, where it is too large to travel here
+    officers: Annotated[tuple[Name, ...], vec(1 << 18)]  # who ever had a leaf, where membership goes by officers
+    leaving: Annotated[tuple[Name, ...], vec(1 << 18)]  # devices that left of their own will
+
+
+class ReceiptsLetter(Struct):
+    receipts: tuple[Opaque, ...]
+
+
+class ReaddLetter(Struct):
+    """``epoch`` is the last one that the sender was in."""
+
+    topic: Hash32
+    epoch: U64
+    reason: Annotated[str, text(512)]
+
+
+class ConfirmLetter(Struct):
+    """The sender is a new device of the reader's officer."""
+
+    key_hash: Annotated[bytes, fixed(48)]
+
+
+class OpaqueLetter(Struct):
+    kind: Annotated[str, text(64)]
+    content: Annotated[bytes, opaque(1 << 20)]
+
+
+LetterBody = WelcomeLetter | ReceiptsLetter | ReaddLetter | ConfirmLetter | OpaqueLetter
+CASES: Final[dict[LetterKind, type[LetterBody]]] = {
+    LetterKind.WELCOME: WelcomeLetter,
+    LetterKind.RECEIPTS: ReceiptsLetter,
+    LetterKind.READD: ReaddLetter,
+    LetterKind.CONFIRM: ConfirmLetter,
+    LetterKind.OPAQUE: OpaqueLetter,
+}
+_KIND: Final = {case: kind for kind, case in CASES.items()}
+
+
+class Letter(Struct):
+    sender: Name
+    key: Annotated[bytes, fixed(48)]  # hash of the signature key that signed
+    recipient: Name
+    trust: Position  # the sender's
+    time: U64
+    kind: LetterKind
+    body: Annotated[LetterBody, select("kind", CASES)]
+
+
+class SignedLetter(Struct):
+    letter: Annotated[bytes, opaque(MAX_ENTRY)]
+    signature: Annotated[bytes, opaque(8192)]
+
+
+class SealedLetter(Struct):
+    kem_output: Annotated[bytes, opaque(4096)]
+    ciphertext: Annotated[bytes, opaque(MAX_ENTRY)]
+
+
+# ---------------------------------------------------------------------------------------------------------- writing
+
+
+def write(turn: Turn, record: DeviceRecord, body: LetterBody, *, needs: tuple[bytes, ...] = ()) -> bool:
+    """Sign, seal and queue a letter to a device. Whether there was room for it."""
+    if len(turn.rows.all(LETTERS)) >= MOST_LETTERS:
+        turn.alarm(AlarmKind.FULL, f"{MOST_LETTERS} letters wait to be delivered: one to {record.name} is lost")
+        return False
+    key, me = turn.signing, turn.me
+    letter = Letter(
+        me.device, key_hash(key.public), record.name, turn.trust_position, turn.now, _KIND[type(body)], body
+    ).encode()
+    signature = HYBRID.signature.sign(key.private, REQUEST, letter)
+    enc, sealed = HYBRID.hpke.seal(record.inbox, INFO, b"", SignedLetter(letter, signature).encode())
+    row = LetterOut(record.name, _KIND[type(body)], SealedLetter(enc, sealed).encode(), needs, turn.now)
+    turn.rows.put(LETTERS, f"{turn.next_row()}{turn.random(24).hex()}", row)
+    return True
+
+
+def welcome(turn: Turn, conversation: Conversation, joiner: Joiner, pending: Pending, base: Position) -> None:
+    """The Welcome of one joiner, released because the log has taken the commit."""
+    record = turn.view.find(joiner.device)
+    if record is None:
+        return
+    body = WelcomeLetter(
+        conversation.topic,
+        base,
+        pending.trust,
+        joiner.welcome,
+        pending.tree,
+        pending.blob,
+        conversation.officers,
+        conversation.leaving,
+    )
+    write(turn, record, body)
+
+
+def deliver(turn: Turn) -> None:
+    """Put what waits into its inboxes, a few at a time."""
+    if not turn.able:
+        return
+    if turn.session.letter_retry > turn.now:
+        turn.wake(turn.session.letter_retry)
+        return
+    for row, letter in list(turn.rows.items(LETTERS))[:16]:
+        if all(blobs.stored(turn, blob) for blob in letter.needs):
+            turn.send(Deliver(inbox_topic(letter.device), entry_id(row), letter.body), Delivering(row))
+
+
+def entry_id(row: str) -> bytes:
+    """The entry id (32 bytes) of a letter: its row's name, so that it is the same at every attempt."""
+    return int(row[:16]).to_bytes(8, "big") + bytes.fromhex(row[16:])
+
+
+def delivered(turn: Turn, row: str) -> None:
+    """The relay has a letter for its reader."""
+    turn.rows.drop(LETTERS, row)
+
+
+def refused(turn: Turn, row: str, retry_after: int, *, for_good: bool, text: str) -> None:
+    """The relay doesn't take a letter. ``retry_after`` in seconds."""
+    letter = turn.rows.get(LETTERS, row)
+    if letter is None:
+        return
+    if for_good or letter.queued + FOR < turn.now:
+        turn.rows.drop(LETTERS, row)
+        turn.alarm(AlarmKind.REFUSED, f"a letter to {letter.device} can't be delivered: {text}", who=letter.device)
+        return
+    turn.set_session(letter_retry=turn.now + max(1, retry_after))
+    turn.wake(turn.session.letter_retry)
+
+
+# ---------------------------------------------------------------------------------------------------------- reading
+
+
+def unseal(turn: Turn, body: bytes) -> tuple[Letter, SignedLetter]:
+    """Open a letter with our inbox key; its sender is not verified yet. Raises a `SecurechanError`."""
+    sealed = SealedLetter.decode(body)
+    plain = HYBRID.hpke.open(turn.me.inbox_private, sealed.kem_output, INFO, b"", sealed.ciphertext)
+    signed = SignedLetter.decode(plain)
+    letter = Letter.decode(signed.letter)
+    if letter.recipient != turn.me.device:
+        raise Untrusted("a letter to somebody else", code="wrong-recipient")
+    return letter, signed
+
+
+def verify(turn: Turn, letter: Letter, signed: SignedLetter) -> DeviceRecord:
+    """Who wrote it, as trust knows them. Raises `Untrusted` or `BadSignature`."""
+    record = turn.view.device(letter.sender)
+    if letter.key not in record.hashes() or turn.view.tombstoned(letter.key) is not None:
+        raise Untrusted(f"{letter.sender} signs with a key that its agency does not list", code="unknown-key")
+    HYBRID.signature.verify(record.public(letter.key), REQUEST, signed.letter, signed.signature)
+    return record
+
+
+def opened(turn: Turn, body: bytes, use: Callable[[Letter, DeviceRecord], None]) -> None:
+    """Read a letter and use it; whatever is wrong with it is said and ends there."""
+    who = ""
+    try:
+        letter, signed = unseal(turn, body)
+        who = letter.sender
+        use(letter, verify(turn, letter, signed))
+    except SecurechanError as error:
+        turn.alarm(AlarmKind.BAD_LETTER, f"a letter is refused: {error.message}", who=who)
