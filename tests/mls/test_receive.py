@@ -160,7 +160,7 @@ OTHER_SUITE = bundle("dora", SUITES["standard"]).key_package
 )
 def test_a_list_against_the_rules_is_void_to_all(trio: list[Group], rule: str, bodies: Sequence[Body]) -> None:
     alice, bob, carol = trio
-    with mock.patch.object(type(alice.state), "psk_secret", lambda *_: FAST.random(FAST.hash_length)):
+    with mock.patch.object(type(alice.state), "psk_secret", return_value=FAST.random(FAST.hash_length)):
         step = forged(alice, *bodies)
     assert is_void(bob.receive(step.commit), rule) == carol.receive(step.commit)
 

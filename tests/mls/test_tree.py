@@ -64,7 +64,7 @@ def test_a_hash_kept_is_the_hash_computed(data: st.DataObject) -> None:
     for _ in range(data.draw(st.integers(1, 12))):
         members = [at for at, _ in tree.members()]
         spare = [each for each in LEAVES if each not in [node for _, node in tree.members()]]
-        choices = ["hash"] + ["add"] * bool(spare) + ["remove", "blank"] * (len(members) > 1)
+        choices = ["hash", *["add"] * bool(spare), *["remove", "blank"] * (len(members) > 1)]
         match data.draw(st.sampled_from(choices)):
             case "add":
                 tree, at = tree.add(spare[0])
@@ -127,7 +127,7 @@ def test_parent_hashes_bind_every_key_and_the_sibling() -> None:
         step = groups[committer].commit()
         others = [group for index, group in enumerate(groups) if index != committer]
         moved = follow(step, others)
-        groups = moved[1:][:committer] + [moved[0]] + moved[1:][committer:]
+        groups = [*moved[1:][:committer], moved[0], *moved[1:][committer:]]
     tree = groups[0].state.tree
     tree.check_parent_hashes()
     for index in range(1, len(tree.nodes), 2):
