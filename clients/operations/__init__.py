@@ -1,0 +1,1 @@
+"""What users can do, as functions: the terminal parses and shows, these do."""
