@@ -139,6 +139,7 @@ class Connection:
         self._heard = self._loop.time()
         self._reader: asyncio.Task[None] | None = None
         self._draining = False
+        self._cut = False  # the client is gone without a bye
         self.closed = asyncio.Event()  # set by the server once everything here has ended
 
     # ---------------------------------------------------------------------------------------------- the mailroom's side
@@ -311,10 +312,9 @@ class Connection:
                 task.cancel()
             await asyncio.gather(reader, timer, return_exceptions=True)
             member.leave()
-        metrics.count("sessions_ended", reason.name.lower())
-        event(
-            log, "session ended", kind=kind, reason=reason.name.lower(), seconds=round(self._loop.time() - started, 1)
-        )
+        ended = "cut" if self._cut else reason.name.lower()
+        metrics.count("sessions_ended", ended)
+        event(log, "session ended", kind=kind, reason=ended, seconds=round(self._loop.time() - started, 1))
         await self._farewell(session, reason)
 
     async def _farewell(self, session: Session, reason: Reason) -> None:
@@ -355,7 +355,8 @@ class Connection:
                         case _:
                             raise Malformed("a client sends requests and a bye, nothing else")
         except ConnectionClosed:
-            self.end(Reason.DONE)  # cut: nobody is left to hear a bye
+            self._cut = True
+            self.end(Reason.DONE)  # nobody is left to hear it
         except SecurechanError as error:
             event(log, "record refused", level=logging.WARNING, cause=error.code)
             self.end(Reason.PROTOCOL)

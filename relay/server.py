@@ -22,6 +22,7 @@ from contextlib import AsyncExitStack
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server as WebSocketServer
 from websockets.asyncio.server import ServerConnection, serve, unix_serve
@@ -80,6 +81,8 @@ class Relay:
         self._stack = AsyncExitStack()
         self._connections: set[Connection] = set()
         self._port = 0
+        self._stopping = False
+        self._paths = {"/", urlsplit(settings.url).path or "/"}
         quotas = settings.quotas
         self.metrics = Metrics()
         self.house = House(
@@ -101,7 +104,7 @@ class Relay:
 
     def _door(self) -> Door | None:
         view = self._trust.view
-        if view is None:
+        if view is None or self._stopping:
             return None
         return Door(view.root_id, self._settings.name, self._keys.kem, self._cookies)
 
@@ -146,6 +149,8 @@ class Relay:
             ) from None
         self._stack.callback(self._server.close)
         self._port = _port(self._server)
+        card = self._keys.card(settings.name, settings.address(self._port))
+        keyring.replace(self._home / keyring.CARD, (json.dumps(card, indent=2) + "\n").encode())
         await self._listen_inside()
         task = asyncio.create_task(self._look_out())
         self._stack.callback(task.cancel)
@@ -175,6 +180,7 @@ class Relay:
 
     async def stop(self) -> None:
         """Say bye to everyone once everything that was accepted is durable and answered."""
+        self._stopping = True
         self._server.close(close_connections=False)
         for connection in self._connections:
             connection.drain()
@@ -226,6 +232,9 @@ class Relay:
         self._connections.add(connection)
         try:
             await connection.run()
+        except Exception:
+            event(log, "connection failed", level=logging.ERROR, error=True)
+            raise
         finally:
             self._connections.discard(connection)
             connection.closed.set()
@@ -240,7 +249,7 @@ class Relay:
             return self._plain(
                 path, HTTPStatus.OK, self._keys.card(self._settings.name, self._settings.address(self._port))
             )
-        if path != "/" and not path.endswith("/"):
+        if path not in self._paths:
             return self._plain("other", HTTPStatus.NOT_FOUND, {"status": "no such place"})
         if isinstance(socket, Socket):
             address = self._address(socket, request)
@@ -318,7 +327,6 @@ async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> N
     """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens."""
     keyring.make_home(home)
     keys = keyring.load(home) if keyring.exist(home) else keyring.make(home, clock() // 1000)
-    keyring.replace(home / keyring.CARD, _card(keys, settings))
     store = await open_store(home, settings)
     online = OnlineKey(keys.online)
     trust = await TrustTopic.load(store, online=online, clock=clock)
@@ -339,10 +347,6 @@ async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> N
     ready(relay.address)
     await stop.wait()
     await relay.stop()
-
-
-def _card(keys: keyring.Keys, settings: Settings) -> bytes:
-    return (json.dumps(keys.card(settings.name, settings.address(settings.port)), indent=2) + "\n").encode()
 
 
 def start(home: Path, settings: Settings, ready: Callable[[str], None]) -> None:

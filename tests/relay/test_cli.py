@@ -1,0 +1,172 @@
+"""``securechan-relay``: what it prints, where, and with which exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay import cli
+from tests.relay.conftest import Running
+from tests.support.founding import found
+from tests.support.relayproc import ROOT
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """(exit code, stdout, stderr) of the program, in this process."""
+    before = sys.argv
+    sys.argv = ["securechan-relay", *arguments]
+    try:
+        cli.main()
+    except SystemExit as left:
+        code = int(left.code or 0)
+    else:
+        code = 0
+    finally:
+        sys.argv = before
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def data(out: str) -> dict[str, Any]:
+    told = json.loads(out)
+    assert (told["v"], told["ok"]) == (1, True)
+    inside: dict[str, Any] = told["data"]
+    return inside
+
+
+def error(err: str) -> dict[str, Any]:
+    told = json.loads(err)
+    assert (told["v"], told["ok"]) == (1, False)
+    inside: dict[str, Any] = told["error"]
+    return inside
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['securechan-relay', '--help']\n"
+        "from relay.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = ('websockets', 'tuf', 'cryptography', 'pydantic', 'asyncio')\n"
+        "print([m for m in heavy if m in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "check-config" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+def test_init_makes_a_relay_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = str(tmp_path / "home")
+    arguments = ["--home", home, "--name", "relay-1", "--url", "wss://relay.example.int", "--port", "9443"]
+    code, out, _ = run(capsys, "init", *arguments)
+    assert code == 0
+    assert "card.json" in out
+    card = json.loads((tmp_path / "home" / "card.json").read_bytes())
+    assert (card["name"], card["url"]) == ("relay-1", "wss://relay.example.int")
+    code, out, err = run(capsys, "init", *arguments, "--json")
+    assert (code, out) == (12, "")
+    assert error(err)["code"] == "conflict"
+    code, out, _ = run(capsys, "check-config", "--home", home, "--json")
+    assert code == 0
+    assert data(out)["port"] == 9443
+
+
+def test_init_with_a_value_that_cannot_be_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "init", "--home", str(tmp_path), "--name", "Not A Name")
+    assert code == 11
+    assert "lower-case" in err
+    assert "hint:" in err
+    assert not (tmp_path / "relay.toml").exists()
+    assert run(capsys, "init", "--home", str(tmp_path), "--json")[0] == 0
+
+
+def test_check_config_tells_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "relay.toml").write_text('port = "x"\nnmae = "a"\n')
+    code, out, err = run(capsys, "check-config", "--home", str(tmp_path))
+    assert (code, out) == (11, "")
+    assert "line 1" in err
+    assert "line 2: nmae: there is no such setting" in err
+    code, _, err = run(capsys, "check-config", "--home", str(tmp_path), "--json")
+    assert code == 11
+    assert len(error(err)["findings"]) == 2
+
+
+def test_check_config_shows_what_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "check-config", "--home", str(tmp_path))
+    assert code == 0
+    assert "quotas.idle" in out
+
+
+def test_status_of_nothing_is_not_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, _, err = run(capsys, "status", "--home", str(tmp_path))
+    assert code == 8
+    assert "hint: make one with: securechan-relay init" in err
+
+
+def test_status_of_a_relay_that_rests_and_of_one_that_runs(
+    running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(capsys, "init", "--home", str(tmp_path), "--name", "relay-9")
+    code, out, _ = run(capsys, "status", "--home", str(tmp_path))
+    assert code == 0
+    assert "running    no" in out
+    assert "none yet" in out
+    home = str(running.process.home)
+    code, out, _ = run(capsys, "status", "--home", home, "--json")
+    assert code == 0
+    told = data(out)["running"]
+    assert told["address"] == running.url
+    assert told["federation"]["root"] == running.founded.root_id.hex()
+    assert "sessions" in told["counts"]
+    code, out, _ = run(capsys, "status", "--home", home)
+    assert running.url in out
+    assert "trust position 1" in out
+
+
+def test_adopt_proves_the_bundle_before_it_lays_it_down(
+    running: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    run(capsys, "init", "--home", str(home), "--name", "relay-1")
+    card = json.loads((home / "card.json").read_bytes())
+    good, stranger, broken = tmp_path / "good.json", tmp_path / "stranger.json", tmp_path / "broken.json"
+    good.write_bytes((founded := found(card, ("cert-hr/a",))).bundle)
+    stranger.write_bytes(running.founded.bundle)  # names another online key
+    broken.write_bytes(founded.bundle[:-40])
+    for path, wanted in ((tmp_path / "none.json", 9), (stranger, 4), (broken, 11)):
+        code, _, err = run(capsys, "adopt", str(path), "--home", str(home))
+        assert code == wanted, err
+        assert err.startswith("error: ")
+        assert not (home / "federation.json").exists()
+    code, out, _ = run(capsys, "adopt", str(good), "--home", str(home), "--json")
+    assert code == 0
+    assert data(out)["root"] == founded.root_id.hex()
+    assert (home / "federation.json").read_bytes() == founded.bundle
+
+
+def test_adopt_wants_this_relay_in_the_federation(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    for folder in (home, other):
+        run(capsys, "init", "--home", str(folder), "--name", "relay-1")
+    card = json.loads((home / "card.json").read_bytes())
+    bundle = tmp_path / "bundle.json"
+    bundle.write_bytes(found({**card, "name": "relay-2"}, ("cert-hr/a",)).bundle)
+    code, _, err = run(capsys, "adopt", str(bundle), "--home", str(home))
+    assert code == 8
+    assert "knows no relay relay-1, but relay-2" in err
+    elses = json.loads((other / "card.json").read_bytes())["kem"]
+    bundle.write_bytes(found({**card, "kem": elses}, ("cert-hr/a",)).bundle)
+    code, _, err = run(capsys, "adopt", str(bundle), "--home", str(home))
+    assert code == 8
+    assert "another KEM key" in err
+
+
+def test_a_command_that_is_none_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "fly")[0] == 2
