@@ -203,9 +203,8 @@ class Advisory:
             yield from _each(item, "product_ids", place)
         for place, vulnerability in self.vulnerabilities():
             status: Place = (place, "product_status")
-            for name in vulnerability.get("product_status", ()):
-                if name in STATUS_GROUPS or name == "recommended":
-                    yield from _each(vulnerability["product_status"], name, status)
+            for name in (*self._status_groups, "recommended"):
+                yield from _each(vulnerability.get("product_status", {}), name, status)
         for place, item in self.items("scores" if self.csaf == "2.0" else "metrics"):
             yield from _each(item, "products", place)
 
@@ -222,13 +221,17 @@ class Advisory:
         for name in names:
             yield from self.items(name)
 
+    @property
+    def _status_groups(self) -> list[str]:
+        """The groups that this version has: 2.0 lets a stranger's property of the same name be, whatever is in it."""
+        return [name for name in STATUS_GROUPS if name != "unknown" or self.csaf != "2.0"]
+
     def status(self, vulnerability: Item) -> dict[str, set[str]]:
         """Product id to what is said of it: affected, not affected, fixed, under investigation, unknown."""
         said: dict[str, set[str]] = {}
-        for name, products in vulnerability.get("product_status", {}).items():
-            if name in STATUS_GROUPS:
-                for product in products:
-                    said.setdefault(product, set()).add(STATUS_GROUPS[name])
+        for name in self._status_groups:
+            for product in vulnerability.get("product_status", {}).get(name, ()):
+                said.setdefault(product, set()).add(STATUS_GROUPS[name])
         return said
 
     def contents(self) -> Iterator[tuple[Place, Item, Item]]:

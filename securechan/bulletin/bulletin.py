@@ -70,7 +70,7 @@ def new_id(now: int, number: int, random: bytes) -> str:
 
 
 def resolve(typed: str, ids: Iterable[str]) -> str:
-    """The one id that a person means, who may leave the random part out. Raises NotFound, or Conflict where many fit."""
+    """The one id that a person means, who may leave the random part out. Raises NotFound, Conflict if many fit."""
     wanted = typed.strip().lower()
     fitting = sorted(one for one in set(ids) if wanted in (one.lower(), one.lower().rpartition("-")[0]))
     if not fitting:

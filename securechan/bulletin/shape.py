@@ -19,10 +19,12 @@ import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from securechan.bulletin.findings import Findings, Json, Place, kind_of, quote
 from securechan.errors import Misuse
+
+LONGEST: Final = 1 << 16  # characters of a text that has a pattern; matching costs memory by length
 
 
 class Shape(Protocol):
@@ -46,6 +48,8 @@ class Text:
             found.add(place, f"must be {self.what}, not {kind_of(value)}")
         elif len(value) < self.least:
             found.add(place, "must not be empty")
+        elif self.pattern is not None and len(value) > LONGEST:
+            found.add(place, f"is longer than {LONGEST} characters, which {self.what} never is")
         elif (self.pattern is not None and not self.pattern.fullmatch(value)) or (
             self.fits is not None and not self.fits(value)
         ):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Final, cast
 
 from securechan.bulletin.findings import Json, Place, pointer, printable, quote
@@ -111,27 +112,52 @@ def _unfit(where: str, what: str) -> Unfit:
 
 
 def _inspect(value: Json, *, strings: bool) -> None:
-    """Level by level (never by recursion): depth, keys given twice and, where escapes hint at them, lone surrogates."""
-    if isinstance(value, str) and strings and not _encodes(value):
-        raise _unfit("/", "half of a surrogate pair")
-    level: list[tuple[Place, Json]] = [(None, value)] if isinstance(value, (dict, list)) else []
-    for _ in range(MAX_DEPTH):
-        below: list[tuple[Place, Json]] = []
+    """Depth, keys given twice and, where escapes hint at them, lone surrogates: level by level, never by recursion.
+
+    The first walk keeps no places, since those of a million small containers weigh more than the document.
+    """
+    level, depth = [value], 0
+    while level:
+        if depth == MAX_DEPTH and any(isinstance(item, (dict, list)) for item in level):
+            break
+        if any(isinstance(item, _Doubled) for item in level) or (strings and not all(map(_sound, level))):
+            break
+        level = [
+            child
+            for item in level
+            if isinstance(item, (dict, list))
+            for child in (item.values() if isinstance(item, dict) else item)
+            if isinstance(child, (dict, list)) or (strings and isinstance(child, str))
+        ]
+        depth += 1
+    else:
+        return
+    raise _unfit(*next(_faults(value)))
+
+
+def _sound(item: Json) -> bool:
+    """Whether a text, or the keys of an object, can be written as UTF-8."""
+    return _encodes(item) if isinstance(item, str) else not isinstance(item, dict) or all(map(_encodes, item))
+
+
+def _faults(value: Json) -> Iterator[tuple[str, str]]:
+    """Where and what the faults are, of a value that has one."""
+    level: list[tuple[Place, Json]] = [(None, value)]
+    for depth in range(MAX_DEPTH + 1):
         for place, item in level:
+            if depth == MAX_DEPTH and isinstance(item, (dict, list)):
+                yield pointer(place), f"nested more than {MAX_DEPTH} deep"
             if isinstance(item, _Doubled):
-                raise _unfit(pointer(place), f"the key {quote(item.key)} stands twice in one object")
-            inside = item.items() if isinstance(item, dict) else enumerate(cast("list[Json]", item))
-            for key, child in inside:
-                if isinstance(child, (dict, list)):
-                    below.append(((place, key), child))
-                elif strings and isinstance(child, str) and not _encodes(child):
-                    raise _unfit(pointer((place, key)), "half of a surrogate pair")
-                if strings and isinstance(key, str) and not _encodes(key):
-                    raise _unfit(pointer(place), "half of a surrogate pair in a key")
-        if not below:
-            return
-        level = below
-    raise _unfit(pointer(level[0][0]), f"nested more than {MAX_DEPTH} deep")
+                yield pointer(place), f"the key {quote(item.key)} stands twice in one object"
+            if not _sound(item):
+                yield pointer(place), "half of a surrogate pair"
+        level = [
+            ((place, key), child)
+            for place, item in level
+            if isinstance(item, (dict, list))
+            for key, child in (item.items() if isinstance(item, dict) else enumerate(item))
+            if isinstance(child, (dict, list, str))
+        ]
 
 
 def _encodes(text: str) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final, assert_never, cast
 
 from securechan.bulletin.findings import Json, printable
 from securechan.codec import Enum8
@@ -251,3 +251,5 @@ def _reach(label: Tlp, audience: Audience) -> tuple[str, frozenset[str] | None]:
             return "the federation", audience.agencies - own - audience.federation
         case Tlp.CLEAR:
             return "anywhere", frozenset()
+        case _:
+            assert_never(label)

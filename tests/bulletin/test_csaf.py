@@ -166,9 +166,16 @@ JSON = st.recursive(
 )
 
 
+NAMES = sorted(
+    {name for book in (csaf._book("2.0"), csaf._book("2.1")) for one in book.names() for name in book[one].fields}
+)
+
+
 def _mutate(value: Any, random: Any, other: Any) -> Any:
     if isinstance(value, dict) and value:
         key = random.choice(sorted(value))
+        if random.random() < 0.1:  # a property of the other version, or of another place
+            return {**value, random.choice(NAMES): other}
         if random.random() < 0.1:
             return {name: item for name, item in value.items() if name != key}
         return {**value, key: _mutate(value[key], random, other)}

@@ -154,6 +154,7 @@ def test_what_looks_alike_and_is_allowed() -> None:
         {"document/category": "Security Bulletin"},
         {f"{V}/threats": [{"category": "impact", "details": "d", "group_ids": ["G"]}]},
         {"vulnerabilities/-": {"title": "no number"}},
+        {f"{V}/cve": GONE, f"{V}/ids": [{"system_name": "s", "text": "t"}], "document/category": "Sec Note"},
     ]
     for version in BOTH:
         for changes in allowed:
@@ -178,6 +179,29 @@ def test_flags_and_impacts_reach_products_through_groups() -> None:
     }
     for version in BOTH:
         assert whats(refusal(csaf.check, change(sound(version), vex))) == []
+
+
+def test_a_vex_may_name_a_vulnerability_by_another_id_and_its_threat_may_be_its_impact() -> None:
+    vex = {
+        "document/category": "csaf_vex",
+        f"{V}/cve": GONE,
+        f"{V}/ids": [{"system_name": "s", "text": "t"}],
+        f"{V}/notes": [{"category": "summary", "text": "t"}],
+        f"{V}/product_status": {"known_not_affected": ["P-1"]},
+        f"{V}/threats": [
+            {"category": "target_set", "details": "d", "product_ids": ["P-2"]},
+            {"category": "impact", "details": "d", "product_ids": ["P-1"]},
+        ],
+    }
+    for version in BOTH:
+        assert whats(refusal(csaf.check, change(sound(version), vex))) == []
+    some = change(sound("2.1"), vex | {f"{V}/ids": [{"system_name": "s", "text": "t", "product_ids": ["P-1"]}]})
+    assert refusal(csaf.check, some) is None
+
+
+def test_a_strangers_property_in_2_0_may_have_a_name_that_2_1_gave_a_meaning() -> None:
+    more = {f"{V}/product_status/unknown": 5, f"{V}/metrics": "x", "document/x_extensions": 7}
+    assert refusal(csaf.check, change(sound("2.0"), more)) is None
 
 
 def test_scores_of_the_demo_are_checked() -> None:

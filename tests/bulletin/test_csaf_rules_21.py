@@ -73,6 +73,27 @@ def extension(**more: Any) -> list[dict[str, Any]]:
 
 
 RANGE = "product_version_range "
+
+
+def path(name: str, first: str, category: str, then: str) -> dict[str, Any]:
+    return {
+        "beginning_product_reference": first,
+        "full_product_name": {"name": name, "product_id": name},
+        "subpaths": [{"category": category, "next_product_reference": then}],
+    }
+
+
+PATHS = SECURITY | {  # a in two versions, each on P-1, the second also on P-2 and beside P-2
+    "product_tree/branches": branch("vendor v", "product_name a", "product_version 2")
+    + branch("vendor v", "product_name a", "product_version 1", product="P-5"),
+    "product_tree/product_paths": [
+        path("N-1", "P-5", "installed_on", "P-1"),
+        path("N-2", "P-4", "installed_on", "P-1"),
+        path("M-2", "P-4", "installed_on", "P-2"),
+        path("W-2", "P-4", "installed_with", "P-2"),
+        path("X-1", "P-3", "installed_on", "P-2"),
+    ],
+}
 BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("6.1.7", {f"{V}/metrics": [{"content": {"cvss_v3": TEN}, "products": ["P-1", name]} for name in ("P-2", "P-3")]}),
     ("6.1.27.3", WITHDRAWN | {"vulnerabilities": [{"title": "t"}]}),
@@ -83,6 +104,7 @@ BROKEN: list[tuple[str, dict[str, Any]]] = [
     ("6.1.27.13", SECURITY | {f"{V}/product_status": {"fixed": ["P-4"], "known_affected": ["P-5"]},
                               "product_tree/branches": branch("vendor v", "product_name a", "product_version 2")
                               + branch("vendor v", "product_name b", "product_version 1", product="P-5")}),
+    ("6.1.27.13", PATHS | {f"{V}/product_status": {"fixed": ["M-2"], "known_affected": ["N-1"]}}),
     ("6.1.27.14", WITHDRAWN),
     ("6.1.27.15", SUPERSEDED | {"product_tree": {"full_product_names": [{"name": "n", "product_id": "i"}]}}),
     ("6.1.27.16", WITHDRAWN | {f"{T}/revision_history/0": GONE, f"{T}/revision_history/0/number": "1"}),
@@ -151,9 +173,14 @@ ALLOWED: list[dict[str, Any]] = [
         "document/references": [
             {"category": "external", "summary": "Superseding Document: X", "url": "https://example.org"}],
     },
+    PATHS | {f"{V}/product_status": {"fixed": ["N-2"], "known_affected": ["N-1"]}},
+    PATHS | {f"{V}/product_status": {"fixed": ["W-2"], "known_affected": ["P-5"]}},
     {f"{V}/remediations": remedies("vendor_fix", "mitigation", "workaround")},
     {f"{D}/tlp/label": "CLEAR", f"{D}/sharing_group": {"id": MAX, "name": "Public"}},
     {f"{D}/sharing_group": {"id": NIL, "name": "No sharing allowed"}},
+    {f"{D}/sharing_group": {"id": NIL, "name": "No sharing allowed"}, f"{D}/tlp/label": "CLEAR",
+     f"{T}/status": "draft"},
+    SUPERSEDED | {"document/lang": "hr", "document/notes": [note("Razlog")]},
     {f"{NAMES}/0/product_identification_helper": {"purls": ["pkg:npm/a@1?x=1", "pkg:npm/a@1?x=2"], "skus": ["a\\*b*"]}},
     {f"{V}/metrics": [ssvc(target_ids=["CVE-2026-0001"])]},
     {f"{V}/metrics": [{"content": {"cvss_v3": TEN}, "products": ["P-1"]},

@@ -8,7 +8,18 @@ from typing import Any
 import pytest
 
 from securechan.bulletin.findings import Findings
-from securechan.bulletin.shape import Anything, Book, Boolean, Dictionary, Number, Shape, Text, canonical, one_of
+from securechan.bulletin.shape import (
+    LONGEST,
+    Anything,
+    Book,
+    Boolean,
+    Dictionary,
+    Number,
+    Shape,
+    Text,
+    canonical,
+    one_of,
+)
 from securechan.errors import Misuse
 
 BOOK = Book(
@@ -82,6 +93,13 @@ def test_text_may_have_a_pattern_and_a_judgement() -> None:
     assert lines(shape, "abc") == ["/ 'abc' is not an even word"]
     assert lines(shape, "ab\n") == ["/ 'ab\\n' is not an even word"]
     assert lines(Anything(), {"x": None}) == []
+
+
+def test_text_with_a_pattern_has_a_bound() -> None:
+    shape = Text("a word", re.compile("x*"))
+    assert lines(shape, "x" * LONGEST) == []
+    assert lines(shape, "x" * (LONGEST + 1)) == ["/ is longer than 65536 characters, which a word never is"]
+    assert lines(Text(), "x" * (LONGEST + 1)) == []
 
 
 def test_a_wrong_table_is_our_bug() -> None:

@@ -73,6 +73,14 @@ RELATION = domain("relationship", relationship_type="uses", source_ref=f"malware
 IPV4 = made("ipv4-addr", value="192.0.2.7")
 
 FINE = {
+    "mail": made("email-message", is_multipart=False, body="x"),
+    "observed objects": domain(
+        "observed-data",
+        first_observed="2026-01-01T00:00:00Z",
+        last_observed="2026-01-01T00:00:00Z",
+        number_observed=1,
+        objects={"0": {"type": "file"}},
+    ),
     "empty bundle": {"type": "bundle", "id": f"bundle--{U}9"},
     "single object": TOOL,
     "single observable": IPV4,
@@ -110,6 +118,16 @@ def test_what_the_standard_allows_is_taken(name: str) -> None:
 
 
 WRONG: dict[str, tuple[Any, str]] = {
+    "hash under a wrong name": (made("file", hashes={"a b": "x"}), "'a b' is not a hash algorithm's name"),
+    "pattern with crossed brackets": ({**INDICATOR, "pattern": "([a:b = 1)]"}, "is not a STIX pattern"),
+    "open object that is text": (
+        domain("observed-data", objects="x", first_observed="2026-01-01T00:00:00Z"),
+        "/objects must",
+    ),
+    "extensions that are a list": ({**TOOL, "extensions": []}, "/extensions must be an object with at least one"),
+    "process with empty environment": (made("process", environment_variables={}), "/environment_variables must not be"),
+    "granular marking that is text": ({**TOOL, "granular_markings": ["x"]}, "/granular_markings/0 must be an object"),
+    "address that isn't ascii": ({**IPV4, "value": "ä"}, "is not an IPv4"),
     "not an object": (7, "must be a bundle or a single object"),
     "null": (None, "must be a bundle or a single object"),
     "no type": ({"id": f"tool--{U}1"}, "/ the required property type is missing"),

@@ -70,6 +70,10 @@ def test_whole_surrogate_pairs_and_the_deepest_nesting_are_fine() -> None:
     assert strict_json.parse(b"9007199254740991") == 2**53 - 1
 
 
+def test_the_walk_that_tells_places_finds_nothing_in_a_sound_value() -> None:
+    assert list(strict_json._faults([["x", {"y": 1}]])) == []
+
+
 def test_content_has_a_bound() -> None:
     with pytest.raises(Unfit, match="at most 4,194,304"):
         strict_json.parse(b" " * (strict_json.MAX_SIZE + 1))

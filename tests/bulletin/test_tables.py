@@ -13,6 +13,11 @@ def test_all_books_compile_and_have_all_their_records() -> None:
     assert set(csaf._book("2.1").names()) >= set(csaf_tables.TABLE_21) | set(csaf_tables.SSVC)
 
 
+def test_a_kind_that_is_no_reference_is_not_taken_for_one() -> None:
+    assert stix._reference("tool") is None
+    assert stix._reference("@tool") is not None
+
+
 def test_stix_has_its_numbers_of_types() -> None:
     assert len(stix_tables._DOMAIN) == 19
     assert len(stix_tables._OBSERVABLE) == 18
