@@ -41,7 +41,10 @@ def _read(turn: Turn, entry: Entry) -> None:
         publication = Publication.decode(entry.body)
         if entry.kind is not EntryKind.TRUST:
             raise Invalid("an entry of another kind in the trust log")
-        following = view.apply([(each.role, each.content) for each in publication.documents], position=position)
+        documents = [(each.role, each.content) for each in publication.documents]
+        if not view.started and documents[:1] == [("root", view.roots[0].content)]:
+            documents = documents[1:]  # the trust topic opens with the root that we were enrolled under
+        following = view.apply(documents, position=position)
     except SecurechanError as error:
         following = view.skip(position)
         text = f"publication {entry.sequence} is refused: {error.message}"
