@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from time import gmtime
 from typing import Annotated, Final
 
-from securechan.bulletin.document import MEDIA_TYPES
+from securechan.bulletin.document import MAX_TITLE, MEDIA_TYPES
 from securechan.bulletin.findings import printable
 from securechan.bulletin.payload import CONTENT_MAX, DeviceName, OfficerName
 from securechan.bulletin.tlp import Tlp
@@ -36,7 +36,6 @@ from securechan.crypto import contexts
 from securechan.crypto.signature import COMPOSITE, SigningKey
 from securechan.errors import BadSignature, Conflict, Invalid, Malformed, Misuse, NotFound
 
-TITLE_MAX: Final = 256  # bytes
 HEADER_MAX: Final = 4096  # bytes, encoded
 SIGNATURE_MAX: Final = 8192
 EVIDENCE_MAX: Final = 64 << 20
@@ -106,7 +105,7 @@ class BulletinHeader(Struct):
     roster_hash: Hash48
     device: DeviceName  # that signed
     signer: Hash48  # SHA-384 of its signature public key
-    title: Annotated[str, text(TITLE_MAX)]
+    title: Annotated[str, text(MAX_TITLE)]
     content_size: U32
     content_hash: Hash48  # SHA-384
 
@@ -123,6 +122,7 @@ class BulletinHeader(Struct):
             (self.valid_until == 0 or self.valid_until > self.time, "it would end before it begins"),
             (self.ack_by == 0 or self.ack_by > self.time, "it would have to be acknowledged before it is sent"),
             (self.content_size <= CONTENT_MAX, "the content is too large"),
+            (len(self.title.encode()) <= MAX_TITLE, "the title is too long"),
             (self.title.strip() != "" and self.title.isprintable(), "the title is empty or not one printable line"),
         ):
             if not holds:

@@ -24,9 +24,9 @@ CSAF: Final = "application/csaf+json"
 TEXT: Final = "text/plain"
 MEDIA_TYPES: Final = (STIX, CSAF, TEXT)
 
-MAX_TITLE: Final = 200  # characters
+MAX_TITLE: Final = 256  # bytes of UTF-8, as many as a bulletin's header holds
 
-__all__ = ["CSAF", "MAX_SIZE", "MEDIA_TYPES", "STIX", "TEXT", "Document", "inspect", "media_type_of"]
+__all__ = ["CSAF", "MAX_SIZE", "MEDIA_TYPES", "STIX", "TEXT", "Document", "inspect", "media_type_of", "one_line"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Document:
     media_type: str
     """one of ``MEDIA_TYPES``"""
     title: str
-    """what it calls itself, one line of at most ``MAX_TITLE`` characters without control characters"""
+    """what it calls itself, one line of at most ``MAX_TITLE`` bytes, without control characters"""
     facts: tuple[tuple[str, str | int], ...]
     """what a listing shows, in this order: counts, identifiers, versions"""
     tlp_floor: tlp.Tlp | None
@@ -102,11 +102,12 @@ def _kind_of_json(value: Json) -> str:
             )
 
 
-def _one_line(text: str) -> str:
-    """A title for a listing: control characters and the like out, blanks single, bounded."""
+def one_line(text: str) -> str:
+    """A title: control characters and the like out, blanks single, at most ``MAX_TITLE`` bytes."""
     shown = "".join(" " if unicodedata.category(sign)[0] in "CZ" else sign for sign in text[: 4 * MAX_TITLE])
     line = " ".join(shown.split())
-    return line if len(line) <= MAX_TITLE else line[: MAX_TITLE - 1] + "…"
+    encoded = line.encode("utf-8")
+    return line if len(encoded) <= MAX_TITLE else encoded[: MAX_TITLE - 3].decode("utf-8", "ignore") + "…"
 
 
 def _stix(value: Json) -> Document:
@@ -115,7 +116,7 @@ def _stix(value: Json) -> Document:
     found = stix.check(value)
     kinds = ", ".join(f"{count} {kind}" for kind, count in found.types[:4])
     facts: list[tuple[str, str | int]] = [("objects", found.objects), ("kinds", kinds), ("cves", len(found.cves))]
-    return Document(STIX, _one_line(found.title), (*facts, *_named(found.cves)), found.tlp_floor)
+    return Document(STIX, one_line(found.title), (*facts, *_named(found.cves)), found.tlp_floor)
 
 
 def _csaf(value: Json) -> Document:
@@ -124,16 +125,16 @@ def _csaf(value: Json) -> Document:
     found = csaf.check(value)
     facts: list[tuple[str, str | int]] = [
         ("csaf", found.csaf_version),
-        ("tracking", _one_line(found.tracking_id)),
-        ("version", _one_line(found.version)),
+        ("tracking", one_line(found.tracking_id)),
+        ("version", one_line(found.version)),
         ("status", found.status),
-        ("publisher", _one_line(found.publisher)),
+        ("publisher", one_line(found.publisher)),
         ("released", found.current_release),
         ("vulnerabilities", found.vulnerabilities),
         ("products", found.products),
         ("cves", len(found.cves)),
     ]
-    return Document(CSAF, _one_line(found.title), (*facts, *_named(found.cves)), found.tlp_floor)
+    return Document(CSAF, one_line(found.title), (*facts, *_named(found.cves)), found.tlp_floor)
 
 
 def _named(cves: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
@@ -157,7 +158,7 @@ def _text(text: str) -> Document:
             findings=(Finding(where, f"control character U+{ord(bad[0]):04X}"),),
         )
     lines = text.split("\n")
-    shown = (_one_line(line) for line in lines if line and not line.isspace())
+    shown = (one_line(line) for line in lines if line and not line.isspace())
     first = next((line for line in shown if line and not _only_label(line)), "")
     if not first:
         raise Unfit("the text is empty", hint="write something", findings=(Finding("line 1", "no text"),))

@@ -46,7 +46,7 @@ def test_every_file_of_the_demo_is_tested() -> None:
 def test_real_files_are_recognised_without_being_told(name: str) -> None:
     found = inspect(content(name))
     assert found.media_type == (STIX if name.startswith("stix21") else CSAF)
-    assert 0 < len(found.title) <= MAX_TITLE
+    assert 0 < len(found.title.encode()) <= MAX_TITLE
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,8 @@ def test_other_media_types_are_refused_with_the_list(stated: str) -> None:
         (b"[1] see below\n[2] ...", "[1] see below"),
         (b"TLP:RED\n\n  Title \t of it  \n", "Title of it"),
         ("\u202eevil\u202c title".encode(), "evil title"),
-        (b"x" * 1000, "x" * (MAX_TITLE - 1) + "…"),
+        (b"x" * 1000, "x" * (MAX_TITLE - 3) + "…"),
+        ("\U0001f6a8".encode() * 100, "\U0001f6a8" * 63 + "…"),
     ],
 )
 def test_text_that_begins_with_a_bracket_is_text_and_has_its_first_line_as_title(raw: bytes, title: str) -> None:
