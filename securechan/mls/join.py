@@ -119,9 +119,6 @@ def check_tree(tree: RatchetTree, context: GroupContext) -> None:
     """§12.4.3.1: the tree of ``context`` as a whole. Raises `Invalid`, `Malformed`, `BadSignature`."""
     if tree.tree_hash != context.tree_hash:
         raise Invalid("the tree isn't the one that the group context names", rule="RFC 9420 §12.4.3.1")
-    keys = [node.encryption_key for node in tree.nodes if node is not None]
-    if len(set(keys)) != len(keys):
-        raise Invalid("an encryption key stands in the tree twice", rule="RFC 9420 §12.4.3.1")
     tree.check_unmerged()
     tree.check_parent_hashes()
     for at, leaf in tree.members():

@@ -18,6 +18,7 @@ from securechan.errors import Invalid, Misuse
 from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
 from securechan.mls.registry import NodeType
+from securechan.mls.roll import Roll
 from securechan.mls.treemath import (
     LeafIndex,
     NodeIndex,
@@ -52,11 +53,18 @@ class ParentHashInput(Struct):
 class RatchetTree:
     """A tree of 2^d leaves. ``nodes[i]`` is the node at index i, None where blank."""
 
-    __slots__ = ("_hashes", "nodes", "suite")
+    __slots__ = ("_hashes", "_roll", "nodes", "suite")
 
-    def __init__(self, suite: Suite, nodes: tuple[Node | None, ...], hashes: list[bytes | None] | None = None) -> None:
+    def __init__(
+        self,
+        suite: Suite,
+        nodes: tuple[Node | None, ...],
+        hashes: list[bytes | None] | None = None,
+        roll: Roll | None = None,
+    ) -> None:
         self.suite = suite
         self.nodes = nodes
+        self._roll = roll
         # A cache that says nothing which the nodes don't.
         self._hashes: list[bytes | None] = [None] * len(nodes) if hashes is None else hashes
 
@@ -88,6 +96,13 @@ class RatchetTree:
     def parent(self, index: NodeIndex) -> ParentNode | None:
         node = self.nodes[index]
         return node if isinstance(node, ParentNode) else None
+
+    @property
+    def roll(self) -> Roll:
+        """Which keys stand in the tree, counted when first asked for and carried along from then on."""
+        if self._roll is None:
+            self._roll = Roll.of(self.nodes)
+        return self._roll
 
     def members(self) -> Iterator[tuple[LeafIndex, LeafNode]]:
         """All leaves that aren't blank, from left to right."""
@@ -189,13 +204,15 @@ class RatchetTree:
         """The tree with some nodes replaced; hashes above them are forgotten."""
         nodes, hashes = list(self.nodes), list(self._hashes)
         top = self.root
+        replaced: list[tuple[Node | None, Node | None]] = []
         for index, node in changes:
+            replaced.append((nodes[index], node))
             nodes[index] = node
             hashes[index] = None
             if index != top:
                 for up in direct_path(index, self.leaf_count):
                     hashes[up] = None
-        return RatchetTree(self.suite, tuple(nodes), hashes)
+        return RatchetTree(self.suite, tuple(nodes), hashes, self._roll and self._roll.changed(replaced))
 
     def blank_path(self, leaf: LeafIndex, node: LeafNode | None) -> RatchetTree:
         """§12.1.2, §12.1.3: the leaf replaced or blanked, and all above it blanked."""
@@ -218,7 +235,7 @@ class RatchetTree:
         if self.leaf_count >= MAX_LEAVES:
             raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule="RFC 9420 §12.1.1")
         more = len(self.nodes) + 1
-        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more), at
+        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more, self._roll), at
 
     def add(self, node: LeafNode) -> tuple[RatchetTree, LeafIndex]:
         """§12.1.1: the tree with one more member, and where it stands. Raises `Invalid` beyond the bound."""
@@ -240,7 +257,10 @@ class RatchetTree:
         size = len(self.nodes)
         while size > 1 and not any(self.nodes[size // 2 + 1 : size : 2]):
             size //= 2
-        return self if size == len(self.nodes) else RatchetTree(self.suite, self.nodes[:size], self._hashes[:size])
+        if size == len(self.nodes):
+            return self
+        roll = None if any(self.nodes[size:]) else self._roll  # parents without members: only in a tree not yet checked
+        return RatchetTree(self.suite, self.nodes[:size], self._hashes[:size], roll)
 
     # ------------------------------------------------------------------------------------------------ on the wire
 

@@ -27,7 +27,7 @@ from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_sec
 from securechan.mls.nodes import LeafNode, Node, ParentNode
 from securechan.mls.registry import LeafNodeSource
 from securechan.mls.tree import ParentHashInput, RatchetTree
-from securechan.mls.treemath import LeafIndex, NodeIndex, common_ancestor, covers, node_of
+from securechan.mls.treemath import LeafIndex, NodeIndex, covers, node_of
 
 PrivateKeys = Mapping[NodeIndex, KemKey]
 
@@ -158,7 +158,7 @@ def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collectio
             )
         tree.suite.hpke.kem.check_public(node.encryption_key)
     keys = {path.leaf_node.encryption_key, *(node.encryption_key for node in path.nodes)}
-    if len(keys) != len(path.nodes) + 1 or any(node and node.encryption_key in keys for node in tree.nodes):
+    if len(keys) != len(path.nodes) + 1 or any(key in tree.roll.encryption_keys for key in keys):
         raise Invalid("a key of the path stands in the tree already", rule="RFC 9420 §12.4.2")
     bare = tree.blank_path(leaf, path.leaf_node)
     linked = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
@@ -225,8 +225,3 @@ def retained(tree: RatchetTree, private: PrivateKeys) -> dict[NodeIndex, KemKey]
         if node is not None and node.encryption_key == key.public:
             kept[index] = key
     return kept
-
-
-def joined_at(own: LeafIndex, committer: LeafIndex) -> NodeIndex:
-    """§12.4.3.1: the node whose path secret a Welcome carries."""
-    return common_ancestor(own, committer)

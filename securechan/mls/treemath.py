@@ -7,7 +7,6 @@ are kinds of type: a `LeafIndex` counts leaves, a `NodeIndex` counts all nodes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NewType
 
 from securechan.codec import U32
@@ -101,7 +100,3 @@ def common_ancestor(a: LeafIndex, b: LeafIndex) -> NodeIndex:
     """The lowest node above both (§7.4); a leaf's own node where they are the same."""
     k = (a ^ b).bit_length()
     return NodeIndex(((a >> k) << (k + 1)) + (1 << k) - 1)
-
-
-def all_leaves(leaves: int) -> Iterator[LeafIndex]:
-    return map(LeafIndex, range(leaves))

@@ -104,28 +104,12 @@ def check_among(tree: RatchetTree, changed: Collection[LeafIndex], extensions: t
 
     Keys are unique; each supports what the group needs; all support each other's credential types.
     """
-    if not changed:
-        return
-    signature_keys: set[bytes] = set()
-    encryption_keys: set[bytes] = set()
-    in_use: set[int] = set()
-    count = 0
-    understood: set[int] | None = None
-    last: tuple[int, ...] | None = None
-    for _, leaf in tree.members():
-        count += 1
-        signature_keys.add(leaf.signature_key)
-        encryption_keys.add(leaf.encryption_key)
-        in_use.add(leaf.credential.kind)
-        credentials = leaf.capabilities.credentials
-        if credentials != last:
-            last = credentials
-            understood = set(credentials) if understood is None else understood & set(credentials)
-    if len(signature_keys) != count:
+    roll = tree.roll
+    if roll.signs_twice:
         raise Invalid("a signature key belongs to two members", rule="RFC 9420 §7.3")
-    if len(encryption_keys) != count:
-        raise Invalid("an encryption key belongs to two members", rule="RFC 9420 §7.3")
-    if understood is not None and not in_use <= understood:
+    if roll.encrypts_twice:
+        raise Invalid("an encryption key stands in the tree twice", rule="RFC 9420 §7.3")
+    if not roll.understands_all:
         raise Invalid("a member's credential type isn't supported by all", rule="RFC 9420 §7.3")
     for at in changed:
         new = tree.leaf(at)
