@@ -22,35 +22,42 @@ from securechan.agent import (
     commands,
     inbox,
     letters,
+    look,
     packages,
     reading,
     reconcile,
     rotation,
-    sending,
     trustlog,
 )
 from securechan.agent.asks import Comparing, Following
 from securechan.agent.effects import Effect, Wake
 from securechan.agent.events import BoxRead
 from securechan.agent.inputs import Answered, Connected, Disconnected, Input, Received, Tick
+from securechan.agent.policy import agency_of
 from securechan.agent.session import Session
 from securechan.agent.state import (
     CONVERSATIONS,
+    DOWNLOADS,
     KEYS,
     KINDS,
+    LETTERS,
     ME,
     ONLY,
+    OUTBOX,
+    PENDING,
+    RECEIPTS,
     TRUST,
+    UPLOADS,
     DeviceKey,
     KeyState,
     Me,
-    Standing,
+    Offer,
     Trust,
 )
 from securechan.agent.tables import Rows, Write
 from securechan.agent.turn import Turn
 from securechan.crypto.suite import HYBRID
-from securechan.errors import Malformed
+from securechan.errors import Malformed, NotFound
 from securechan.trust.records import key_hash
 from securechan.trust.view import View
 from securechan.wire.chain import Position, start
@@ -156,14 +163,113 @@ class Agent:
         _settle(turn)
         return self._sealed(turn, answer)
 
+    # -------------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def me(self) -> Me:
+        return self.rows.all(ME)[ONLY]
+
+    @property
+    def device(self) -> str:
+        """``"agency/device"``."""
+        return self.me.device
+
+    @property
+    def officer(self) -> str:
+        """``"officer@agency"``."""
+        return self.me.officer
+
+    @property
+    def agency(self) -> str:
+        return agency_of(self.me.device)
+
+    @property
+    def view(self) -> View:
+        return self.rows.all(TRUST)[ONLY].view
+
+    @property
+    def trust_position(self) -> Position:
+        place = self.view.position
+        return Position(place.sequence, place.chain)
+
+    @property
+    def connected(self) -> bool:
+        return self.session.connected
+
+    @property
+    def synced(self) -> bool:
+        """Whether trust, inbox and every conversation have been read to the end in this session."""
+        session = self.session
+        return (
+            session.connected
+            and session.trust_synced
+            and session.inbox_synced
+            and not session.letters
+            and all(each.synced or each.standing != "member" for each in self.conversations())
+        )
+
+    @property
+    def idle(self) -> bool:
+        """Synced, and nothing of ours is on its way any more."""
+        waiting = (OUTBOX, LETTERS, PENDING, UPLOADS, DOWNLOADS, RECEIPTS)
+        return self.synced and not any(self.rows.all(kind) for kind in waiting)
+
+    @property
+    def next_wake(self) -> int:
+        """When time is next of interest, Unix seconds; 0 for never."""
+        return self.session.wake
+
+    @property
+    def inbox_private(self) -> bytes:
+        return self.me.inbox_private
+
+    def credential(self) -> tuple[str, bytes, bytes, Position]:
+        """(device, private key, public key, trust position): what the handshake proves this device with. A new key
+        speaks as soon as the roster lists it."""
+        for wanted in (KeyState.ADOPTING, KeyState.CURRENT):
+            for key in self.keys():
+                if key.state is wanted:
+                    return self.device, key.private, key.public, self.trust_position
+        raise NotFound("this device has no signature key")
+
+    def keys(self) -> tuple[DeviceKey, ...]:
+        """Signature keys, the oldest first."""
+        return tuple(sorted(self.rows.all(KEYS).values(), key=lambda key: (key.made, key.public)))
+
+    def conversations(self, now: int = 0) -> tuple[look.ConversationSummary, ...]:
+        """All conversations by name; with ``now``, also since when nobody was heard."""
+        return look.conversations(self.rows, self.session, now)
+
+    def conversation(self, topic: bytes, now: int = 0) -> look.ConversationSummary:
+        """Raises `NotFound`."""
+        row = self.rows.get(CONVERSATIONS, topic.hex())
+        if row is None:
+            raise NotFound("no such conversation", hint="list them with: securechan conversation ls")
+        return look.conversation(self.rows, self.session, row, now)
+
+    def offers(self) -> tuple[Offer, ...]:
+        """Conversations that wait for a person's yes."""
+        return look.offers(self.rows)
+
+    def outgoing(self, payload: bytes) -> str:
+        """``queued``, ``sealed``, ``sent`` or ``unknown``."""
+        return look.outgoing(self.rows, payload)
+
+    def bulletins(self) -> tuple[look.BulletinSummary, ...]:
+        return look.bulletins(self.rows)
+
+    def acks(self, bulletin: str, topic: bytes | None = None) -> tuple[look.AckList, ...]:
+        """Who has received and acknowledged, and who hasn't. Raises `NotFound`."""
+        return look.acks(self.rows, bulletin, topic)
+
+    # --------------------------------------------------------------------------------------------------------- working
+
     def _sealed(self, turn: Turn, answer: object | None) -> Transition:
         effects = tuple(turn.effects)
         if turn.session.wake > turn.now and turn.session.wake != self.session.wake:
             effects = (*effects, Wake(turn.session.wake))
         rows, writes = turn.rows.seal()
-        return Transition(
-            replace(self, rows=rows, session=turn.session), (*writes, *turn.archive), effects, answer
-        )
+        return Transition(replace(self, rows=rows, session=turn.session), (*writes, *turn.archive), effects, answer)
 
 
 # --------------------------------------------------------------------------------------------------------- the inputs
@@ -240,12 +346,3 @@ def _settle(turn: Turn) -> None:
     if turn.session.connected:
         letters.deliver(turn)
         blobs.run(turn)
-
-
-def position(agent: Agent) -> Position:
-    """The trust position that an agent has read to."""
-    place = agent.rows.all(TRUST)[ONLY].view.position
-    return Position(place.sequence, place.chain)
-
-
-__all__ = ["Agent", "Enrolled", "Standing", "Transition", "position", "sending"]

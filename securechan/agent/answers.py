@@ -13,8 +13,19 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from securechan.agent import blobs, bulletins, commits, inbox, joining, letters, packages, reconcile, recovery
-from securechan.agent import rosters, sending
+from securechan.agent import (
+    blobs,
+    bulletins,
+    commits,
+    inbox,
+    joining,
+    letters,
+    packages,
+    reconcile,
+    recovery,
+    rosters,
+    sending,
+)
 from securechan.agent.asks import (
     Ask,
     Boxing,

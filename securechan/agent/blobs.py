@@ -50,7 +50,9 @@ def stored(turn: Turn, blob: bytes) -> bool:
     return turn.rows.get(UPLOADS, blob.hex()) is None
 
 
-def get(turn: Turn, ref: BlobRef, purpose: Purpose, topic: bytes, context: str, name: str = "", media: str = "") -> None:
+def get(
+    turn: Turn, ref: BlobRef, purpose: Purpose, topic: bytes, context: str, name: str = "", media: str = ""
+) -> None:
     """Fetch a blob; what it is for is told by ``purpose`` and ``context``."""
     row = f"{purpose.name.lower()}:{context}"
     if turn.rows.get(DOWNLOADS, row) is not None:

@@ -103,4 +103,3 @@ def trimmed(turn: Turn, upto: int) -> None:
     """The relay has forgotten what we have read."""
     state = _state(turn)
     turn.rows.put(INBOX, ONLY, InboxState(state.cursor, max(state.trimmed, upto)))
-

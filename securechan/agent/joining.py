@@ -16,6 +16,7 @@ from typing import Final
 from securechan.agent import blobs, commits, packages, sending
 from securechan.agent.asks import Created
 from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
+from securechan.agent.founding import Founding, founder
 from securechan.agent.letters import WelcomeLetter
 from securechan.agent.policy import Kind, Officer, Policy, agency_of, policy_of, seats
 from securechan.agent.state import (
@@ -70,7 +71,10 @@ def found(turn: Turn, policy: Policy) -> bytes:
         topic,
         turn.leaf_keys(turn.signing),
         now=turn.now,
-        extensions=(policy.extension(),),
+        extensions=(
+            policy.extension(),
+            Founding.sign(topic, policy.name, turn.me.device, turn.signing.private).extension(),
+        ),
         leaf_extensions=(Officer(turn.me.officer).extension(),),
         capabilities=packages.capabilities(turn),
     )
@@ -182,7 +186,7 @@ def consider(turn: Turn, topic: bytes) -> None:
     try:
         group, package = _open(turn, offer)
         policy = policy_of(group.context_extensions)
-        if offer.accepted or _vouched(turn, offer, policy):
+        if offer.accepted or _vouched(turn, offer, group, policy):
             _enter(turn, offer, group, policy, package)
             return
     except SecurechanError as error:
@@ -216,7 +220,7 @@ def reference_of(turn: Turn, welcome: bytes) -> str:
     raise NotFound("an invitation by a key package that isn't ours, or that was used")
 
 
-def _vouched(turn: Turn, offer: Offer, policy: Policy) -> bool:
+def _vouched(turn: Turn, offer: Offer, group: Group, policy: Policy) -> bool:
     known = turn.rows.get(CONVERSATIONS, offer.topic.hex())
     if known is not None and offer.by in known.asked and offer.base.sequence > known.cursor.sequence:
         return True
@@ -224,8 +228,13 @@ def _vouched(turn: Turn, offer: Offer, policy: Policy) -> bool:
         return True
     if policy.kind is Kind.COMMUNITY and turn.view.started:
         binding = turn.view.communities.get(policy.name)
-        if binding is not None:
-            return binding.group == offer.topic or (binding.group is None and offer.by in binding.founders)
+        if binding is not None and binding.group is not None:
+            return binding.group == offer.topic
+        try:
+            by = founder(group.context_extensions, offer.topic, policy.name, turn.view)
+        except SecurechanError:
+            return False
+        return binding is not None and by in binding.founders
     return False
 
 

@@ -108,7 +108,11 @@ def differences(
             removes.add(leaf)
         else:
             present.add(seat.device)
-        if policy.by_officer and seat.device in about.intruders and (seat.device, key_hash(seat.key)) not in about.confirmed:
+        if (
+            policy.by_officer
+            and seat.device in about.intruders
+            and (seat.device, key_hash(seat.key)) not in about.confirmed
+        ):
             quarantined.add(leaf)
             removes.add(leaf)
     adds: list[str] = []

@@ -13,14 +13,15 @@ from dataclasses import replace
 from typing import Final
 
 from securechan.agent.asks import Counting, Stocking
+from securechan.agent.founding import FOUNDING
 from securechan.agent.policy import POLICY, Officer
 from securechan.agent.state import ME, ONLY, PACKAGES, Package
 from securechan.agent.turn import Turn
+from securechan.errors import Malformed
 from securechan.mls.keypackage import DEFAULT_LIFETIME, KeyPackage, new_key_package
 from securechan.mls.message import MLSMessage
 from securechan.mls.nodes import Capabilities
 from securechan.mls.registry import CredentialType, ProtocolVersion
-from securechan.errors import Malformed
 from securechan.trust.records import key_hash
 from securechan.wire.frames import CountKeyPackages, PutKeyPackages
 
@@ -33,8 +34,8 @@ MARGIN: Final = 86400  # seconds beyond its end that a private half is kept, for
 
 
 def capabilities(turn: Turn) -> Capabilities:
-    """What our leaves say they can: our suite, and the extension that carries a policy."""
-    return Capabilities((ProtocolVersion.MLS10,), (turn.me.suite,), (POLICY,), (), (CredentialType.BASIC,))
+    """What our leaves say they can: our suite, and the extensions of a conversation's context."""
+    return Capabilities((ProtocolVersion.MLS10,), (turn.me.suite,), (POLICY, FOUNDING), (), (CredentialType.BASIC,))
 
 
 def look(turn: Turn) -> None:
@@ -119,7 +120,9 @@ def used(turn: Turn, row: str) -> None:
     if package is None:
         return
     if package.last_resort:
-        turn.rows.put(PACKAGES, row, replace(package, used=turn.now, not_after=min(package.not_after, turn.now + AHEAD)))
+        turn.rows.put(
+            PACKAGES, row, replace(package, used=turn.now, not_after=min(package.not_after, turn.now + AHEAD))
+        )
     else:
         turn.rows.drop(PACKAGES, row)
     turn.set_session(stocked=0)

@@ -25,10 +25,12 @@ from securechan.agent import claims, commits, payloads, recovery, sending
 from securechan.agent.asks import Comparing
 from securechan.agent.claims import Claim
 from securechan.agent.events import AlarmKind, Synced
+from securechan.agent.founding import FOUNDING
 from securechan.agent.policy import Change, permit, policy_of, seats
 from securechan.agent.state import CONVERSATIONS, PENDING, Conversation, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Invalid, SecurechanError
+from securechan.mls.extensions import find
 from securechan.mls.group import Group
 from securechan.mls.outcomes import (
     Application,
@@ -225,8 +227,10 @@ def _commit(
             raise Invalid("nobody lets themselves in here", rule="void rule: external commit")
         if made.group.state.reinit is not None:
             raise Invalid("a conversation is not moved elsewhere by one of its members", rule="void rule: reinit")
-        if len({change.leaf for change in made.updated} - {made.committer}):
+        if {change.leaf for change in made.updated} - {made.committer}:
             raise Invalid("a commit of others' updates", rule="void rule: updates by value only")
+        if find(group.context_extensions, FOUNDING) != find(made.group.context_extensions, FOUNDING):
+            raise Invalid("who founded a conversation is not changed", rule="void rule: founding")
         old, new = policy_of(group.context_extensions), policy_of(made.group.context_extensions)
         permit(
             Change(

@@ -307,4 +307,3 @@ def left_to_rotate(turn: Turn) -> int:
             own = int(turn.group(conversation.topic).own_leaf)
             count += turn.seats(conversation.topic)[own].key != adopting.public
     return count
-

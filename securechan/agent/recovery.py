@@ -103,4 +103,3 @@ def cut_off(turn: Turn, topic: bytes, why: str) -> None:
     """The relay can't give us the log from where we stand."""
     turn.alarm(AlarmKind.CANNOT_FOLLOW, f"the log can't be read on: {why}", topic=topic)
     freeze(turn, topic, why)
-

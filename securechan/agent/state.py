@@ -1,20 +1,20 @@
 """The rows that an agent's mind is made of, each in the form in which the vault keeps it.
 
-    me             who this device is; one row
-    keys           its signature keys, by hash (two while one replaces the other)
-    trust          the trust view; trust_log: the chain value of every publication, by sequence
-    buried         keys that a roster told in a conversation revokes, and the trust log not yet
-    conversations  what is known of each, by topic        groups   its MLS state (vault tables `epochs` and `ratchets`)
-    pending        a commit that is sealed and not yet in the log
-    sent           hashes of what we sealed in the current epoch: an own entry that isn't among them is a clone's
-    outbox         payloads that don't stand in the log yet, in order
-    letters        sealed messages to other devices' inboxes
-    inbox          how far our own inbox is read
-    offers         Welcomes that a person, or a blob, is awaited for
-    packages       private halves of our key packages
-    uploads, downloads   blobs on their way
-    bulletins      what is known of each; receipts: receipts to be sent
-    attachments    where their contents are
+me             who this device is; one row
+keys           its signature keys, by hash (two while one replaces the other)
+trust          the trust view; trust_log: the chain value of every publication, by sequence
+buried         keys that a roster told in a conversation revokes, and the trust log not yet
+conversations  what is known of each, by topic        groups   its MLS state (vault tables `epochs` and `ratchets`)
+pending        a commit that is sealed and not yet in the log
+sent           hashes of what we sealed in the current epoch: an own entry that isn't among them is a clone's
+outbox         payloads that don't stand in the log yet, in order
+letters        sealed messages to other devices' inboxes
+inbox          how far our own inbox is read
+offers         Welcomes that a person, or a blob, is awaited for
+packages       private halves of our key packages
+uploads, downloads   blobs on their way
+bulletins      what is known of each; receipts: receipts to be sent
+attachments    where their contents are
 """
 
 from __future__ import annotations

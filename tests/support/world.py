@@ -45,7 +45,7 @@ from securechan.trust.keys import Kind as KeyKind
 from securechan.trust.keys import TrustSigner, generate
 from securechan.trust.records import AgencyRecord, CommunityBinding, DeviceRecord, RelayRecord, made
 from securechan.trust.view import View
-from securechan.wire.frames import Answer, Bye, Entries, Frame, Heads, Reason, Request, TrustDocument
+from securechan.wire.frames import Answer, Entries, Frame, Heads, Reason, Request, TrustDocument
 from tests.support.federation import Device, make_device, root_signer
 
 NOW: Final = 1_800_000_000
@@ -188,9 +188,7 @@ class Actor:
     def _restart(self) -> None:
         self._drop()
         self.wake = 0
-        self.agent = Agent.load(
-            {name: self.tables[name] for name in TABLES if name in self.tables}, self.world.chance
-        )
+        self.agent = Agent.load({name: self.tables[name] for name in TABLES if name in self.tables}, self.world.chance)
 
     def snapshot(self) -> dict[str, dict[str, bytes]]:
         """What a backup of the vault would hold."""

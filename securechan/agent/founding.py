@@ -1,0 +1,65 @@
+"""Who founded a conversation, under the founder's signature, for as long as the group lives.
+
+    FOUNDING  GroupContext extension 0xF512: topic, name, founder's device, the hash of its key, its signature
+
+The federation may bind a community's name to the devices that may found it. A joiner is added by whoever's turn it is,
+so the Welcome's sender proves nothing about the founder; this does, and no commit may change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Final
+
+from securechan.codec import Struct, fixed, opaque, text
+from securechan.crypto.contexts import REQUEST
+from securechan.crypto.suite import HYBRID
+from securechan.errors import Invalid, Untrusted
+from securechan.mls.extensions import Extension, find
+from securechan.trust.records import key_hash
+from securechan.trust.view import View
+
+FOUNDING: Final = 0xF512
+LABEL: Final = b"securechan/1 founding"
+
+
+class Act(Struct):
+    """What is signed, after `LABEL`."""
+
+    topic: Annotated[bytes, fixed(32)]
+    name: Annotated[str, text(64)]
+    founder: Annotated[str, text(160)]
+    key: Annotated[bytes, fixed(48)]
+
+
+class Founding(Struct):
+    """The content of the extension."""
+
+    act: Act
+    signature: Annotated[bytes, opaque(8192)]
+
+    @classmethod
+    def sign(cls, topic: bytes, name: str, founder: str, private: bytes) -> Founding:
+        """By the founder's device key."""
+        act = Act(topic, name, founder, key_hash(HYBRID.signature.public(private)))
+        return cls(act, HYBRID.signature.sign(private, REQUEST, LABEL + act.encode()))
+
+    def extension(self) -> Extension:
+        return Extension(FOUNDING, self.encode())
+
+
+def founder(extensions: Sequence[Extension], topic: bytes, name: str, view: View) -> str:
+    """The device that founded this conversation under this name, as far as trust can tell. Raises `Invalid`,
+    `Malformed`, `Untrusted`, `BadSignature`."""
+    data = find(tuple(extensions), FOUNDING)
+    if data is None:
+        raise Invalid("a group that does not say who founded it")
+    founding = Founding.decode(data)
+    act = founding.act
+    if (act.topic, act.name) != (topic, name):
+        raise Invalid("it was founded as another conversation, or under another name")
+    record = view.device(act.founder)
+    if act.key not in record.hashes():
+        raise Untrusted(f"{act.founder} founded it with a key that its agency does not list", code="unknown-key")
+    HYBRID.signature.verify(record.public(act.key), REQUEST, LABEL + act.encode(), founding.signature)
+    return act.founder

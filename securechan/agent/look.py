@@ -1,0 +1,205 @@
+"""What may be asked of an agent without changing it: summaries for screens and scripts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from securechan.agent.policy import Policy, Seat, policy_of, seats
+from securechan.agent.session import Live, Session
+from securechan.agent.state import (
+    BULLETINS,
+    CONVERSATIONS,
+    GROUPS,
+    OFFERS,
+    ONLY,
+    OUTBOX,
+    PENDING,
+    TRUST,
+    BulletinRow,
+    Conversation,
+    Hold,
+    Offer,
+    Standing,
+)
+from securechan.agent.tables import Rows
+from securechan.bulletin.tlp import Tlp
+from securechan.errors import NotFound
+
+STALE: Final = 6 * 3600  # seconds without a sign of life from another member
+
+
+@dataclass(frozen=True, slots=True)
+class ConversationSummary:
+    """A conversation as people see it. ``stale_since`` is 0 while others are heard; times are Unix seconds."""
+
+    topic: bytes
+    name: str
+    standing: str  # founding, member, frozen, gone
+    kind: str
+    ceiling: str
+    policy: Policy | None
+    epoch: int
+    suite: str
+    members: tuple[Seat, ...]
+    synced: bool
+    unread: int
+    read: int
+    sequence: int
+    queued: int
+    pending: bool
+    held: str
+    stale_since: int
+    waiting: tuple[str, ...]
+    authenticator: bytes  # equal for members in the same epoch: what people compare
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    device: str
+    officer: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class AckList:
+    """Who has a bulletin: the newest revision's, by what they said last."""
+
+    bulletin: str
+    revision: int
+    conversation: bytes
+    delivered: tuple[Receipted, ...]
+    acknowledged: tuple[Receipted, ...]
+    missing: tuple[Receipted, ...]  # time 0
+
+
+@dataclass(frozen=True, slots=True)
+class BulletinSummary:
+    bulletin: str
+    revision: int
+    conversation: bytes
+    name: str
+    issuer: str
+    device: str
+    title: str
+    tlp: Tlp
+    media_type: str
+    sequence: int
+    time: int
+    ack_by: int
+    own: bool
+    acknowledged: bool
+    complete: bool
+    withdrawn: bool
+    delivered: int
+    acknowledgements: int
+    audience: int
+
+
+def conversation(rows: Rows, session: Session, row: Conversation, now: int = 0) -> ConversationSummary:
+    """One conversation. ``now`` = 0 leaves staleness out."""
+    group = rows.get(GROUPS, row.topic.hex())
+    policy = policy_of(group.context_extensions) if group is not None else None
+    members = tuple(seats(group.members()).values()) if group is not None else ()
+    live = session.live.get(row.topic, Live())
+    quiet = now and row.standing is Standing.MEMBER and len(members) > 1 and row.heard + STALE < now
+    return ConversationSummary(
+        row.topic,
+        row.name,
+        row.standing.name.lower(),
+        policy.kind.name.lower() if policy is not None else "",
+        policy.ceiling.word if policy is not None else "",
+        policy,
+        group.epoch if group is not None else 0,
+        group.suite.name if group is not None else "",
+        members,
+        live.synced,
+        row.unread,
+        row.read,
+        row.cursor.sequence,
+        sum(1 for item in rows.all(OUTBOX).values() if item.topic == row.topic),
+        rows.get(PENDING, row.topic.hex()) is not None,
+        "" if row.hold is Hold.NO else row.hold.name.lower(),
+        row.heard if quiet else 0,
+        tuple(each.device for each in row.announced),
+        bytes(group.epoch_authenticator) if group is not None else b"",
+    )
+
+
+def conversations(rows: Rows, session: Session, now: int = 0) -> tuple[ConversationSummary, ...]:
+    """All of them, by name."""
+    found = [conversation(rows, session, row, now) for row in rows.all(CONVERSATIONS).values()]
+    return tuple(sorted(found, key=lambda each: (each.name, each.topic)))
+
+
+def offers(rows: Rows) -> tuple[Offer, ...]:
+    """What waits for a person's yes."""
+    return tuple(each for each in rows.all(OFFERS).values() if each.shown and not each.accepted)
+
+
+def outgoing(rows: Rows, payload: bytes) -> str:
+    """``queued``, ``sealed``, ``sent``, or ``unknown`` (never ours, or longer ago than is remembered)."""
+    for item in rows.all(OUTBOX).values():
+        if item.id == payload:
+            return "queued" if item.sealed is None else "sealed"
+    seen = any(payload in each.seen for each in rows.all(CONVERSATIONS).values())
+    return "sent" if seen else "unknown"
+
+
+def bulletins(rows: Rows) -> tuple[BulletinSummary, ...]:
+    """All that are known, the newest first."""
+    found = [_bulletin(rows, each) for each in rows.all(BULLETINS).values()]
+    return tuple(sorted(found, key=lambda each: (-each.time, each.bulletin)))
+
+
+def _bulletin(rows: Rows, row: BulletinRow) -> BulletinSummary:
+    talk = rows.get(CONVERSATIONS, row.topic.hex())
+    current = [each for each in row.receipts if each.revision == row.revision]
+    return BulletinSummary(
+        row.bulletin,
+        row.revision,
+        row.topic,
+        talk.name if talk is not None else "",
+        row.device.partition("/")[0],
+        row.device,
+        row.title,
+        Tlp(row.tlp),
+        row.media_type,
+        row.sequence,
+        row.time,
+        row.ack_by,
+        bool(row.own),
+        bool(row.acknowledged),
+        bool(row.complete),
+        bool(row.withdrawn),
+        len(current),
+        sum(each.acknowledged for each in current),
+        len(row.audience),
+    )
+
+
+def acks(rows: Rows, bulletin: str, topic: bytes | None = None) -> tuple[AckList, ...]:
+    """Who has and who hasn't, in each conversation it went to. Raises `NotFound`."""
+    found = [
+        row
+        for row in rows.all(BULLETINS).values()
+        if row.bulletin == bulletin and row.audience and (topic is None or row.topic == topic)
+    ]
+    if not found:
+        raise NotFound(f"no bulletin {bulletin[:40]} of your agency", hint="list them with: securechan bulletin ls")
+    return tuple(_acks(rows, row) for row in found)
+
+
+def _acks(rows: Rows, row: BulletinRow) -> AckList:
+    view = rows.all(TRUST)[ONLY].view
+    current = {each.device: each for each in row.receipts if each.revision == row.revision}
+    delivered = tuple(Receipted(each.device, each.officer, each.time) for each in current.values())
+    acknowledged = tuple(
+        Receipted(each.device, each.officer, each.time) for each in current.values() if each.acknowledged
+    )
+    missing = []
+    for device in row.audience:
+        if device not in current:
+            record = view.find(device)
+            missing.append(Receipted(device, record.address if record is not None else "", 0))
+    return AckList(row.bulletin, row.revision, row.topic, delivered, acknowledged, tuple(missing))
