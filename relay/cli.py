@@ -3,7 +3,7 @@
     securechan-relay init --name relay-1 --url wss://relay.example.int     keys and a card for the federation
     securechan-relay adopt federation.json                                 the bundle that the federation published
     securechan-relay run                                                   serve; needs no configuration
-    securechan-relay status | check-config
+    securechan-relay status | check-config | rotate
 
 Only what a command needs is loaded when it runs, so that help costs nothing. With ``--json`` stdout holds one object,
 ``{"v":1,"ok":true,"data":{…}}``, and errors go to stderr in the same form. Exit codes tell causes apart; see ``EXIT``.
@@ -131,6 +131,27 @@ def run(
     settings = load(folder, config, said={key: value for key, value in said.items() if value is not None})
     logs.configure(settings.log, settings.log_level)
     server.start(folder, settings, lambda address: say(False, {}, f"ready {address}"))
+
+
+@app.command()
+def rotate(
+    home: Home = None,
+    drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove all KEM keys but the newest.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Make a new KEM key and card; or, once the federation has published it, drop the old one."""
+    from relay import setup  # noqa: PLC0415 - likewise
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    done = setup.rotate(home_folder(home), drop=drop_old)
+    if drop_old:
+        words = "".join(f"dropped    KEM {ident}\n" for ident in done["dropped"]) or "dropped    nothing\n"
+    else:
+        words = (
+            f"made       KEM {done['card']['key_id']}\n"
+            "next       have the new card published (securechan root add-relay), then: rotate --drop-old\n"
+        )
+    say(as_json, done, words.rstrip("\n"))
 
 
 @app.command()

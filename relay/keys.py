@@ -51,23 +51,31 @@ class Keys:
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """A new file that only its owner can read, durable on return. Raises `Conflict` where it exists."""
+    """A new file that only its owner can read, there whole or not at all. Raises `Conflict` where it exists."""
+    aside = _aside(path, content)
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.link(aside, path)
     except FileExistsError:
         raise Conflict(f"{path} exists already") from None
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    finally:
+        aside.unlink()
 
 
 def replace(path: Path, content: bytes) -> None:
     """Put ``content`` in the place of ``path``, whole or not at all."""
+    _aside(path, content).replace(path)
+
+
+def _aside(path: Path, content: bytes) -> Path:
+    """``content`` on the disk under a name beside ``path`` that nobody looks for."""
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.unlink(missing_ok=True)
-    write_private(aside, content)
-    aside.replace(path)
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return aside
 
 
 def make_home(home: Path) -> None:
@@ -80,9 +88,25 @@ def make_home(home: Path) -> None:
 def make_kem(home: Path, now: int) -> KemKey:
     """Add a KEM key; it becomes the newest. ``now`` in Unix seconds."""
     private, public = MLKEM768_X25519.generate()
+    others = (_read(home / FOLDER / other, MLKEM768_X25519.private_length)[1] for other in kem_names(home))
+    now = max([now, *(made + 1 for made in others)])  # whatever the clock says, it is the newest
     name = f"kem-{key_id(public).hex()}.json"
     _write(home / FOLDER / name, "MLKEM768-X25519", private, now)
     return MLKEM768_X25519.load(private)
+
+
+def kem_names(home: Path) -> frozenset[str]:
+    """The names of the KEM key files: cheap to look at, and telling when keys come and go."""
+    return frozenset(path.name for path in (home / FOLDER).glob("kem-*.json"))
+
+
+def drop_kem(home: Path) -> tuple[str, ...]:
+    """Remove every KEM key but the newest; the key ids (hex) of those that went."""
+    held = load(home)
+    gone = tuple(ident.hex() for ident in held.kem if ident != key_id(held.newest.public))
+    for ident in gone:
+        (home / FOLDER / f"kem-{ident}.json").unlink()
+    return gone
 
 
 def make(home: Path, now: int) -> Keys:

@@ -1,7 +1,8 @@
 """The relay as a process: it opens its folder, listens, serves, and goes down without losing a word.
 
     start    settings, keys → store → trust topic → mailroom → socket → ``ready ws://…``
-    adopt    a bundle laid into the folder (``securechan-relay adopt``) is taken up within a second
+    adopt    a bundle laid into the folder (``securechan-relay adopt``) is taken up within a second,
+             and so is a KEM key that was added or dropped (``securechan-relay rotate``)
     stop     no new connections → mailroom finishes its group commit and answers → bye SHUTDOWN to all → exit 0
 
 Besides sessions, the port answers GET /healthz (200 serving, 503 waiting for a federation) and GET /card. GET /metrics
@@ -14,11 +15,13 @@ import asyncio
 import contextlib
 import json
 import logging
+import shutil
 import signal
 import ssl
 import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -41,7 +44,7 @@ from relay.metrics import Metrics
 from relay.store.base import Store
 from relay.trust_topic import TrustTopic
 from securechan.crypto.secret import Secret
-from securechan.errors import Conflict, SecurechanError
+from securechan.errors import Conflict, NotReady, SecurechanError
 from securechan.wire.handshake import Cookies, Door
 
 log = logging.getLogger("relay.server")
@@ -78,6 +81,7 @@ class Relay:
         self._cookies = Cookies(Secret.random(32))
         self._started = time.monotonic()
         self._adopted = b""
+        self._kem_names = keyring.kem_names(home)
         self._stack = AsyncExitStack()
         self._connections: set[Connection] = set()
         self._port = 0
@@ -215,13 +219,27 @@ class Relay:
         else:
             event(log, "federation adopted")
 
+    def _take_up_keys(self) -> None:
+        """Hold the KEM keys that are in the folder now (``securechan-relay rotate``)."""
+        names = keyring.kem_names(self._home)
+        if names == self._kem_names:
+            return
+        self._kem_names = names
+        try:
+            self._keys = keyring.load(self._home)
+        except NotReady as error:
+            event(log, "keys refused", level=logging.ERROR, why=error.message)
+        else:
+            event(log, "kem keys", count=len(self._keys.kem))
+
     async def _look_out(self) -> None:
         while True:
             await asyncio.sleep(POLL)
             try:
                 await self._adopt()
+                self._take_up_keys()
             except OSError as error:
-                event(log, "bundle cannot be read", level=logging.ERROR, why=error.strerror)
+                event(log, "the folder cannot be read", level=logging.ERROR, why=error.strerror)
 
     # ------------------------------------------------------------------------------------------------------------- HTTP
 
@@ -290,6 +308,13 @@ class Relay:
             "store": self._settings.store,
             "uptime": round(time.monotonic() - self._started),
             "federation": None if view is None else {"root": view.root_id.hex(), "position": view.position.sequence},
+            "kem_keys": [key_id.hex() for key_id in self._keys.kem],
+            "expiries": []
+            if view is None
+            else [
+                {"role": expiry.role, "expires": expiry.expires, "state": str(expiry.state), "text": expiry.text}
+                for expiry in view.check_fresh(clock() // 1000)
+            ],
             "counts": {**self._mailroom.stats(), "half_open": self.house.guard.total},
         }
 
@@ -323,6 +348,12 @@ async def open_store(home: Path, settings: Settings) -> Store:
     return await SqliteStore.open(home / DATABASE)
 
 
+def free(home: Path) -> float:
+    """The fraction of the disk under ``home`` that is free."""
+    usage = shutil.disk_usage(home)
+    return usage.free / usage.total
+
+
 async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens."""
     keyring.make_home(home)
@@ -331,7 +362,9 @@ async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> N
     online = OnlineKey(keys.online)
     trust = await TrustTopic.load(store, online=online, clock=clock)
     bounds = Bounds(sessions=settings.quotas.sessions)
-    mailroom = Mailroom(store, relay=settings.name, clock=clock, trust=trust, bounds=bounds, signer=online)
+    mailroom = Mailroom(
+        store, relay=settings.name, clock=clock, trust=trust, bounds=bounds, signer=online, disk=partial(free, home)
+    )
     await mailroom.start()
     relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, bounds=bounds)
     stop = asyncio.Event()

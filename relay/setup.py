@@ -64,13 +64,38 @@ def adopt(home: Path, bundle: Path) -> dict[str, Any]:
             f"the federation knows no relay {settings.name}, but {', '.join(sorted(view.relays)) or 'none'}",
             hint="have the card added (securechan root add-relay), or set the name in relay.toml",
         )
-    if keys.newest.public not in record.kem.values():
+    if not any(key.public in record.kem.values() for key in keys.kem.values()):
         raise NotReady(
             f"the federation holds another KEM key for {settings.name}",
             hint=f"have {home / keyring.CARD} added again: securechan root add-relay",
         )
     keyring.replace(home / keyring.BUNDLE, content)
     return {"root": view.root_id.hex(), "relay": settings.name, "home": str(home)}
+
+
+def rotate(home: Path, *, drop: bool) -> dict[str, Any]:
+    """Add a KEM key, which the card then shows; or ``drop`` all but the newest. A running relay follows in a second.
+
+    First add, have the card published, and drop once every client has had time to sync: at most two stand in a relay
+    record. Raises `NotReady` where there is no relay, `Conflict` where there are two keys already.
+    """
+    keys, settings = keyring.load(home), load(home)
+    gone: tuple[str, ...] = ()
+    if drop:
+        gone = keyring.drop_kem(home)
+    elif len(keys.kem) > 1:
+        raise Conflict(
+            "there are two KEM keys already",
+            hint="once the federation has published the newer one: securechan-relay rotate --drop-old",
+        )
+    else:
+        keyring.make_kem(home, int(time.time()))
+    url = settings.address(settings.port)
+    if (home / keyring.CARD).exists():
+        url = json.loads((home / keyring.CARD).read_bytes())["url"]
+    card = keyring.load(home).card(settings.name, url)
+    keyring.replace(home / keyring.CARD, (json.dumps(card, indent=2) + "\n").encode())
+    return {"card": card, "dropped": list(gone)}
 
 
 def status(home: Path) -> dict[str, Any]:
@@ -132,5 +157,6 @@ def words(told: dict[str, Any]) -> str:
         lines.append("federation none yet: securechan-relay adopt BUNDLE")
     else:
         lines.append(f"federation {federation['root'][:16]}…  trust position {federation['position']}")
+        lines += [f"{expiry['state']:10} {expiry['text']}" for expiry in running["expiries"] if expiry["state"] != "ok"]
     lines.append("counts     " + "  ".join(f"{name} {count}" for name, count in sorted(running["counts"].items())))
     return "\n".join(lines)

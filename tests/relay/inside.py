@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,23 +23,23 @@ from tests.support.founding import Founded, found
 
 @asynccontextmanager
 async def relay_inside(
-    home: Path, *, at: Callable[[], int] = clock, **quotas: Any
+    home: Path, *, at: Callable[[], int] = clock, settings: Mapping[str, Any] | None = None, **quotas: Any
 ) -> AsyncIterator[tuple[Relay, Founded]]:
     """A relay that serves cert-hr/a and cert-hr/b from memory. ``at`` is the clock of sessions (Unix ms); ``quotas``
     may be below the least that an operator may set."""
     now = int(time.time())
     held = keys.make(home, now)
-    settings = Settings(name="relay-1", port=0, store="memory").model_copy(
-        update={"quotas": Quotas().model_copy(update=quotas)}
+    chosen = Settings(name="relay-1", port=0, store="memory").model_copy(
+        update={"quotas": Quotas().model_copy(update=quotas), **(settings or {})}
     )
     founded = found(held.card("relay-1", "ws://127.0.0.1:1"), ("cert-hr/a", "cert-hr/b"))
     store, online = MemoryStore(), OnlineKey(held.online)
     trust = await TrustTopic.load(store, online=online, clock=clock)
     await trust.adopt(founded.bundle)
-    bounds = Bounds(sessions=settings.quotas.sessions)
+    bounds = Bounds(sessions=chosen.quotas.sessions)
     mailroom = Mailroom(store, relay="relay-1", clock=clock, trust=trust, bounds=bounds, signer=online)
     await mailroom.start()
-    relay = Relay(home, settings, held, mailroom=mailroom, trust=trust, bounds=bounds)
+    relay = Relay(home, chosen, held, mailroom=mailroom, trust=trust, bounds=bounds)
     relay.house = replace(relay.house, clock=at)
     await relay.start()
     try:

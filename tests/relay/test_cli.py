@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from relay import cli
+from securechan.errors import Refused
+from securechan.wire.frames import Done, Ping
+from securechan.wire.handshake import RelayIdentity
+from tests.relay.caller import call
 from tests.relay.conftest import Running
 from tests.support.founding import found
-from tests.support.relayproc import ROOT
+from tests.support.relayproc import ROOT, RelayProcess
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -170,3 +177,42 @@ def test_adopt_wants_this_relay_in_the_federation(tmp_path: Path, capsys: pytest
 
 def test_a_command_that_is_none_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(capsys, "fly")[0] == 2
+
+
+def test_rotate_adds_a_key_that_the_running_relay_takes_up_and_drops_the_old_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    run(capsys, "init", "--home", str(home), "--name", "relay-1")
+    with RelayProcess(home) as relay:
+        founded = found(relay.card(), ("cert-hr/a",))
+        relay.adopt(founded.bundle)
+
+        def lets_in(identity: RelayIdentity) -> bool:
+            async def ring() -> bool:
+                async with call(relay.url, identity, founded.credential("cert-hr/a")) as caller:
+                    return await caller.ask(Ping()) == Done()
+
+            try:
+                return asyncio.run(ring())
+            except Refused as refused:
+                if refused.code != "turned-key":
+                    raise
+                return False
+
+        code, out, _ = run(capsys, "rotate", "--home", str(home), "--json")
+        assert code == 0
+        newer = replace(founded.relay, kem_public=base64.b64decode(data(out)["card"]["kem"]))
+        assert newer != founded.relay
+        while not lets_in(newer):
+            pass
+        assert lets_in(founded.relay)
+        code, _, err = run(capsys, "rotate", "--home", str(home))
+        assert code == 12
+        assert "rotate --drop-old" in err
+        code, out, _ = run(capsys, "rotate", "--drop-old", "--home", str(home))
+        assert (code, out.split()[0]) == (0, "dropped")
+        while lets_in(founded.relay):
+            pass
+        assert lets_in(newer)
+        assert "dropped    nothing" in run(capsys, "rotate", "--drop-old", "--home", str(home))[1]

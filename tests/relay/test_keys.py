@@ -34,10 +34,19 @@ def test_the_card_says_what_others_may_know(tmp_path: Path) -> None:
 
 def test_a_second_kem_key_is_the_newest_and_the_first_still_opens(tmp_path: Path) -> None:
     first = keys.make(tmp_path, 1000).newest
-    second = keys.make_kem(tmp_path, 2000)
+    second = keys.make_kem(tmp_path, 900)  # the clock went back meanwhile
     held = keys.load(tmp_path)
     assert held.newest.public == second.public
     assert set(held.kem) == {key_id(first.public), key_id(second.public)}
+
+
+def test_dropping_leaves_the_newest(tmp_path: Path) -> None:
+    first = keys.make(tmp_path, 1000).newest
+    second = keys.make_kem(tmp_path, 1000)
+    assert len(keys.kem_names(tmp_path)) == 2
+    assert keys.drop_kem(tmp_path) == (key_id(first.public).hex(),)
+    assert set(keys.load(tmp_path).kem) == {key_id(second.public)}
+    assert keys.drop_kem(tmp_path) == ()
 
 
 def test_a_relay_keeps_its_keys(tmp_path: Path) -> None:

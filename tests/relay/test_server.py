@@ -8,11 +8,19 @@ import os
 import secrets
 import signal
 import socket as sockets
+import ssl
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from websockets.asyncio.client import connect
 
 from securechan.errors import Refused
 from securechan.wire.frames import (
@@ -30,6 +38,7 @@ from securechan.wire.frames import (
 )
 from tests.relay.caller import call, shake, socket
 from tests.relay.conftest import Running
+from tests.relay.inside import relay_inside
 from tests.support.founding import Founded, found
 from tests.support.relayproc import ROOT, RelayProcess
 
@@ -181,3 +190,69 @@ def test_bytes_that_are_not_http_do_it_no_harm(running: Running) -> None:
             except ConnectionError:
                 pass
     assert running.process.get("/healthz")[0] == 200
+
+
+def test_tls_in_addition(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "c.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
+    (home / "k.pem").write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (home / "relay.toml").write_text('[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n')
+
+    async def greet(url: str) -> None:
+        trusted = ssl.create_default_context(cafile=home / "c.pem")
+        async with connect(url, ssl=trusted, compression=None) as opened:
+            await opened.send(b"garbage")
+            await opened.wait_closed()
+            assert opened.close_code == 1008
+
+    with RelayProcess(home) as relay:
+        assert relay.url.startswith("wss://127.0.0.1:")
+        asyncio.run(greet(relay.url))
+
+
+async def test_behind_a_proxy_addresses_are_the_proxys_word(tmp_path: Path) -> None:
+    async with relay_inside(tmp_path, settings={"behind_proxy": True}) as (relay, _):
+        headers = {"X-Forwarded-For": "10.9.9.9, 2001:db8:1:2:3::4"}
+        async with connect(relay.address, additional_headers=headers, compression=None):
+            assert dict(relay.house.guard.waiting) == {"2001:db8:1:2::": 1}
+    assert relay.house.guard.total == 0
+
+
+async def test_without_a_proxy_nobody_chooses_its_address(tmp_path: Path) -> None:
+    headers = {"X-Forwarded-For": "10.9.9.9"}
+    async with (
+        relay_inside(tmp_path) as (relay, _),
+        connect(relay.address, additional_headers=headers, compression=None),
+    ):
+        assert dict(relay.house.guard.waiting) == {"127.0.0.1": 1}
+
+
+def test_the_standard_event_loop_serves_too(tmp_path: Path) -> None:
+    """uvloop is an option: without it everything is the same."""
+    (tmp_path / "uvloop.py").write_text("raise ImportError('not here')\n")
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    with RelayProcess(tmp_path / "home", environment={"PYTHONPATH": path}) as relay:
+        founded = found(relay.card(), ("cert-hr/a",))
+        relay.adopt(founded.bundle)
+
+        async def hang_up() -> None:
+            async with call(relay.url, founded.relay, founded.credential("cert-hr/a")) as caller:
+                assert await caller.ask(Ping()) == Done()
+                os.kill(relay.pid, signal.SIGTERM)
+                assert await caller.bye() is Reason.SHUTDOWN
+
+        asyncio.run(hang_up())
+        assert relay._process is not None
+        assert relay._process.wait(30) == 0
+        assert "Traceback" not in relay.log
