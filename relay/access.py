@@ -25,11 +25,18 @@ and its rivals, void claims that an honest commit stands after. Rungs above stay
 garbage, and nothing is known of them yet. Thus a removed member, whose newest secret is that of an ancestor, reads its
 removal and no more.
 
+**How far the closed read.** Not up to the rung, but up to the commit entry at which whoever confirmed it had halted (if
+its session had not halted at one: up to the last commit entry there is). The two differ when a committer claims the
+secret of a commit that it has not sent yet, on a void entry: the secret is then found on the void entry's rung, and
+who was asleep would read up to that and never see the commit itself. What the one who confirmed had read is enough to
+derive the secret, for everybody.
+
 **Nobody honest is locked out.** A garbage commit's hash can be shown by nobody, so it confirms nothing and the secret
 before it stays live: members skip the void entry, show the old secret again, and commit again, expecting the garbage
 entry's sequence, for it *is* the last commit entry. The same holds for a valid commit with a wrong hash: its members
 have moved to an epoch whose secret the relay does not know, go on with the secret they hold, and the next honest
-commit mends it. That is why a client keeps the access secrets since the last one that the relay knew.
+commit mends it. That is why a client keeps the access secrets of its last eight epochs, and shows them all, the oldest
+first, when a session begins. A hash is claimed once in a topic, so no later claim can take a secret's place.
 
 **The founder** created the topic and knows its first secret, so the creation is the first base. **A joiner** shows the
 secret of the epoch it joined at: that reads and appends, but confirms nothing, for it has shown nothing before; from

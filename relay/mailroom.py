@@ -602,7 +602,7 @@ class Mailroom:
         if reader is None:
             return _crowded()
         reader.top = max(reader.top, row.sequence)
-        reader.closed_by = max(reader.closed_by, known.closed_by or ladder.base.sequence)
+        reader.closed_by = max(reader.closed_by, known.closed_by or topic.commit)
         self._go_on(reader)
         return Done()
 
@@ -617,15 +617,31 @@ class Mailroom:
             topic.access = topic.access.shown_by(tag)
         reader.shown.add(rung.sequence)
         reader.top = max(reader.top, rung.sequence)
+        if confirms:
+            # What it derived the secret from, it had read by the commit it halted at; of a session that did not halt,
+            # the last commit entry is as far as it can have been.
+            closes = max(reader.cursor, rung.sequence) if reader.state is State.HALTED else topic.commit
+            topic.access = topic.access.confirmed(rung)
+            topic.unsaved = base.Confirm(topic.id, rung.sequence, closes)
+            for other in topic.closed(rung.sequence, closes):
+                if other.state is State.TAIL and other.limit() is not None:
+                    other.state = State.ENDED
+                    other.member.outlet.send(frame_of(topic, (), Halt.END))
         self._go_on(reader)
-        if not confirms:
+        return self._save(member, number, topic)
+
+    def _save(self, member: Member, number: int, topic: OpenTopic) -> Reply:
+        """Done, once the newest confirmation is durable."""
+        unsaved = topic.unsaved
+        if unsaved is None:
             return Done()
-        topic.access = topic.access.confirmed(rung)
-        for other in topic.closed(rung.sequence):
-            if other.state is State.TAIL and other.limit() is not None:
-                other.state = State.ENDED
-                other.member.outlet.send(frame_of(topic, (), Halt.END))
-        return self._offer(member, number, topic, base.Confirm(topic.id, rung.sequence), lambda _: Done(), vital=True)
+
+        def finish(_: Result) -> AnswerBody:
+            if topic.unsaved is unsaved:
+                topic.unsaved = None
+            return Done()
+
+        return self._offer(member, number, topic, unsaved, finish, vital=True)
 
     def _go_on(self, reader: Reader) -> None:
         """A secret was shown: what waited for one goes on."""

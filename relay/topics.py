@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 from relay.access import Access
 from relay.bounds import Bounds
 from relay.outgoing import entries_frame
-from relay.store.base import Box, Placed, Store, Stored, Topic, TopicKind
+from relay.store.base import Box, Confirm, Placed, Store, Stored, Topic, TopicKind
 from securechan.wire.chain import Position
 from securechan.wire.frames import Halt
 
@@ -124,6 +124,7 @@ class OpenTopic:
     access: Access | None
     tail: Tail
     box: Box | None = None
+    unsaved: Confirm | None = None  # the newest confirmation, until it is durable
     readers: dict[Member, Reader] = field(default_factory=dict)
     witnesses: OrderedDict[bytes, frozenset[int]] = field(default_factory=OrderedDict)
     users: int = 0  # requests that hold it
@@ -142,8 +143,9 @@ class OpenTopic:
         if len(self.witnesses) > _WITNESSES:
             self.witnesses.popitem(last=False)
 
-    def closed(self, base: int) -> Iterator[Reader]:
-        """The base has become ``base``: forget what is below, and give the readers for whom that changes something."""
+    def closed(self, base: int, closes: int) -> Iterator[Reader]:
+        """The base has become ``base``, and secrets below it read up to ``closes``: forget what is below, and give the
+        readers for whom that changes something."""
         for device, shown in list(self.witnesses.items()):
             kept = frozenset(s for s in shown if s >= base)
             if kept:
@@ -153,7 +155,7 @@ class OpenTopic:
         for reader in list(self.readers.values()):
             if any(s < base for s in reader.shown):
                 reader.shown = {s for s in reader.shown if s >= base}
-                reader.closed_by = max(reader.closed_by, base)
+                reader.closed_by = max(reader.closed_by, closes)
                 yield reader
 
 

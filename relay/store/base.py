@@ -106,7 +106,7 @@ class CommitRow:
     access: bytes  # SHA-256 of the access secret of the epoch it claims to open
     committer: bytes  # tag of the device, 16 bytes
     at: int  # Unix seconds
-    confirmed: bool
+    closes: int | None  # when it is confirmed: how far the secrets below it read; else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """Where an access hash of a topic stands: ``closed_by`` is the sequence of the confirmed commit that closed it."""
+    """Where an access hash of a topic stands: ``closed_by`` is how far it reads, once a later one is confirmed."""
 
     row: CommitRow
     closed_by: int | None
@@ -196,10 +196,12 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The epoch that the commit entry at ``sequence`` opens is confirmed. Answers `Made`, `Missing`."""
+    """The commit entry at ``sequence`` is confirmed: secrets that were claimed below it read up to and including the
+    commit entry at ``closes``. Answers `Made`, `Missing`."""
 
     topic: bytes
     sequence: int
+    closes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class _Topic:
         return self.entries[bisect_right(self.sequences, sequence) - 1]
 
     def base(self) -> int:
-        return max((row.sequence for row in self.commits.values() if row.confirmed), default=0)
+        return max((row.sequence for row in self.commits.values() if row.closes is not None), default=0)
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class MemoryStore:
             same = row is not None and (row.access, row.committer) == (w.access, w.founder)
             return Made() if same else Clash("the topic exists")
         made = self._make_topic(w.topic, TopicKind.GROUP)
-        made.commits[0] = CommitRow(0, w.access, w.founder, w.at, confirmed=True)
+        made.commits[0] = CommitRow(0, w.access, w.founder, w.at, closes=0)
         made.by_access[w.access] = 0
         return Made()
 
@@ -210,7 +210,7 @@ class MemoryStore:
         t.ids[w.entry_id] = sequence
         if w.commit is not None:
             t.commit, t.commit_id = sequence, w.entry_id
-            t.commits[sequence] = CommitRow(sequence, w.commit.next_access, w.committer, w.at // 1000, confirmed=False)
+            t.commits[sequence] = CommitRow(sequence, w.commit.next_access, w.committer, w.at // 1000, closes=None)
             t.by_access[w.commit.next_access] = sequence
 
         def undo() -> None:
@@ -231,7 +231,7 @@ class MemoryStore:
         if t is None or row is None:
             return Missing()
         commits = t.commits
-        commits[w.sequence] = CommitRow(row.sequence, row.access, row.committer, row.at, confirmed=True)
+        commits[w.sequence] = CommitRow(row.sequence, row.access, row.committer, row.at, w.closes)
         self._undo.append(lambda: commits.__setitem__(w.sequence, row))
         return Made()
 
@@ -405,8 +405,10 @@ class MemoryStore:
         if t is None or access not in t.by_access:
             return None
         row = t.commits[t.by_access[access]]
-        later = [r.sequence for r in t.commits.values() if r.confirmed and r.sequence > row.sequence]
-        return Known(row, min(later, default=None))
+        later = [
+            (r.sequence, r.closes) for r in t.commits.values() if r.closes is not None and r.sequence > row.sequence
+        ]
+        return Known(row, min(later)[1] if later else None)
 
     async def box(self, topic: bytes) -> Box | None:
         return self._boxes.get(topic)

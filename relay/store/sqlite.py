@@ -76,7 +76,7 @@ create table topic (number integer primary key, topic blob not null unique, kind
 create table entry (key integer primary key, entry_id blob not null, chain blob not null, wire blob not null);
 create index entry_by_id on entry (entry_id);
 create table claim (key integer primary key, topic integer not null, access blob not null, committer blob not null,
-    at integer not null, confirmed integer not null);
+    at integer not null, closes integer);
 create unique index claim_by_access on claim (topic, access);
 create table box (topic blob primary key, mac_key blob not null, agency text not null, not_after integer not null)
     without rowid;
@@ -345,7 +345,7 @@ class SqliteStore:
             return Made() if row == (w.access, w.founder) else Clash("the topic exists")
         head = self._make_topic(w.topic, TopicKind.GROUP)
         self._db.execute(
-            "insert into claim values (?, ?, ?, ?, ?, 1)", (head.low, head.number, w.access, w.founder, w.at)
+            "insert into claim values (?, ?, ?, ?, ?, 0)", (head.low, head.number, w.access, w.founder, w.at)
         )
         return Made()
 
@@ -410,7 +410,7 @@ class SqliteStore:
         if w.commit is not None:
             head.commit, head.commit_id = sequence, w.entry_id
             self._db.execute(
-                "insert into claim values (?, ?, ?, ?, ?, 0)",
+                "insert into claim values (?, ?, ?, ?, ?, null)",
                 (head.low | sequence, head.number, w.commit.next_access, w.committer, w.at // 1000),
             )
         self._rows.append((head.low | sequence, w.entry_id, head.last.chain, stored.wire))
@@ -428,7 +428,7 @@ class SqliteStore:
         head = self._head(w.topic)
         if head is None:
             return Missing()
-        done = self._db.execute("update claim set confirmed = 1 where key = ?", (head.low | w.sequence,))
+        done = self._db.execute("update claim set closes = ? where key = ?", (w.closes, head.low | w.sequence))
         return Made() if done.rowcount else Missing()
 
     def _trim(self, w: TrimTo) -> Result:
@@ -450,7 +450,7 @@ class SqliteStore:
         self._new = {name: found for name, found in self._new.items() if name[0] != w.topic}
         self._db.execute(
             "delete from claim where key between ? and ? and key < (select max(key) from claim where topic = ? and"
-            " confirmed = 1)",
+            " closes is not null)",
             (head.low, row[0], head.number),
         )
         return Trimmed(head.trimmed)
@@ -552,12 +552,12 @@ class SqliteStore:
                 if row is None:
                     return None
                 rungs = db.execute(
-                    "select key, access, committer, at, confirmed from claim where topic = ?1 and key >="
-                    " (select max(key) from claim where topic = ?1 and confirmed = 1) order by key desc limit ?2",
+                    "select key, access, committer, at, closes from claim where topic = ?1 and key >="
+                    " (select max(key) from claim where topic = ?1 and closes is not null) order by key desc limit ?2",
                     (row[0], _RUNGS),
                 ).fetchall()
                 base = db.execute(
-                    "select key, access, committer, at, confirmed from claim where topic = ? and confirmed = 1"
+                    "select key, access, committer, at, closes from claim where topic = ? and closes is not null"
                     " order by key desc limit 1",
                     (row[0],),
                 ).fetchall()
@@ -572,7 +572,7 @@ class SqliteStore:
                 row[5],
                 Position(row[6], row[7]),
                 row[8],
-                tuple(CommitRow(r[0] & _LAST, r[1], r[2], r[3], bool(r[4])) for r in reversed(rungs)),
+                tuple(CommitRow(r[0] & _LAST, r[1], r[2], r[3], r[4]) for r in reversed(rungs)),
             )
 
         return await self._read(query)
@@ -616,16 +616,15 @@ class SqliteStore:
 
     async def known(self, topic: bytes, access: bytes) -> Known | None:
         row = await self._fetch(
-            "select c.key, c.access, c.committer, c.at, c.confirmed, (select min(l.key) from claim l where l.topic ="
-            " c.topic and l.confirmed = 1 and l.key > c.key) from claim c join topic t on c.topic = t.number"
-            " where t.topic = ? and c.access = ?",
+            "select c.key, c.access, c.committer, c.at, c.closes, (select l.closes from claim l where l.topic = c.topic"
+            " and l.closes is not null and l.key > c.key order by l.key limit 1) from claim c"
+            " join topic t on c.topic = t.number where t.topic = ? and c.access = ?",
             topic,
             access,
         )
         if row is None:
             return None
-        closed_by = None if row[5] is None else row[5] & _LAST
-        return Known(CommitRow(row[0] & _LAST, row[1], row[2], row[3], bool(row[4])), closed_by)
+        return Known(CommitRow(row[0] & _LAST, row[1], row[2], row[3], row[4]), row[5])
 
     async def box(self, topic: bytes) -> Box | None:
         row = await self._fetch("select mac_key, agency, not_after from box where topic = ?", topic)

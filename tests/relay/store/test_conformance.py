@@ -222,21 +222,24 @@ def test_confirmed_commits_close_what_came_before(play: Callable[[Story], None])
             await one(store, entry((n, "a")))
             done = placed(await one(store, entry(n, expected=sequences[-1], access=bytes([n]) * 32)))
             sequences.append(done.stored.sequence)
-        assert await one(store, Confirm(TOPIC, sequences[2])) == Made()
-        assert await one(store, Confirm(TOPIC, sequences[4])) == Made()
-        assert await one(store, Confirm(TOPIC, sequences[4] + 1)) == Missing()
-        assert await one(store, Confirm(OTHER, 1)) == Missing()
-        closed_by = [sequences[2], sequences[2], sequences[4], sequences[4], None, None]
+        assert await one(store, Confirm(TOPIC, sequences[2], sequences[2])) == Made()
+        assert await one(store, Confirm(TOPIC, sequences[4], sequences[5])) == Made()
+        assert await one(store, Confirm(TOPIC, sequences[4] + 1, 1)) == Missing()
+        assert await one(store, Confirm(OTHER, 1, 1)) == Missing()
+        closed_by = [sequences[2], sequences[2], sequences[5], sequences[5], None, None]
         for n, sequence in enumerate(sequences):
             known = await store.known(TOPIC, bytes([n]) * 32 if n else b"a" * 32)
             assert known is not None
             assert (known.row.sequence, known.closed_by) == (sequence, closed_by[n])
-            assert known.row.confirmed == (n in (0, 2, 4))
+            assert (known.row.closes is not None) == (n in (0, 2, 4))
         assert await store.known(TOPIC, b"?" * 32) is None
         assert await store.known(OTHER, b"a" * 32) is None
         head = await store.topic(TOPIC)
         assert head is not None
-        assert [(row.sequence, row.confirmed) for row in head.rungs] == [(sequences[4], True), (sequences[5], False)]
+        assert [(row.sequence, row.closes) for row in head.rungs] == [
+            (sequences[4], sequences[5]),
+            (sequences[5], None),
+        ]
 
     play(story)
 
@@ -284,7 +287,7 @@ def test_a_trim_spares_the_head(play: Callable[[Story], None]) -> None:
         first = placed(await one(store, entry("c1", expected=0, access=b"1" * 32)))
         await store.commit([entry(n) for n in range(5, 9)])
         second = placed(await one(store, entry("c2", expected=first.stored.sequence, access=b"2" * 32)))
-        await store.commit([Confirm(TOPIC, second.stored.sequence), entry("last")])
+        await store.commit([Confirm(TOPIC, second.stored.sequence, second.stored.sequence), entry("last")])
         before = await store.topic(TOPIC)
         assert before is not None
         entries = await all_of(store)
@@ -428,7 +431,7 @@ def test_a_batch_that_fails_leaves_no_trace(play: Callable[[Story], None]) -> No
         batch: list[Write] = [
             entry("b"),
             entry("c", expected=0),
-            Confirm(TOPIC, 3),
+            Confirm(TOPIC, 3, 3),
             TrimTo(OTHER, 1),
             NewBox(b"y" * 32, Box(b"m" * 32, "cert-hr", NOW)),
             group(b"n" * 32, b"n" * 32),
