@@ -94,19 +94,20 @@ def operation(name: str) -> Operation:
 
 def route(agent: Agent, url: str | None = None) -> Route:
     """To the relay that publishes for the federation, as this device. ``SECURECHAN_RELAY`` replaces its addresses."""
-    relay = agent.view.publisher
-    if relay is None:
-        raise NotReady("the federation names no relay", hint="ask the federation's administrator", code="no-relay")
-    device, private, public, trust = agent.credential()
+    view, me = agent.view, agent.me
     url = url or os.environ.get("SECURECHAN_RELAY") or None
-    identity = RelayIdentity(agent.view.root_id, relay.name, next(reversed(relay.kem.values())))
-    return Route(identity, (url,) if url else relay.urls, DeviceCredential(device, private, public, trust))
+    record = view.publisher if view.started else None
+    if record is None:  # before the first publication is read: as enrolment found it
+        name, key = me.relay, me.relay_key
+        urls: tuple[str, ...] = (me.url,)
+    else:
+        name, urls, key = record.name, record.urls, next(reversed(record.kem.values()))
+    return Route(RelayIdentity(view.root_id, name, key), (url,) if url else urls, DeviceCredential(*agent.credential()))
 
 
 def load(vault: Vault) -> Agent:
     """The agent that the vault holds. Raises NotReady where it holds none yet."""
     from securechan.agent.agent import Agent  # noqa: PLC0415 - it costs the whole protocol
-
     from securechan.agent.state import ME, TABLES  # noqa: PLC0415 - likewise
 
     if not vault.all(ME.name):

@@ -1,0 +1,294 @@
+"""Conversations: listed, founded, accepted, left, and who belongs.
+
+A conversation is founded with its policy: agencies with roles, or officers by name. Who that makes members is found by
+every member for itself; nobody is added by hand.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from clients.operations import lookup
+from clients.operations.engine import Operation, Params, Work
+from securechan.agent.inputs import (
+    AcceptConversation,
+    ChangePolicy,
+    CreateConversation,
+    DeclineConversation,
+    Leave,
+    RenameConversation,
+    Resume,
+)
+from securechan.agent.policy import RENEWAL, AgencyScope, Kind, Policy
+from securechan.bulletin import tlp
+from securechan.bulletin.tlp import Tlp
+from securechan.errors import Conflict, Malformed, NotFound, NotReady, Untrusted
+from securechan.trust.names import check_agency, split_officer
+
+if TYPE_CHECKING:
+    from securechan.agent.look import ConversationSummary
+
+
+# -------------------------------------------------------------------------------------------------------------- listed
+
+
+async def ls(work: Work, _: dict[str, Any]) -> dict[str, Any]:
+    """Conversations and offers."""
+    return {
+        "conversations": [summary(each) for each in work.agent.conversations(work.now)],
+        "offers": [_offer(each) for each in work.agent.offers()],
+    }
+
+
+def summary(each: ConversationSummary) -> dict[str, Any]:
+    """A conversation as scripts get it."""
+    return {
+        "id": each.topic.hex(),
+        "name": each.name,
+        "kind": each.kind,
+        "ceiling": each.ceiling,
+        "suite": each.suite,
+        "epoch": each.epoch,
+        "members": len(each.members),
+        "state": each.standing,
+        "synced": each.synced,
+        "unread": each.unread,
+        "queued": each.queued,
+        "held": each.held,
+        "stale_since": lookup.moment(each.stale_since),
+    }
+
+
+def _offer(each: Any) -> dict[str, Any]:
+    return {"id": each.topic.hex(), "name": each.name, "by": each.by, "received": lookup.moment(each.received)}
+
+
+async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """One conversation with its members, policy and keys."""
+    found = lookup.conversation(work.agent, Params(said).text("conversation"))
+    return summary(work.agent.conversation(found.topic, work.now)) | {
+        "policy": None if found.policy is None else policy_json(found.policy),
+        "authenticator": found.authenticator.hex(),
+        "waiting": list(found.waiting),
+        "devices": [
+            {"device": seat.device, "officer": seat.officer, "leaf": seat.leaf, "own": seat.device == work.agent.device}
+            for seat in found.members
+        ],
+    }
+
+
+def policy_json(policy: Policy) -> dict[str, Any]:
+    """A policy as scripts get it."""
+    return {
+        "name": policy.name,
+        "kind": policy.kind.name.lower(),
+        "agencies": {scope.agency: list(scope.roles) for scope in policy.agencies},
+        "officers": list(policy.officers),
+        "stewards": list(policy.stewards),
+        "ceiling": policy.ceiling.word,
+        "renewal": policy.renewal,
+    }
+
+
+# ------------------------------------------------------------------------------------------------------------- founded
+
+
+async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Found one: ``name``, ``kind`` (community, direct, room), ``agencies`` (``cert-hr`` or ``cert-hr:desk,liaison``),
+    or ``officers``; ``stewards``, ``ceiling``, ``renewal`` in seconds. With ``wait``, until somebody else is in it."""
+    params = Params(said)
+    agent = work.agent
+    kind = _kind(params.text("kind", "community"))
+    officers = _officers(params.texts("officers"))
+    agencies = tuple(_scope(each) for each in params.texts("agencies"))
+    if officers and agent.officer not in officers:
+        officers = (agent.officer, *officers)
+    if not officers and not agencies and kind is Kind.ROOM:
+        agencies = (AgencyScope(agent.agency, ()),)
+    stewards = params.texts("stewards") or (agent.officer,)
+    default = Tlp.RED if officers else Tlp.AMBER
+    policy = Policy(
+        name=params.text("name"),
+        kind=kind,
+        agencies=agencies,
+        officers=officers,
+        stewards=stewards if agent.officer in stewards else (agent.officer, *stewards),
+        ceiling=tlp.parse(params.text("ceiling", default.word)),
+        renewal=params.number("renewal", RENEWAL),
+    )
+    known(work, policy)
+    topic = await found(work, policy)
+    return summary(work.agent.conversation(topic))
+
+
+async def found(work: Work, policy: Policy) -> bytes:
+    """Found a conversation; its topic. Raises Conflict where one is called so already."""
+    if any(each.name == policy.name for each in work.agent.conversations()):
+        raise Conflict(f"you have a conversation called {policy.name} already", hint="choose another name")
+    topic: bytes = await work.runtime.do(CreateConversation(policy))
+    return topic
+
+
+async def direct(work: Work, officer: str) -> bytes:
+    """The direct conversation with an officer, founded where there is none yet."""
+    split_officer(officer)
+    me = work.agent.officer
+    if officer == me:
+        raise Malformed("that is you", hint="name another officer", code="usage")
+    both = frozenset({me, officer})
+    for each in work.agent.conversations():
+        policy = each.policy
+        if policy is not None and policy.kind is Kind.DIRECT and frozenset(policy.officers) == both:
+            return each.topic
+    officers = tuple(sorted(both))
+    policy = Policy(" and ".join(officers)[:64], Kind.DIRECT, (), officers, officers, Tlp.RED, RENEWAL)
+    known(work, policy)
+    topic: bytes = await work.runtime.do(CreateConversation(policy))
+    if not any(each.name == officer for each in work.agent.conversations()):
+        await work.runtime.do(RenameConversation(topic, officer))
+    return topic
+
+
+def known(work: Work, policy: Policy) -> None:
+    """Returns if trust knows everyone that the policy names. Raises Untrusted: a typing error must not found a
+    conversation that somebody else could later enter under that name."""
+    for scope in policy.agencies:
+        work.agent.view.agency(scope.agency)
+    for officer in {*policy.officers, *policy.stewards}:
+        if not work.agent.view.devices_of(officer):
+            raise Untrusted(
+                f"{officer} has no device in this federation",
+                hint="check the address; securechan contact ls shows who there is",
+                code="unknown-officer",
+            )
+
+
+def _kind(said: str) -> Kind:
+    try:
+        return Kind[said.upper()]
+    except KeyError:
+        raise Malformed(
+            f"{said!r} is no kind of conversation", hint="use community, direct or room", code="usage"
+        ) from None
+
+
+def _officers(said: tuple[str, ...]) -> tuple[str, ...]:
+    for each in said:
+        split_officer(each)
+    return tuple(dict.fromkeys(said))
+
+
+def _scope(said: str) -> AgencyScope:
+    agency, _, roles = said.partition(":")
+    return AgencyScope(check_agency(agency), tuple(role for role in roles.split(",") if role))
+
+
+# ----------------------------------------------------------------------------------------------------- joined and left
+
+
+async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Join what was offered: ``conversation`` by its id's beginning or its name, or the officer who offered it;
+    ``name`` to call it here."""
+    params = Params(said)
+    offer = _offered(work, params.text("conversation"))
+    await work.runtime.do(AcceptConversation(offer.topic, params.text("name", "")))
+    await work.online()
+    await work.runtime.until(
+        lambda agent: any(each.topic == offer.topic for each in agent.conversations()), params.seconds("timeout", 60.0)
+    )
+    return summary(work.agent.conversation(offer.topic))
+
+
+async def decline(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Forget an offer."""
+    offer = _offered(work, Params(said).text("conversation"))
+    await work.runtime.do(DeclineConversation(offer.topic))
+    return {"id": offer.topic.hex()}
+
+
+def _offered(work: Work, said: str) -> Any:
+    every = work.agent.offers()
+    fitting = [each for each in every if said in (each.name, each.by)] or [
+        each for each in every if len(said) >= lookup.SHORTEST_PREFIX and each.topic.hex().startswith(said.lower())
+    ]
+    if len(fitting) > 1:
+        raise Conflict(
+            f"{len(fitting)} offers fit {said}",
+            hint="name one by its id: " + ", ".join(each.topic.hex()[:12] for each in fitting),
+            code="ambiguous",
+        )
+    if not fitting:
+        raise NotFound(f"nothing of that name was offered: {said[:80]}", hint="securechan conversation ls")
+    return fitting[0]
+
+
+async def leave(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Ask to be removed: another member commits it."""
+    params = Params(said)
+    found = lookup.conversation(work.agent, params.text("conversation"))
+    await work.runtime.do(Leave(found.topic))
+    await work.online()
+    await work.runtime.until(lambda agent: agent.conversation(found.topic).queued == 0, params.seconds("timeout", 60.0))
+    return summary(work.agent.conversation(found.topic))
+
+
+async def rename(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Call it by another name, here alone."""
+    params = Params(said)
+    found = lookup.conversation(work.agent, params.text("conversation"))
+    await work.runtime.do(RenameConversation(found.topic, params.text("name")))
+    return summary(work.agent.conversation(found.topic))
+
+
+async def policy(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Stewards: change who belongs. ``add`` and ``remove`` take agencies (with roles) or officers, whichever the
+    policy lists; ``ceiling`` and ``stewards`` replace. With no change: the policy as it is."""
+    params = Params(said)
+    found = lookup.conversation(work.agent, params.text("conversation"))
+    old = found.policy
+    if old is None:
+        raise NotReady("this conversation has no state here yet", hint="securechan sync, then try again")
+    add, remove = params.texts("add"), set(params.texts("remove"))
+    agencies, officers = old.agencies, old.officers
+    if old.by_officer:
+        officers = tuple(each for each in dict.fromkeys((*officers, *_officers(add))) if each not in remove)
+    else:
+        fresh = {scope.agency: scope for scope in (*agencies, *map(_scope, add))}
+        agencies = tuple(scope for name, scope in fresh.items() if name not in remove)
+    new = Policy(
+        old.name,
+        old.kind,
+        agencies,
+        officers,
+        params.texts("stewards") or old.stewards,
+        tlp.parse(params.text("ceiling", old.ceiling.word)),
+        params.number("renewal", old.renewal),
+    )
+    if new != old:
+        known(work, new)
+        await work.runtime.do(ChangePolicy(found.topic, new))
+        await work.online()
+        await work.runtime.until(
+            lambda agent: agent.conversation(found.topic).policy == new, params.seconds("timeout", 60.0)
+        )
+    return {"id": found.topic.hex(), "name": found.name, "policy": policy_json(new), "changed": new != old}
+
+
+async def resume(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Go on with a held conversation: a person has looked at the alarm."""
+    found = lookup.conversation(work.agent, Params(said).text("conversation"))
+    await work.runtime.do(Resume(found.topic))
+    return summary(work.agent.conversation(found.topic))
+
+
+OPERATIONS: Final[dict[str, Operation]] = {
+    "ls": ls,
+    "show": show,
+    "create": create,
+    "accept": accept,
+    "decline": decline,
+    "leave": leave,
+    "rename": rename,
+    "policy": policy,
+    "resume": resume,
+}

@@ -1,0 +1,69 @@
+"""This device's keys: what there is, and renewing them.
+
+Epoch keys are renewed by a commit in each conversation, at once and by nobody's leave. The signature key is renewed
+through the agency's roster: both keys are listed while leaves are updated, then the old one is buried.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from clients.operations import lookup
+from clients.operations.engine import Operation, Params, Work
+from securechan.agent.inputs import RotateEpochs, RotateSignature
+from securechan.trust.records import key_hash
+
+
+async def ls(work: Work, _: dict[str, Any]) -> dict[str, Any]:
+    """Signature keys with their state, and the epoch of every conversation."""
+    mine = work.agent.keys()
+    return {
+        "device": work.agent.device,
+        "keys": [
+            {
+                "key": key_hash(each.public).hex(),
+                "algorithm": "ML-DSA-65+Ed25519",
+                "state": each.state.name.lower(),
+                "made": lookup.moment(each.made),
+            }
+            for each in mine
+        ],
+        "conversations": [
+            {"id": each.topic.hex(), "name": each.name, "epoch": each.epoch, "suite": each.suite}
+            for each in work.agent.conversations()
+        ],
+    }
+
+
+async def rotate(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Renew ``epochs`` (in one ``conversation`` or in all), ``signature``, or both. Waits for the new epochs; a new
+    signature key needs an administrator, so for that it only asks."""
+    params = Params(said)
+    data: dict[str, Any] = {}
+    if params.flag("epochs"):
+        data["conversations"] = await _epochs(work, params)
+    if params.flag("signature"):
+        public: bytes = await work.runtime.do(RotateSignature())
+        await work.online()
+        await work.runtime.until(lambda agent: agent.idle, params.seconds("timeout", 60.0))
+        data["signature"] = {"key": key_hash(public).hex(), "state": "proposed"}
+    return data
+
+
+async def _epochs(work: Work, params: Params) -> list[dict[str, Any]]:
+    name = params.text("conversation", "")
+    await work.synced()
+    topic = lookup.conversation(work.agent, name).topic if name else None
+    before = {each.topic: each.epoch for each in work.agent.conversations()}
+    topics: tuple[bytes, ...] = await work.runtime.do(RotateEpochs(topic))
+    await work.runtime.until(
+        lambda agent: all(agent.conversation(each).epoch > before[each] for each in topics),
+        params.seconds("timeout", 60.0),
+    )
+    found = (work.agent.conversation(each) for each in topics)
+    return [
+        {"id": each.topic.hex(), "name": each.name, "epoch": each.epoch, "before": before[each.topic]} for each in found
+    ]
+
+
+OPERATIONS: Final[dict[str, Operation]] = {"ls": ls, "rotate": rotate}

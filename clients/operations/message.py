@@ -1,0 +1,269 @@
+"""Messages: sent, read, followed, searched for.
+
+What is sent is durable before anything waits; what waits is the person, for the entry in the log. What is read comes
+from the vault's archive, shelf by shelf, so that neither old nor long conversations cost anything.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from clients.operations import lookup
+from clients.operations.conversation import direct
+from clients.operations.engine import Operation, Params, Work, queued
+from securechan.agent.events import MessageReceived, kind_of, to_json
+from securechan.agent.inputs import FetchAttachment, MarkRead, SendAttachment, SendText
+from securechan.agent.state import ARCHIVE
+from securechan.bulletin import tlp
+from securechan.errors import Denied, Malformed, NotFound, TimedOut
+
+PAGE: Final = 200  # records read from the archive at a time
+DEEPEST: Final = 100_000  # records that a search looks through
+
+SHOWN: Final = frozenset(
+    {
+        "message-received",
+        "message-dropped",
+        "bulletin-received",
+        "bulletin-refused",
+        "attachment-fetched",
+        "member-added",
+        "member-removed",
+        "device-announced",
+        "device-confirmed",
+        "policy-changed",
+        "conversation-joined",
+        "conversation-left",
+        "alarm",
+        "frozen",
+        "held",
+    }
+)
+"""What `read` shows of an archive, by kind of event."""
+
+
+# ---------------------------------------------------------------------------------------------------------------- send
+
+
+async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Send a text or a file. ``to``: a conversation or an officer. ``id`` (16 bytes, hexadecimal) makes a repetition
+    the same message. ``wait``: ``queued`` or ``sent``. With a file: ``name``, ``media_type``, ``content``, caption in
+    ``text``."""
+    params = Params(said)
+    wait = params.text("wait", "sent")
+    if wait not in ("queued", "sent"):
+        raise Malformed(f"nothing waits for {wait!r}", hint="use queued or sent", code="usage")
+    label, identity = tlp.parse(params.text("tlp", "green")), params.hex("id", 16)
+    topic = await recipient(work, params.text("to"))
+    if "content" in said:
+        command: SendText | SendAttachment = SendAttachment(
+            topic,
+            params.text("name"),
+            params.text("media_type", "application/octet-stream"),
+            params.data("content"),
+            label,
+            params.text("text", ""),
+            identity,
+        )
+    else:
+        command = SendText(topic, params.text("text"), label, identity)
+    payload: bytes = await work.runtime.do(command)
+    conversation = work.agent.conversation(topic)
+    data = {
+        "conversation": topic.hex(),
+        "name": conversation.name,
+        "id": payload.hex(),
+        "tlp": label.word,
+        "state": "queued",
+        "members": len(conversation.members),
+    }
+    if wait == "sent":
+        with queued("the message"):
+            data |= await sent(work, topic, payload, params.seconds("timeout", 60.0))
+    return data
+
+
+async def sent(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - passed on
+    """Wait until a payload of ours stands in the log: there every member reads it."""
+    await work.online()
+    await work.runtime.until(lambda agent: agent.outgoing(payload) not in ("queued", "sealed"), timeout)
+    for event in archived(work, topic.hex()):
+        if event.get("payload") == payload.hex():
+            if event["event"] == "message-dropped":
+                raise Denied(f"it can't be sent any more: {event['reason']}", code="dropped")
+            return {"state": "sent", "sequence": event.get("sequence", 0)}
+    return {"state": work.agent.outgoing(payload)}
+
+
+async def recipient(work: Work, said: str) -> bytes:
+    """The conversation that ``said`` names; an officer's is founded where there is none."""
+    try:
+        return lookup.conversation(work.agent, said).topic
+    except NotFound:
+        if "@" not in said:
+            raise
+    return await direct(work, said)
+
+
+# ---------------------------------------------------------------------------------------------------------------- read
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """Which events are wanted."""
+
+    unread: bool
+    since: float  # Unix seconds
+    limit: int
+    all_kinds: bool
+
+    def wants(self, event: dict[str, Any]) -> bool:
+        return self.all_kinds or event.get("event") in SHOWN
+
+
+async def read(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """The last events of one conversation, or of all: ``conversation``, ``unread``, ``since`` (seconds back),
+    ``limit``. What is shown counts as read unless ``peek``. With ``follow`` new ones are given as they come, until
+    whoever asked has had enough."""
+    params = Params(said)
+    name = params.text("conversation", "")
+    back = params.seconds("since", 0.0)
+    wish = _Wish(
+        params.flag("unread"), work.clock.time() - back if back else 0.0, params.number("limit", 50), params.flag("all")
+    )
+    chosen = [lookup.conversation(work.agent, name)] if name else list(work.agent.conversations())
+    found: list[dict[str, Any]] = []
+    for each in chosen:
+        count = min(wish.limit, each.unread) if wish.unread else wish.limit
+        events = list(_latest(work, each.topic, wish, count))
+        found += reversed(events)
+        if not params.flag("peek"):
+            await _mark(work, each.topic, each.unread, events)
+    found.sort(key=_moment)
+    events = [lookup.timed(event) for event in found[-wish.limit :]]
+    if params.flag("follow"):
+        for event in events:
+            await work.give(event)
+        await _follow(work, chosen[0].topic if name else None, wish, mark=not params.flag("peek"))
+    return {"events": events}
+
+
+def _latest(work: Work, topic: bytes, wish: _Wish, count: int) -> Iterator[dict[str, Any]]:
+    """The newest first, at most ``count`` of those that are wanted."""
+    for event in archived(work, topic.hex()):
+        if count <= 0 or (wish.since and _moment(event) and _moment(event) < wish.since):
+            return
+        if wish.wants(event):
+            yield event
+            if not wish.unread or (event["event"] in ("message-received", "bulletin-received") and not event["own"]):
+                count -= 1
+
+
+def archived(work: Work, shelf: str) -> Iterator[dict[str, Any]]:
+    """Every event on one shelf of the archive, the newest first."""
+    from json import loads  # noqa: PLC0415 - by its name it would hide what `to_json` gives
+
+    after: str | None = None
+    for _ in range(DEEPEST // PAGE):
+        page = work.vault.range(ARCHIVE, shelf, after=after, limit=PAGE, newest=True)
+        for name, value in page:
+            after = name
+            yield loads(value)
+        if len(page) < PAGE:
+            return
+
+
+def _moment(event: dict[str, Any]) -> float:
+    time = event.get("time", 0)
+    return float(time) if isinstance(time, int) else 0.0
+
+
+async def _mark(work: Work, topic: bytes, unread: int, events: list[dict[str, Any]]) -> None:
+    last = max((event.get("sequence", 0) for event in events), default=0)
+    if unread and last:
+        await work.runtime.do(MarkRead(topic, last))
+
+
+async def _follow(work: Work, topic: bytes | None, wish: _Wish, *, mark: bool) -> None:
+    async for event in work.runtime.events():
+        conversation = getattr(event, "conversation", b"")
+        if kind_of(event) in SHOWN and (topic is None or conversation == topic):
+            shown = to_json(event)
+            if wish.wants(shown):
+                await work.give(lookup.timed(shown))
+            if mark and isinstance(event, MessageReceived) and not event.own:
+                await work.runtime.do(MarkRead(event.conversation, event.sequence))
+
+
+async def search(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Messages and bulletins whose words contain ``text``, whatever its case; the newest first, at most ``limit``."""
+    params = Params(said)
+    wanted, limit = params.text("text").casefold(), params.number("limit", 50)
+    name = params.text("conversation", "")
+    chosen = [lookup.conversation(work.agent, name)] if name else list(work.agent.conversations())
+    found: list[dict[str, Any]] = []
+    for each in chosen:
+        found += [
+            event
+            for event in archived(work, each.topic.hex())
+            if event["event"] in ("message-received", "bulletin-received") and wanted in _words(event)
+        ]
+    found.sort(key=_moment, reverse=True)
+    return {"events": [lookup.timed(event) for event in found[:limit]]}
+
+
+def _words(event: dict[str, Any]) -> str:
+    """What is looked through: names, titles, texts, and the documents of bulletins."""
+    parts = [str(event.get(name, "")) for name in ("attachment", "title", "bulletin", "officer", "issuer")]
+    for name in ("body", "content"):
+        if name in event:
+            said = str(event[name])
+            parts.append(base64.b64decode(said).decode(errors="replace") if name == "content" else said)
+    return "\n".join(parts).casefold()
+
+
+async def fetch(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """The content of an attachment: ``id`` of its message. It is kept in the archive from then on."""
+    params = Params(said)
+    payload = params.hex("id", 16)
+    for each in work.agent.conversations():
+        for event in archived(work, each.topic.hex()):
+            if event.get("payload") != payload.hex():
+                continue
+            if event["event"] == "attachment-fetched":
+                return lookup.timed(event)
+            if event["event"] == "message-received" and event.get("attachment"):
+                return await _fetch(work, each.topic, payload, params.seconds("timeout", 60.0))
+    raise NotFound("there is no such attachment", hint="securechan read shows their ids")
+
+
+async def _fetch(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109
+    import asyncio  # noqa: PLC0415 - this alone waits by itself
+
+    await work.online()
+    arrived: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+
+    def hear(event: Any) -> None:
+        if kind_of(event) == "attachment-fetched" and event.payload == payload and not arrived.done():
+            arrived.set_result(to_json(event))
+
+    stop = work.runtime.listen(hear)
+    try:
+        await work.runtime.do(FetchAttachment(topic, payload))
+        async with asyncio.timeout(timeout):
+            return lookup.timed(await arrived)
+    except TimeoutError:
+        raise TimedOut("the attachment did not come in time", hint="try again, or raise --timeout") from None
+    finally:
+        stop()
+
+
+def content_of(event: dict[str, Any]) -> bytes:
+    """The content that an event carries."""
+    return base64.b64decode(event["content"])
+
+
+OPERATIONS: Final[dict[str, Operation]] = {"send": send, "read": read, "search": search, "fetch": fetch}
