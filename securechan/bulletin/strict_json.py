@@ -41,24 +41,28 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
 
 
 class _Number(ValueError):
-    """A number that isn't one for every reader."""
+    """A number that isn't one for every reader, as it is written."""
+
+    def __init__(self, literal: str, what: str) -> None:
+        super().__init__(what)
+        self.literal = literal
 
 
 def _integer(digits: str) -> int:
     if len(digits) > 17 or abs(int(digits)) > MAX_INTEGER:
-        raise _Number(f"the integer {digits[:24]} is beyond 2^53-1 and readers would round it differently")
+        raise _Number(digits, f"the integer {digits[:24]} is beyond 2^53-1 and readers would round it differently")
     return int(digits)
 
 
 def _float(digits: str) -> float:
     value = float(digits)
     if not math.isfinite(value):
-        raise _Number(f"the number {digits[:24]} is too large")
+        raise _Number(digits, f"the number {digits[:24]} is too large")
     return value
 
 
 def _constant(name: str) -> float:
-    raise _Number(f"{name} is not a JSON number")
+    raise _Number(name, f"{name} is not a JSON number")
 
 
 def decode_text(content: bytes) -> str:
@@ -102,9 +106,18 @@ def parse_text(text: str) -> Json:
     except json.JSONDecodeError as error:
         raise _unfit(f"line {error.lineno} column {error.colno}", printable(error.msg.lower())) from None
     except _Number as error:
-        raise _unfit("/", str(error)) from None
+        raise _unfit(_line_of(error.literal, text), str(error)) from None
     _inspect(cast("Json", value), strings=_SURROGATE.search(text) is not None)
     return cast("Json", value)
+
+
+_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[^\s",:\[\]{}]+')
+
+
+def _line_of(literal: str, text: str) -> str:
+    """The line and column where a literal stands first, outside of strings; what follows it may be no JSON at all."""
+    at = next((match.start() for match in _TOKEN.finditer(text) if match[0].startswith(literal)), 0)
+    return f"line {text.count(chr(10), 0, at) + 1} column {at - text.rfind(chr(10), 0, at)}"
 
 
 def _unfit(where: str, what: str) -> Unfit:

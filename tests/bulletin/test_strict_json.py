@@ -35,12 +35,14 @@ def test_ordinary_json_is_read_as_it_is(value: object) -> None:
         (b'{"a":1,"b":{"c":1,"c":2}}', "/b", "'c' stands twice"),
         (b'[{"a":1,"a":1}]', "/0", "'a' stands twice"),
         (b'{"a":{"x":1,"x":2},"a":3}', "/", "'a' stands twice"),
-        (b"NaN", "/", "NaN"),
-        (b"[-Infinity]", "/", "-Infinity"),
-        (b"1e999", "/", "too large"),
-        (b"9007199254740992", "/", "2^53-1"),
-        (b"[-9007199254740992]", "/", "2^53-1"),
-        (b"7" * 100_000, "/", "2^53-1"),
+        (b"NaN", "line 1 column 1", "NaN"),
+        (b'["NaN",\n {"a": -Infinity}]', "line 2 column 8", "-Infinity"),
+        (b'{"1e999": 1e999}', "line 1 column 11", "too large"),
+        (b"[1e999x", "line 1 column 2", "too large"),
+        (b"[NaN7]", "line 1 column 2", "NaN"),
+        (b"9007199254740992", "line 1 column 1", "2^53-1"),
+        (b"[-9007199254740992]", "line 1 column 2", "2^53-1"),
+        (b"7" * 100_000, "line 1 column 1", "2^53-1"),
         (b'"\\ud800"', "/", "surrogate"),
         (b'{"x":["\\udfff"]}', "/x/0", "surrogate"),
         (b'{"\\ud83d":1}', "/", "surrogate"),
@@ -85,7 +87,7 @@ def test_any_bytes_end_in_a_value_or_in_unfit(content: bytes) -> None:
     assert error is None or error.findings
 
 
-@given(st.text(alphabet='[]{}",:\\u0d8 \n1-e+.tfn', max_size=80))
+@given(st.text(alphabet='[]{}",:\\u0d8 \n1-e+.tfnNaInfinity9', max_size=80))
 def test_nearly_json_ends_in_a_value_or_in_unfit(text: str) -> None:
     error = refusal(strict_json.parse, text.encode())
     assert error is None or error.findings
