@@ -133,19 +133,15 @@ Contents: TypeAlias = RootContents | TimestampContents | SnapshotContents | Fede
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A signed document. ``expires`` is in Unix seconds. Equal by role and bytes."""
+    """A signed document. ``expires`` is in Unix seconds, ``digest`` SHA-384 of its bytes. Equal by role and bytes."""
 
     role: str
-    content: bytes
+    content: bytes = field(repr=False)
+    digest: bytes = field(compare=False, repr=False)
     version: int = field(compare=False)
     expires: int = field(compare=False)
     contents: Contents = field(compare=False, repr=False)
     metadata: Metadata[Any] = field(compare=False, repr=False)  # never handed out: python-tuf's objects are mutable
-
-    @property
-    def digest(self) -> bytes:
-        """SHA-384 of its bytes."""
-        return hashlib.sha384(self.content).digest()
 
     @property
     def signed_by(self) -> frozenset[str]:
@@ -189,7 +185,7 @@ def parse(role: str, content: bytes) -> Document:
         raise Untrusted(f"{role}: a document of type {metadata.signed.type} in its place", code="mixed")
     contents = _contents(role, agency, metadata.signed)
     expires = int(metadata.signed.expires.replace(tzinfo=UTC).timestamp())
-    return Document(role, content, version, expires, contents, metadata)
+    return Document(role, content, hashlib.sha384(content).digest(), version, expires, contents, metadata)
 
 
 def _check_signatures(role: str, signatures: list[strict.Json]) -> None:

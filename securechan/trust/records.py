@@ -20,6 +20,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Protocol, Self, TypeVar
 
 from pydantic import (
@@ -285,18 +286,22 @@ class DeviceRecord(Record):
         """The newest signature public key of the product's suite."""
         return self.keys[SUITE][-1]
 
+    @cached_property
+    def _by_suite(self) -> dict[str, dict[bytes, bytes]]:
+        """Suite → key hash → key: asked for at every publication, so hashed once."""
+        return {suite: {key_hash(public): public for public in publics} for suite, publics in self.keys.items()}
+
     def hashes(self, suite: str | None = SUITE) -> tuple[bytes, ...]:
         """Hashes of its signature keys for one suite, or for all (None), oldest first."""
         if suite is None:
-            return tuple(key_hash(public) for publics in self.keys.values() for public in publics)
-        return tuple(key_hash(public) for public in self.keys.get(suite, ()))
+            return tuple(key for publics in self._by_suite.values() for key in publics)
+        return tuple(self._by_suite.get(suite, ()))
 
     def public(self, wanted: bytes) -> bytes:
         """The signature public key whose hash is ``wanted``. Raises NotFound."""
-        for publics in self.keys.values():
-            for public in publics:
-                if key_hash(public) == wanted:
-                    return public
+        for publics in self._by_suite.values():
+            if wanted in publics:
+                return publics[wanted]
         raise NotFound(f"{self.name} has no key {wanted.hex()[:16]}", hint="the key may have been rotated: sync")
 
 

@@ -300,9 +300,9 @@ def check_rules(root: Document, held: Held) -> None:
         raise Malformed("root: names no roles")
     _check_threshold("root", root.contents.roles["root"], least.root)
     _check_threshold("targets", root.contents.roles["targets"], least.targets)
-    owner: dict[str, str] = {}
-    for keyid in root.contents.roles["targets"].keys:
-        owner[keyid] = "the federation"
+    owner = dict.fromkeys(root.contents.roles["targets"].keys, "the federation")
+    for role in doc.ONLINE:
+        owner.update(dict.fromkeys(root.contents.roles[role].keys, "the publisher"))
     for agency, signatories in members.signatories.items():
         _check_threshold(agency, signatories, least.agency)
         _own_keys(owner, agency, signatories)
