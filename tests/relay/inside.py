@@ -6,7 +6,9 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from relay import keys
@@ -21,18 +23,29 @@ from relay.trust_topic import TrustTopic
 from tests.support.founding import Founded, found
 
 
+@cache
+def _founding() -> tuple[Mapping[str, bytes], Founded]:
+    """Key files and the federation around them: once a process, for a root signature is dear."""
+    with TemporaryDirectory() as folder:
+        held = keys.make(Path(folder), int(time.time()))
+        files = {path.name: path.read_bytes() for path in (Path(folder) / keys.FOLDER).iterdir()}
+    return files, found(held.card("relay-1", "ws://127.0.0.1:1"), ("cert-hr/a", "cert-hr/b"))
+
+
 @asynccontextmanager
 async def relay_inside(
     home: Path, *, at: Callable[[], int] = clock, settings: Mapping[str, Any] | None = None, **quotas: Any
 ) -> AsyncIterator[tuple[Relay, Founded]]:
     """A relay that serves cert-hr/a and cert-hr/b from memory. ``at`` is the clock of sessions (Unix ms); ``quotas``
     may be below the least that an operator may set."""
-    now = int(time.time())
-    held = keys.make(home, now)
+    files, founded = _founding()
+    keys.make_home(home)
+    for name, content in files.items():
+        keys.write_private(home / keys.FOLDER / name, content)
+    held = keys.load(home)
     chosen = Settings(name="relay-1", port=0, store="memory").model_copy(
         update={"quotas": Quotas().model_copy(update=quotas), **(settings or {})}
     )
-    founded = found(held.card("relay-1", "ws://127.0.0.1:1"), ("cert-hr/a", "cert-hr/b"))
     store, online = MemoryStore(), OnlineKey(held.online)
     trust = await TrustTopic.load(store, online=online, clock=clock)
     await trust.adopt(founded.bundle)
