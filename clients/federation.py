@@ -1,120 +1,131 @@
-"""A federation as those see it who have no device: the holders of trust keys, and who is about to join.
+"""A federation as those see it who have no device yet, or none at all: newcomers, and the holders of trust keys.
 
-    bundle (root 1, targets)  ──►  which federation, which relay  ──►  route to the relay
-    trust topic               ──►  replay: every publication in order, verified  ──►  View
+    address (one line by hand)  ──►  the relay's card, checked  ──►  route
+    trust topic                 ──►  replay: every publication in order, verified  ──►  View
 
-The bundle is what the first ceremony wrote. Its root's hash *is* the federation's name: whoever takes a bundle from
-someone else compares it (``root status`` shows it). Everything after it comes from the relay and is proved by the
-root; what is kept here between two commands is public.
+The root's hash *is* the federation's name: it comes by hand, in an invite or in the address line that ``root status``
+and ``admin status`` show. The relay can hold back the newest publications from who reads them, and nothing else.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final, Self
+import asyncio
+import base64
+import binascii
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Final
 
-from clients.clock import Clock
-from clients.errand import Errand
-from clients.profile import Home, write_private
+from clients.errand import Errand, fetch_card
 from clients.transport import Route
-from securechan.errors import Conflict, Malformed, NotReady, SecurechanError, Stale, Untrusted
-from securechan.trust.bundle import Bundle
-from securechan.trust.document import Federation as FederationContents
-from securechan.trust.document import parse
-from securechan.trust.draft import Draft, enough
+from securechan.codec import Struct, fixed, text
+from securechan.errors import Malformed, NotReady, SecurechanError, Stale, Untrusted
+from securechan.trust import names
 from securechan.trust.records import RelayRecord
 from securechan.trust.view import View
 from securechan.wire.chain import Position, advance, start
 from securechan.wire.frames import TRUST_TOPIC, Appended, Entry, EntryKind, Publication, Publish, TrustDocument
 from securechan.wire.handshake import Credential, RelayIdentity
 
-FILE: Final = "federation.json"
+PREFIX: Final = "securechan-federation1:"
+_CHECK: Final = b"securechan/1 federation address"
 
 
-@dataclass(frozen=True, slots=True)
-class Federation:
-    """Which federation, and the relay that publishes for it."""
+class Address(Struct):
+    """Where a federation is found and what proves that it is this one: a relay's address and name, SHA-384 of its
+    handshake key, SHA-384 of the first root document. Nothing in it is secret; it must come by a way that is trusted.
+    """
 
-    bundle: Bundle
-    root_id: bytes
-    relay: RelayRecord
+    url: Annotated[str, text(320)]
+    relay: Annotated[str, text(64)]
+    kem_hash: Annotated[bytes, fixed(48)]
+    root_id: Annotated[bytes, fixed(48)]
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Self:
-        """From a finished bundle. Raises Untrusted, Malformed where it isn't signed by enough of its own root's keys,
-        or names no publishing relay."""
-        root, targets = parse("root", bundle.root), None
-        for role, content in bundle.documents:
-            if role == "targets":
-                targets = Draft(role, content)
-        if targets is None:
+    def of(cls, root_id: bytes, relay: RelayRecord) -> Address:
+        """That of a relay as trust names it."""
+        return cls(relay.urls[0], relay.name, hashlib.sha384(newest_kem(relay)).digest(), root_id)
+
+    def line(self) -> str:
+        """One line to hand on: ``securechan-federation1:…``."""
+        body = self.encode()
+        return PREFIX + base64.urlsafe_b64encode(body + _check(body)).decode("ascii").rstrip("=")
+
+    @classmethod
+    def parse(cls, line: str) -> Address:
+        """Raises Malformed for what is no such line or not whole."""
+        packed = "".join(line.split())
+        if not packed.startswith(PREFIX) or len(packed) > 2048:
             raise Malformed(
-                "a bundle without the federation's targets", hint="it is written by: securechan root publish"
+                "this is no federation's address",
+                hint=f"it is one line that begins with {PREFIX}: securechan root status",
             )
-        enough([Draft("root", bundle.root).signing(root), targets.signing(root)])
-        contents = targets.document.contents
-        publisher = (
-            next((relay for relay in contents.relays.values() if relay.publisher), None)
-            if isinstance(contents, FederationContents)
-            else None
-        )
-        if publisher is None:
-            raise NotReady("this federation has no publishing relay yet", hint="securechan root init --relay CARD")
-        return cls(bundle, root.digest, publisher)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """From a bundle's file. Raises NotReady where there is none."""
+        packed = packed.removeprefix(PREFIX)
         try:
-            content = path.read_bytes()
-        except FileNotFoundError:
-            raise NotReady(
-                f"there is no federation at {path}",
-                hint="name the federation's bundle: --federation FILE",
-                code="no-federation",
-            ) from None
-        except OSError as e:
-            raise NotReady(f"{path} can't be read: {e.strerror}", hint="check its permissions") from e
-        return cls.of(Bundle.decode(content))
+            whole = base64.b64decode(packed + "=" * (-len(packed) % 4), altchars=b"-_", validate=True)
+        except (binascii.Error, ValueError):
+            raise Malformed("the address has characters that don't belong", hint="copy the whole line again") from None
+        body, check = whole[:-4], whole[-4:]
+        if _check(body) != check:
+            raise Malformed("the address is not whole", hint="copy the whole line again")
+        address = cls.decode(body)
+        names.check_handle(address.relay, "relay")
+        return address
 
-    def keep(self, home: Home) -> Path:
-        """Remember it as the home's own. Raises Conflict where there is another."""
-        path = home.folder / FILE
-        if path.exists():
-            if Federation.read(path).root_id != self.root_id:
-                raise Conflict(
-                    f"{home.folder} belongs to another federation", hint="use another SECURECHAN_HOME for this one"
-                )
-            return path
-        write_private(path, self.bundle.encode())
-        return path
-
-    def route(self, credential: Credential, url: str | None = None, relay: RelayRecord | None = None) -> Route:
-        """To the publishing relay, as ``credential``. ``url`` replaces the addresses that the record gives."""
-        return route_to(self.root_id, relay or self.relay, credential, url)
+    async def relay_key(self) -> RelayIdentity:
+        """The relay that answers there, if it is the one. Raises Unreachable, and Untrusted (``wrong-relay``) where
+        another answers."""
+        card = await fetch_card(self.url)
+        if hashlib.sha384(card.kem).digest() != self.kem_hash or card.name != self.relay:
+            raise Untrusted(
+                f"who answers at {self.url} is not the relay {self.relay} that was named",
+                hint="somebody may be in between; or the relay has new keys: ask for a new invite or address",
+                code="wrong-relay",
+            )
+        return RelayIdentity(self.root_id, card.name, card.kem)
 
 
-def route_to(root_id: bytes, relay: RelayRecord, credential: Credential, url: str | None = None) -> Route:
-    """To a relay as its record names it. Of two KEM keys, while one replaces the other, the relay holds both."""
-    public = next(reversed(relay.kem.values()))
-    return Route(RelayIdentity(root_id, relay.name, public), (url,) if url else relay.urls, credential)
+def _check(body: bytes) -> bytes:
+    return hashlib.sha384(_CHECK + body).digest()[:4]
+
+
+def newest_kem(relay: RelayRecord) -> bytes:
+    """The handshake key to use: of two, while one replaces the other, the relay holds both."""
+    return next(reversed(relay.kem.values()))
+
+
+def route_to(root_id: bytes, relay: RelayRecord, credential: Credential) -> Route:
+    """To a relay as its record names it."""
+    return Route(RelayIdentity(root_id, relay.name, newest_kem(relay)), relay.urls, credential)
 
 
 # -------------------------------------------------------------------------------------------------------------- replay
 
 
 async def replay(errand: Errand, root_id: bytes) -> View:
-    """The trust view that the relay's trust topic gives: every publication from the first on, each proved by the
-    federation's root. Raises Untrusted where the topic isn't this federation's."""
+    """The trust view that the relay's trust topic gives now. Raises Untrusted where the topic isn't this federation's,
+    NotReady where it is empty."""
+    view: View | None = None
+    async for newer in follow(errand, root_id, live=False):
+        view = newer
+    if view is None:
+        raise NotReady(
+            "the relay serves no federation yet",
+            hint="its operator runs: securechan-relay adopt BUNDLE",
+            code="no-federation",
+        )
+    return view
+
+
+async def follow(errand: Errand, root_id: bytes, *, live: bool = True) -> AsyncIterator[View]:
+    """The trust view after each publication from the first on, each proved by the federation's root; what the rules
+    refuse is skipped, as by everybody."""
     view: View | None = None
     position = start(TRUST_TOPIC)
-    for entry in await errand.history(TRUST_TOPIC):
+    async for entry in errand.follow(TRUST_TOPIC, live=live):
         position = advance(position, entry.kind, entry.entry_id, entry.sequence, entry.body)
-        view = _step(view, entry, position, root_id)
-    if view is None:
-        raise NotReady("the federation has published nothing yet", hint="securechan root publish")
-    return view
+        view = await asyncio.to_thread(_step, view, entry, position, root_id)
+        yield view
 
 
 def _step(view: View | None, entry: Entry, position: Position, root_id: bytes) -> View:
@@ -129,7 +140,7 @@ def _step(view: View | None, entry: Entry, position: Position, root_id: bytes) -
             documents = documents[1:]
         return view.apply(documents, position=position)
     except SecurechanError:
-        if view is None:
+        if view is None or not view.started:
             raise
         return view.skip(position)  # refused by all alike
 
@@ -147,9 +158,3 @@ async def publish(errand: Errand, view: View, documents: tuple[tuple[str, bytes]
     if not isinstance(answer, Appended):
         raise Malformed("the relay answers a publication with something else")
     return answer.sequence
-
-
-async def current(federation: Federation, credential: Credential, clock: Clock, url: str | None) -> View:
-    """The current view, read with ``credential``."""
-    async with Errand.begin(federation.route(credential, url), clock) as errand:
-        return await replay(errand, federation.root_id)

@@ -1,0 +1,118 @@
+"""``securechan enrol``: bring this device in with the invite that an administrator gave you."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clients.cli.frame import group, here, run
+from clients.render import safe
+from securechan.errors import Malformed
+
+if TYPE_CHECKING:
+    from clients.cli.frame import Invocation
+
+app = group("Bring this device in with an invite.")
+
+MAX_INVITE = 8192
+COMMAND = "securechan enrol"
+
+
+@app.command()
+def enrol(
+    invite: Annotated[str, typer.Argument(help="The invite, one line; - reads it from stdin.")] = "",
+    officer: Annotated[str, typer.Option("--officer", help="Who you are, where the invite leaves that open.")] = "",
+    device: Annotated[str, typer.Option("--device", help="What to call this device; else a name is made up.")] = "",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with an enrolment that was begun.")] = False,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Don't wait for the administrator.")] = False,
+    timeout: Annotated[
+        str, typer.Option("--timeout", help="How long to wait: 10m, 2h; else until there is word.")
+    ] = "",
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Forget an enrolment that was begun, and its keys.")
+    ] = False,
+) -> None:
+    """Make this device's keys here, ask to be let in, and wait for the administrator, who compares six words with you.
+
+    An invite in the command line can be read by other users of this machine while it runs; '-' avoids that.
+    """
+    from clients.render import parse_duration  # noqa: PLC0415 - only the command that runs loads its parts
+
+    me = here()
+    if sum((bool(invite), resume, give_up)) != 1:
+        raise typer.BadParameter("give an invite (or - for stdin), or --resume, or --give-up")
+    try:
+        seconds = parse_duration(timeout) if timeout else None
+    except ValueError as e:
+        raise typer.BadParameter(str(e)) from None
+    line = _line(me, invite) if invite else ""
+    run(_enrol(me, line, officer, device, wait=not no_wait, seconds=seconds, give_up=give_up))
+
+
+def _line(me: Invocation, invite: str) -> str:
+    if invite != "-":
+        return invite
+    try:
+        return me.read_in("-", MAX_INVITE).decode("ascii").strip()
+    except UnicodeDecodeError:
+        raise Malformed("what came from stdin is no invite", hint="an invite is one line of plain text") from None
+
+
+async def _enrol(
+    me: Invocation, line: str, officer: str, device: str, *, wait: bool, seconds: int | None, give_up: bool
+) -> None:
+    from clients.clock import SystemClock  # noqa: PLC0415 - likewise
+    from clients.operations import enrol as enrolment  # noqa: PLC0415 - likewise
+    from clients.operations import newcomer as newcomers  # noqa: PLC0415 - likewise
+    from clients.operations.engine import open_vault, skewed  # noqa: PLC0415 - likewise
+
+    profile, clock = me.profile, SystemClock()
+    now = int(clock.time())
+    with profile.hold(COMMAND):
+        if line:
+            invite = enrolment.parse_invite(line, now)
+            vault = await enrolment.begin(
+                profile,
+                lambda: me.passphrases.new(f"profile {profile.name}"),
+                invite,
+                device=device,
+                officer=officer,
+                now=now,
+            )
+        else:
+            vault = await open_vault(profile, me.passphrases)
+        with vault:
+            if give_up:
+                enrolment.forget(profile, vault)
+                me.emit({"profile": profile.name, "enrolled": False}, f"forgotten  the enrolment in {profile.name}")
+                return
+            newcomer = newcomers.load(vault)
+            told = {**enrolment.tell(newcomer), "profile": profile.name}
+            said = await enrolment.post(newcomer, clock)
+            if said["skew"]:
+                me.warn(skewed(said["skew"]))
+            me.note(_asked(told))
+            if not wait:
+                me.emit({**told, "enrolled": False}, f"waiting    for the administrator of {newcomer.agency}")
+                me.note("hint: securechan enrol --resume")
+                return
+            data = await enrolment.complete(vault, clock, timeout=seconds)
+    if data["pending"]:
+        me.warn(f"enrolled, but the first session failed: {data['pending']}; run securechan sync")
+    me.emit({**told, **data, "enrolled": True}, _done(profile.name, data))
+
+
+def _asked(told: dict[str, Any]) -> str:
+    return (
+        f"device     {told['device']}  for {told['officer']}\n"
+        f"words      {'  '.join(told['words'])}\n"
+        "tell these six words to your administrator, by telephone or face to face; then wait"
+    )
+
+
+def _done(profile: str, data: dict[str, Any]) -> str:
+    return (
+        f"enrolled   {safe(data['officer'])}  ({', '.join(data['roles'])})  device {data['device']}\n"
+        f"root       {data['root'][:32]}\nprofile    {profile}"
+    )
