@@ -50,7 +50,14 @@ def demo(name: str) -> dict[str, Any]:
     return value
 
 
-GONE = object()
+class _Gone:
+    """A property that is left out."""
+
+    def __repr__(self) -> str:
+        return "GONE"
+
+
+GONE = _Gone()
 
 
 def change(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
