@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import assert_never
+from typing import Any, Final, assert_never
 
 from securechan.agent import (
     answers,
@@ -54,16 +54,16 @@ from securechan.agent.state import (
     Offer,
     Trust,
 )
-from securechan.agent.tables import Rows, Write
+from securechan.agent.tables import Rows, Table, Write
 from securechan.agent.turn import Turn
 from securechan.crypto.suite import HYBRID
 from securechan.errors import Malformed, NotFound
 from securechan.trust.records import key_hash
 from securechan.trust.view import View
 from securechan.wire.chain import Position, start
-from securechan.wire.frames import TRUST_TOPIC, Entries, GetHeads, Heads, Subscribe, inbox_topic
+from securechan.wire.frames import TRUST_TOPIC, Entries, Heads, Subscribe, inbox_topic
 
-HEADS_EVERY = 300  # seconds between two comparisons of signed heads
+HEADS_EVERY: Final = 300  # seconds between two comparisons of signed heads
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class Agent:
     @property
     def idle(self) -> bool:
         """Synced, and nothing of ours is on its way any more."""
-        waiting = (OUTBOX, LETTERS, PENDING, UPLOADS, DOWNLOADS, RECEIPTS)
+        waiting: tuple[Table[Any], ...] = (OUTBOX, LETTERS, PENDING, UPLOADS, DOWNLOADS, RECEIPTS)
         return self.synced and not any(self.rows.all(kind) for kind in waiting)
 
     @property
@@ -291,9 +291,11 @@ def _received(turn: Turn, frame: Entries | Heads) -> None:
             trustlog.on_entries(turn, frame)
         case Entries(topic) if topic == inbox_topic(turn.me.device):
             inbox.on_entries(turn, frame)
-        case Entries(topic, entries) if topic in turn.session.boxes:
+        case Entries(topic, entries, halt) if topic in turn.session.boxes:
             for entry in entries:
                 turn.emit(BoxRead(topic, entry.sequence, entry.body))
+            if halt is Halt.TAIL:
+                turn.emit(BoxRead(topic, 0, b""))
         case Entries():
             reading.on_entries(turn, frame)
         case _:

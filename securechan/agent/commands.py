@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final, assert_never
 
 from securechan.agent import blobs, bulletins, joining, letters, rotation, sending
@@ -44,63 +43,60 @@ from securechan.wire.frames import Append, CreateBox, Publish, RequestBody, Subs
 MOST_OPAQUE: Final = 1 << 20  # bytes
 
 
-def run(turn: Turn, command: Command) -> object:
+def run(turn: Turn, command: Command) -> object | None:
     """Do it; the answer is what the command's docstring says. Raises a `SecurechanError`."""
     match command:
         case CreateConversation(policy):
             return joining.found(turn, policy)
-        case AcceptConversation(topic, name):
-            return joining.accept(turn, topic, name)
-        case DeclineConversation(topic):
-            return joining.decline(turn, topic)
-        case RenameConversation(topic, name):
-            return _rename(turn, topic, name)
         case SendText():
             return _text(turn, command)
         case SendAttachment():
             return _attachment(turn, command)
-        case FetchAttachment(topic, payload):
-            return _fetch(turn, topic, payload)
         case PublishBulletin():
             return bulletins.publish(turn, command)
         case ReviseBulletin():
             return bulletins.revise(turn, command)
         case WithdrawBulletin():
             return bulletins.withdraw(turn, command)
-        case Acknowledge(bulletin, topic):
-            return bulletins.acknowledge(turn, bulletin, topic)
-        case MarkRead(topic, upto):
-            conversation = turn.conversation(topic)
-            turn.put(replace(conversation, read=max(conversation.read, upto), unread=0))
-            return None
         case Leave(topic):
-            turn.conversation(topic)
             return sending.queue(turn, topic, LeavePayload())
-        case ChangePolicy():
-            return _policy(turn, command)
         case RotateEpochs(topic):
             return rotation.epochs(turn, topic)
         case RotateSignature():
             return rotation.signature(turn)
         case ConfirmDevice(device, topic):
             return rotation.confirm(turn, device, topic)
+        case AcceptConversation(topic, name):
+            joining.accept(turn, topic, name)
+        case DeclineConversation(topic):
+            joining.decline(turn, topic)
+        case RenameConversation(topic, name):
+            _rename(turn, topic, name)
+        case FetchAttachment(topic, payload):
+            _fetch(turn, topic, payload)
+        case Acknowledge(bulletin, topic):
+            bulletins.acknowledge(turn, bulletin, topic)
+        case MarkRead(topic, upto):
+            read = max(turn.conversation(topic).read, upto)
+            turn.change(topic, read=read, unread=0)
+        case ChangePolicy():
+            _policy(turn, command)
         case Resume(topic):
             turn.change(topic, hold=Hold.NO, claims=())
-            return None
         case SendOpaque(device, kind, content):
-            return _opaque(turn, device, kind, content)
+            _opaque(turn, device, kind, content)
         case PublishTrust(documents):
-            body = Publish(turn.trust_position.sequence, documents)
-            return _ask(turn, body, Publishing(documents))
+            _ask(turn, Publish(turn.trust_position.sequence, documents), Publishing(documents))
         case OpenBox(box, mac_key, not_after):
-            return _ask(turn, CreateBox(box, mac_key, not_after), Boxing(box))
+            _ask(turn, CreateBox(box, mac_key, not_after), Boxing(box))
         case ReadBox(box):
             turn.set_session(boxes=turn.session.boxes | {box})
-            return _ask(turn, Subscribe(box, 0), Following(box))
+            _ask(turn, Subscribe(box, 0), Following(box))
         case WriteBox(box, body):
-            return _ask(turn, Append(box, turn.random(32), body, None), Boxing(box))
+            _ask(turn, Append(box, turn.random(32), body, None), Boxing(box))
         case _:
             assert_never(command)
+    return None
 
 
 def _ask(turn: Turn, body: RequestBody, ask: Boxing | Following | Publishing) -> None:

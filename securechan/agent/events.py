@@ -295,7 +295,7 @@ class OpaqueReceived:
 
 @dataclass(frozen=True, slots=True)
 class BoxRead:
-    """An entry of an enrolment box."""
+    """An entry of an enrolment box; sequence 0 with no body says that this was all it holds so far."""
 
     box: bytes
     sequence: int

@@ -1,6 +1,6 @@
 """Keys that are renewed: epoch keys by a commit, and this device's signature key through its agency's roster.
 
-    rotate ─► PROPOSED ─(administrators list both)─► ADOPTING ─(every leaf updated)─► RETIRING old ─(roster drops it)─► gone
+    rotate ─► PROPOSED ─(roster lists both)─► ADOPTING ─(every leaf updated)─► old RETIRING ─(roster drops it)─► gone
 
 While both are listed either verifies, so nothing stops: leaves are updated conversation by conversation, key packages
 are made anew, the handshake speaks with the new key from the next session on. The old private key is erased when the
@@ -32,7 +32,7 @@ KEY_REQUEST: Final = "key-rotation"
 
 
 def epochs(turn: Turn, topic: bytes | None) -> tuple[bytes, ...]:
-    """Renew our leaf in one conversation or in all: by the next commit, which is at once. Raises `NotFound`, `Denied`."""
+    """Renew our leaf in one conversation or in all, by a commit made at once. Raises `NotFound`, `Denied`."""
     if topic is not None and turn.conversation(topic).standing is not Standing.MEMBER:
         raise Denied("you are no member of this conversation")
     chosen = [

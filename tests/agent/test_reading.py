@@ -146,7 +146,7 @@ def test_a_new_device_is_brought_in_by_itself(world: World) -> None:
 
 
 def test_a_removal_is_told_to_who_is_removed(world: World) -> None:
-    ana, bor, cene, topic = community(world)
+    ana, _bor, cene, topic = community(world)
     from securechan.agent.inputs import ChangePolicy
 
     ana.do(ChangePolicy(topic, world.community("eu-csirts", "cert-hr", stewards=("ana@cert-hr",))))

@@ -100,7 +100,8 @@ class Actor:
     wake: int = 0
     asked: dict[int, Ask] = field(default_factory=dict)
     number: int = 0
-    on_input: Callable[[Actor, Input], None] | None = None
+    careful: bool = False
+    """hold what the vault would give back against the living agent after every single input"""
     dead: bool = False
 
     @property
@@ -119,11 +120,11 @@ class Actor:
 
     def give(self, what: Input, *, lose_effects: bool = False) -> object | None:
         """One input: adopt, go on, perform. With ``lose_effects`` the process dies between adopting and performing."""
-        if self.on_input is not None:
-            self.on_input(self, what)
         step = self.agent.on(what, self.world.now)
         self.adopt(step.writes)
         self.agent = step.agent
+        if self.careful:
+            self.compare()
         if lose_effects:
             self.restart()
             return step.answer
@@ -189,6 +190,13 @@ class Actor:
         self._drop()
         self.wake = 0
         self.agent = Agent.load({name: self.tables[name] for name in TABLES if name in self.tables}, self.world.chance)
+
+    def compare(self) -> None:
+        """What was adopted, loaded, is this agent; every row of it."""
+        durable = {name: rows for name, rows in self.tables.items() if name != ARCHIVE and rows}
+        assert self.agent.records() == durable
+        loaded = Agent.load(durable, self.world.chance)
+        assert loaded.records() == durable
 
     def snapshot(self) -> dict[str, dict[str, bytes]]:
         """What a backup of the vault would hold."""
