@@ -222,6 +222,10 @@ class MontgomeryKem(DhKem):
         return self._load(Secret.random(self.private_length))
 
     def _check_public(self, public: bytes) -> None:
+        if not self._x448:
+            if _is_small(public):
+                raise _small_order(self.name)
+            return
         # RFC 7748 takes any bytes; a point of small order shows itself only by a zero secret.
         self._exchange(_probe(self), public)
 
@@ -315,7 +319,8 @@ class XWing(Kem):
 
     def _check_public(self, public: bytes) -> None:
         _mlkem_public(768, public[:1184])
-        _x25519(x25519.X25519PrivateKey.generate(), public[1184:], self.name)
+        if _is_small(public[1184:]):
+            raise _small_order(self.name)
 
     def _encap(self, public: bytes) -> tuple[Secret, bytes]:
         lattice_secret, lattice_enc = _mlkem_public(768, public[:1184]).encapsulate()
@@ -343,6 +348,24 @@ def _x25519(mine: x25519.X25519PrivateKey, public: bytes, name: str) -> bytes:
         return mine.exchange(x25519.X25519PublicKey.from_public_bytes(public))
     except ValueError:  # OpenSSL refuses the all-zero secret
         raise _small_order(name) from None
+
+
+_P25519: Final = 2**255 - 19
+# The u-coordinates whose order divides the cofactor: 0, ±1 and the two of order 8.
+_SMALL: Final = frozenset(
+    {
+        0,
+        1,
+        _P25519 - 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    }
+)
+
+
+def _is_small(public: bytes) -> bool:
+    """Whether every X25519 secret with this public key is zero (RFC 7748 §6.1), told without a multiplication."""
+    return (int.from_bytes(public, "little") & ((1 << 255) - 1)) % _P25519 in _SMALL
 
 
 def _small_order(name: str) -> Invalid:
