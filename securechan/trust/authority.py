@@ -83,9 +83,7 @@ def rotate_root(
     new ``online`` key also belongs into the publisher's relay record.
     """
     current = view.roots[-1]
-    if not isinstance(current.contents, RootContents):
-        raise Malformed("root: names no roles")
-    old = current.contents.roles
+    old = doc.expect(current, RootContents).roles
     roles = {
         "root": _changed(old["root"], root_keys, root_threshold),
         "targets": _changed(old["targets"], targets_keys, targets_threshold),
@@ -159,8 +157,8 @@ class Application:
         )
 
     @classmethod
-    def decode(cls, data: bytes) -> Application:
-        """Raises Malformed, Invalid, Untrusted; calls `check`."""
+    def decode(cls, data: bytes, *, complete: bool = True) -> Application:
+        """Raises Malformed, Invalid, Untrusted; calls `check` unless ``complete`` is False: it may still be signed."""
         value = load_file(data, "securechan agency application")
         try:
             record = AgencyRecord.read(value["record"], "application")
@@ -176,7 +174,8 @@ class Application:
         ):
             raise Malformed("application: its documents are not the agency's")
         found = cls(record, keys, threshold, drafts)
-        found.check()
+        if complete:
+            found.check()
         return found
 
 
