@@ -139,7 +139,7 @@ class Application:
 
     def check(self) -> None:
         """Returns if the applicants hold their keys. Raises Untrusted."""
-        enough([self.draft.signing(_alone(self))])
+        enough([self.draft.signing(alone(self))])
 
     def encode(self) -> bytes:
         """JSON for a file."""
@@ -202,7 +202,7 @@ def sign_application(papers: Application, *signers: TrustSigner) -> Application:
     return Application(papers.record, papers.keys, papers.threshold, (draft, *papers.documents[1:]))
 
 
-def _alone(papers: Application) -> Document:
+def alone(papers: Application) -> Document:
     """A federation of this agency alone: what its signatures are counted by."""
     signatories = {papers.agency: _signatories(papers.keys, papers.threshold)}
     return _targets(1, Federation(Policy(), {papers.agency: papers.record}, signatories, {}, {}), 1 << 32).document

@@ -23,7 +23,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
 from types import MappingProxyType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar, assert_never
 
 from tuf.api.metadata import (
     DelegatedRole,
@@ -39,7 +39,7 @@ from tuf.api.metadata import (
 )
 from tuf.api.serialization import DeserializationError, SerializationError
 
-from securechan.errors import Invalid, Malformed, Misuse, Untrusted
+from securechan.errors import Invalid, Malformed, Untrusted
 from securechan.trust import names, strict
 from securechan.trust.keys import Kind, TrustKey
 from securechan.trust.records import (
@@ -188,6 +188,16 @@ def parse(role: str, content: bytes) -> Document:
     return Document(role, content, hashlib.sha384(content).digest(), version, expires, contents, metadata)
 
 
+C = TypeVar("C", bound=Contents)
+
+
+def expect(document: Document, kind: type[C]) -> C:
+    """The contents, which are of this kind. Raises Malformed where they aren't."""
+    if not isinstance(document.contents, kind):
+        raise Malformed(f"{document.role} {document.version} says nothing of the kind that is asked of it")
+    return document.contents
+
+
 def _check_signatures(role: str, signatures: list[strict.Json]) -> None:
     if len(signatures) > MAX_SIGNATURES:
         raise Malformed(f"{role}: {len(signatures)} signatures, at most {MAX_SIGNATURES} are allowed")
@@ -206,7 +216,7 @@ def _cause(error: BaseException) -> str:
     return f"{type(inner).__name__.lower()} {str(inner)[:120]!a}"
 
 
-def _contents(role: str, agency: str | None, signed: object) -> Contents:
+def _contents(role: str, agency: str | None, signed: Root | Timestamp | Snapshot | Targets) -> Contents:
     match signed:
         case Root():
             return _root(signed)
@@ -221,14 +231,16 @@ def _contents(role: str, agency: str | None, signed: object) -> Contents:
                 return _federation(signed)
             return _agency(agency, signed) if role == agency else _roster(agency, signed)
         case _:
-            raise Misuse(f"{type(signed).__name__} is no kind of TUF document")
+            assert_never(signed)
 
 
 def _signatories(what: str, role: Role, keys: Mapping[str, object], kind: Kind) -> Signatories:
     """Raises Untrusted for wrong kinds, thresholds that can't be met, too many keys."""
     if role.unrecognized_fields:
         raise Malformed(f"{what}: fields that do not belong")
-    keyids: list[object] = list(role.keyids)  # as typed as the JSON that it comes from
+    keyids: object = role.keyids  # as typed as the JSON that it comes from
+    if not isinstance(keyids, list):
+        raise Malformed(f"{what}: key ids are a list")
     found: dict[str, bytes] = {}
     for keyid in keyids:
         if not isinstance(keyid, str):

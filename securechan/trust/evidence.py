@@ -92,18 +92,15 @@ def verify_evidence(data: bytes, *, root_id: bytes, device: str, key_hash: bytes
             "the evidence is of another federation", code="wrong-root", hint="compare root ids by telephone"
         )
     root = workflow.first_root(found.roots[0].content)
-    chain = [root]
     for saved in found.roots[1:]:
         root = workflow.next_root(root, saved.content)
-        chain.append(root)
     targets, authority, roster = (doc.parse(saved.role, saved.content) for saved in found.documents)
     for delegator, document in ((root, targets), (targets, authority), (authority, roster)):
         doc.verify(delegator, document)
-    if not isinstance(roster.contents, Roster):
-        raise Malformed(f"{roster.role}: no roster")
-    record = roster.contents.devices.get(handle)
+    contents = doc.expect(roster, Roster)
+    record = contents.devices.get(handle)
     listed = record is not None and key_hash in record.hashes(None)
-    stone = next((s for s in roster.contents.tombstones if s.device == handle and key_hash in s.keys), None)
+    stone = next((s for s in contents.tombstones if s.device == handle and key_hash in s.keys), None)
     if stone is None and not listed:
         raise Untrusted(
             f"roster {roster.version} of {agency} shows no such key of {handle}",

@@ -13,7 +13,8 @@ from typing import Annotated, Final
 from securechan.codec import U64, Struct, fixed, opaque, text, vec
 from securechan.crypto import contexts
 from securechan.crypto.signature import COMPOSITE, SigningKey
-from securechan.errors import Denied, Invalid, Malformed, Stale, Untrusted
+from securechan.errors import Denied, Invalid, Stale, Untrusted
+from securechan.trust import document as doc
 from securechan.trust import names, strict
 from securechan.trust.diff import diff
 from securechan.trust.document import Roster
@@ -85,9 +86,7 @@ class PendingRoster(Struct):
                 f"the draft is roster {document.version}, version {view.roster_version(self.agency)} stands",
                 hint="the proposer must make it again from the current roster",
             )
-        if not isinstance(document.contents, Roster):
-            raise Malformed("the draft is no roster")
-        self._check_requests(view, document.contents)
+        self._check_requests(view, doc.expect(document, Roster))
         return draft
 
     def _check_requests(self, view: View, roster: Roster) -> None:

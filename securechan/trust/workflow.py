@@ -35,7 +35,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from securechan.errors import Malformed, Untrusted
+from securechan.errors import Untrusted
 from securechan.trust import document as doc
 from securechan.trust import names
 from securechan.trust.document import (
@@ -183,16 +183,12 @@ def _check_stamp(stamp: Stamp, document: Document) -> None:
 
 
 def _stamp_of(timestamp: Document) -> Stamp:
-    if not isinstance(timestamp.contents, TimestampContents):
-        raise Malformed("timestamp: names no snapshot")
-    return timestamp.contents.snapshot
+    return doc.expect(timestamp, TimestampContents).snapshot
 
 
 def _check_together(held: Held) -> None:
     """The snapshot names every document that stands, and nothing else."""
-    snapshot = held["snapshot"].contents
-    if not isinstance(snapshot, SnapshotContents):
-        raise Malformed("snapshot: names no documents")
+    snapshot = doc.expect(held["snapshot"], SnapshotContents)
     standing = {role for role in held if role not in doc.ONLINE}
     if standing != set(snapshot.stamps):
         odd = min(standing ^ set(snapshot.stamps))
@@ -251,21 +247,19 @@ def _check_signed(root: Document, held: Held, before: Held, known: Verified) -> 
 def federation(held: Held) -> Federation:
     """What the targets document says. Raises Untrusted before the first publication."""
     targets = held.get("targets")
-    if targets is None or not isinstance(targets.contents, Federation):
+    if targets is None:
         raise Untrusted("the federation has not published anything yet", code="not-started", hint="wait for its relay")
-    return targets.contents
+    return doc.expect(targets, Federation)
 
 
 def _roster(document: Document) -> Roster:
-    if not isinstance(document.contents, Roster):
-        raise Malformed(f"{document.role}: no roster")
-    return document.contents
+    return doc.expect(document, Roster)
 
 
 def agency_contents(held: Held, agency: str) -> AgencyContents | None:
     """What an agency's own document says, if there is one."""
     document = held.get(agency)
-    return document.contents if document is not None and isinstance(document.contents, AgencyContents) else None
+    return None if document is None else doc.expect(document, AgencyContents)
 
 
 def _rosters(held: Held) -> Iterator[str]:
@@ -296,13 +290,12 @@ def check_rules(root: Document, held: Held) -> None:
     """What documents that stand together must obey. Raises Untrusted."""
     members = federation(held)
     least = members.policy.thresholds
-    if not isinstance(root.contents, RootContents):
-        raise Malformed("root: names no roles")
-    _check_threshold("root", root.contents.roles["root"], least.root)
-    _check_threshold("targets", root.contents.roles["targets"], least.targets)
-    owner = dict.fromkeys(root.contents.roles["targets"].keys, "the federation")
+    roles = doc.expect(root, RootContents).roles
+    _check_threshold("root", roles["root"], least.root)
+    _check_threshold("targets", roles["targets"], least.targets)
+    owner = dict.fromkeys(roles["targets"].keys, "the federation")
     for role in doc.ONLINE:
-        owner.update(dict.fromkeys(root.contents.roles[role].keys, "the publisher"))
+        owner.update(dict.fromkeys(roles[role].keys, "the publisher"))
     for agency, signatories in members.signatories.items():
         _check_threshold(agency, signatories, least.agency)
         _own_keys(owner, agency, signatories)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE
 from securechan.errors import BadSignature, CannotOpen, Denied, Invalid, Malformed, NotFound, SecurechanError, Untrusted
+from securechan.trust import cards
 from securechan.trust.cards import ContactCard, DirectoryKey, KeyShare, open_card, open_share, seal_card, seal_share
 from securechan.trust.records import made
 from tests.support.federation import Device, World
@@ -54,6 +55,17 @@ def test_a_card_is_bound_to_its_officer_and_agency(key: DirectoryKey) -> None:
 def test_any_bytes_for_a_card(data: bytes) -> None:
     with pytest.raises((Malformed, NotFound, CannotOpen)):
         open_card([DirectoryKey("cert-hr", bytes(32))], "cert-hr", "liaison-1", data)
+
+
+def test_a_card_names_its_own_officer(key: DirectoryKey) -> None:
+    swapped = seal_card(key, CARD)
+    body = cards.strict.dump(CARD.custom() | {"officer": "liaison-2"})
+    nonce = bytes(12)
+    bound = cards._bound("cert-hr", "liaison-1", key.id)
+    forged = cards._Sealed(key.id, nonce, cards.AES256GCM.seal(key.key, nonce, bound, body)).encode()
+    assert open_card([key], "cert-hr", "liaison-1", swapped) == CARD
+    with pytest.raises(Malformed):
+        open_card([key], "cert-hr", "liaison-1", forged)
 
 
 def test_what_no_card_says() -> None:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tuf.api.metadata import Metadata, Root
 
 from securechan.errors import Invalid, Malformed, Untrusted
 from securechan.trust import authority, document, strict
 from securechan.trust.document import Federation, RootContents, Roster
+from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.records import Policy, RelayRecord, made
 from securechan.trust.view import View
 from tests.support.federation import NOW, World, forge, make_device, signed
@@ -131,6 +133,74 @@ def test_a_document_of_the_wrong_shape(grown: World) -> None:
     ):
         with pytest.raises(Malformed):
             document.parse("targets", strict.dump(wrong))
+
+
+def test_contents_are_asked_for_by_kind(grown: World) -> None:
+    root = grown.view.roots[-1]
+    assert document.expect(root, RootContents) is root.contents
+    with pytest.raises(Malformed):
+        document.expect(root, Roster)
+    snapshot = grown.view.document("snapshot")
+    assert snapshot is not None
+    assert document.signatories(snapshot, "targets") is None  # it names documents and delegates nothing
+
+
+def test_what_has_no_canonical_form_is_signed_by_nobody() -> None:
+    with pytest.raises(Malformed):
+        document.payload_of("root", Metadata(Root(unrecognized_fields={"x": 1.5})))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: b["meta"]["targets.json"].update(hashes={"sha384": "xyz"}),
+        lambda b: b["meta"]["targets.json"].update(hashes={"sha256": "00"}),
+        lambda b: b["meta"]["targets.json"].update(length=True),
+        lambda b: b["meta"]["targets.json"].update(length=2**40),
+        lambda b: b["meta"]["targets.json"].update(more=1),
+        lambda b: b["meta"]["targets.json"].pop("length"),
+        lambda b: b["meta"].update({"root.json": b["meta"]["targets.json"]}),
+        lambda b: b["meta"].update({"targets": b["meta"]["targets.json"]}),
+        lambda b: b["meta"].update({"X.json": b["meta"]["targets.json"]}),
+    ],
+)
+def test_what_a_snapshot_must_not_name(grown: World, change: Any) -> None:
+    with pytest.raises(REFUSALS):
+        document.parse("snapshot", forge(content(grown, "snapshot"), change))
+
+
+def test_a_timestamp_says_no_more_than_it_must(grown: World) -> None:
+    def more(body: dict[str, Any]) -> None:
+        body["meta"]["snapshot.json"]["more"] = 1
+
+    with pytest.raises(Malformed):
+        document.parse("timestamp", forge(content(grown, "timestamp"), more))
+
+
+def test_a_root_holds_no_key_in_reserve(grown: World) -> None:
+    spare = TrustSigner.generate(Kind.COMPOSITE).public_key
+
+    def reserve(body: dict[str, Any]) -> None:
+        body["keys"][spare.keyid] = spare.to_dict()
+
+    with pytest.raises(Untrusted, match="no role uses"):
+        document.parse("root", forge(grown.root, reserve))
+
+    def more(body: dict[str, Any]) -> None:
+        body["roles"]["root"]["more"] = 1
+
+    with pytest.raises(Malformed):
+        document.parse("root", forge(grown.root, more))
+
+
+@pytest.mark.parametrize("keyids", [{}, "x", [1], 5, None])
+def test_key_ids_are_a_list_of_texts(grown: World, keyids: object) -> None:
+    def other(body: dict[str, Any]) -> None:
+        role = body["roles"]["timestamp"]
+        role["keyids"] = dict.fromkeys(role["keyids"], 1) if keyids == {} else keyids
+
+    with pytest.raises(REFUSALS):
+        document.parse("root", forge(grown.root, other))
 
 
 def test_signatures_by_strangers_are_no_hindrance(grown: World) -> None:

@@ -109,3 +109,15 @@ def test_altered_evidence_is_refused(signed: tuple[World, Device, bytes], data: 
 def test_any_bytes(data: bytes) -> None:
     with pytest.raises((Malformed, Invalid, Untrusted)):
         verify_evidence(data, root_id=bytes(48), device="cert-hr/d1", key_hash=bytes(48))
+
+
+def test_evidence_of_something_else(signed: tuple[World, Device, bytes]) -> None:
+    world, device, data = signed
+    key = device.record.hashes()[0]
+    for wrong in (
+        data.replace(b"securechan/1 evidence", b"securechan/1 evidence".upper()),
+        world.view.encode(),
+        bytes((64 << 20) + 1),
+    ):
+        with pytest.raises(Malformed):
+            verify_evidence(wrong, root_id=world.view.root_id, device=device.name, key_hash=key)

@@ -147,3 +147,11 @@ def test_each_role_has_its_lifetime() -> None:
     ]
     assert freshness.lifetime(lifetimes, "timestamp") == DAY
     assert freshness.lifetime(lifetimes, "snapshot") == 7 * DAY
+
+
+def test_each_role_is_renewed_by_somebody_else(world: World) -> None:
+    hints = {expiry.role: expiry.hint for expiry in world.view.check_fresh(NOW)}
+    assert hints["timestamp"] == hints["snapshot"] != hints["targets"]
+    assert "root rotate" in hints["root"]
+    assert "authority" in hints["cert-hr"]
+    assert "roster" in hints["cert-hr-roster"]

@@ -126,3 +126,9 @@ def test_a_draft_that_is_none(office: tuple[World, Device]) -> None:
         pending = PendingRoster.make(Draft("cert-hr-roster", content), (), proposer=admin.name, key=admin.key, now=NOW)
         with pytest.raises(SecurechanError):
             pending.verify(world.view)
+
+
+def test_an_agency_that_published_nothing_signs_nothing(office: tuple[World, Device]) -> None:
+    world, _ = office
+    with pytest.raises(Untrusted):
+        altered(proposed(office), agency="cert-xx").signing(world.view)

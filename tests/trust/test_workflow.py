@@ -330,6 +330,14 @@ def test_two_agencies_do_not_share_keys(world: World) -> None:
     refused("wrong-key", lambda: world.publish(targets, stolen.draft))
 
 
+def test_an_agency_does_not_hold_the_online_key(world: World) -> None:
+    keys = world.keys["cert-hr"]
+    draft = authority.agency(
+        world.view, "cert-hr", now=NOW, roster_keys=[world.online.public], roster_threshold=1
+    ).sign(keys.authority)
+    refused("wrong-key", lambda: world.publish(draft))
+
+
 def test_an_agency_that_looks_like_another(world: World) -> None:
     refused("look-alike", lambda: authority.federation(world.view, now=NOW, admit=[world.apply_for("cert-1t")]))
 
