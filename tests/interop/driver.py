@@ -1,0 +1,445 @@
+"""The MLS engine behind a pipe, for groups mixed with other implementations: ``python -m tests.interop.driver``.
+
+JSON lines: one request a line on stdin, exactly one answer a line on stdout, in order.
+
+    {"id": 1, "cmd": "create_group", "suite": 1}
+    {"id": 1, "ok": true, "group": "g1", "epoch": 0, "epoch_authenticator": "…", "leaf": 0}
+    {"id": 2, "cmd": "fly"}
+    {"id": 2, "ok": false, "error": "unsupported: fly", "type": "Unsupported"}
+
+Byte strings are lower-case hex, messages whole ``MLSMessage``s, ``suite`` is the 16-bit number. A process holds any
+number of key packages (handles ``k1``, …) and groups (``g1``, …); a handle left out means the newest. ``hello`` lists
+the commands; ``quit`` or the end of input ends the process. Nothing here is fit for production: it hands out private
+keys to whoever asks.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TextIO
+
+from securechan.crypto.secret import Secret
+from securechan.crypto.suite import SUITES, Suite, by_number
+from securechan.errors import Invalid, Malformed, NotFound, SecurechanError
+from securechan.mls.extensions import Extension
+from securechan.mls.framing import Sender
+from securechan.mls.group import Group, Pending
+from securechan.mls.join import trusted_tree
+from securechan.mls.keypackage import DEFAULT_LIFETIME, KeyPackage, KeyPackageBundle, LeafKeys, new_key_package
+from securechan.mls.message import MLSMessage, encode_message
+from securechan.mls.nodes import BasicCredential, Capabilities
+from securechan.mls.outcomes import Application, CannotFollow, Committed, Own, Proposed, Removed, Void
+from securechan.mls.proposals import Add, Proposal, Remove, Update
+from securechan.mls.protection import authenticated, framed, show
+from securechan.mls.registry import GREASE, CredentialType, ProtocolVersion, SenderType, WireFormat
+from securechan.mls.send import Step, external_psk
+from securechan.mls.treemath import LeafIndex
+from securechan.mls.welcome import GroupInfo, Welcome
+
+Request = dict[str, Any]
+Answer = dict[str, Any]
+
+
+class Unsupported(Exception):
+    """A command that isn't there."""
+
+
+@dataclass
+class Seat:
+    """One group of the process."""
+
+    group: Group
+    padding: int = 0
+    pending: Step | None = None
+
+
+@dataclass
+class Driver:
+    """All that the process holds. ``answer`` is the whole protocol."""
+
+    packages: dict[str, KeyPackageBundle] = field(default_factory=dict)
+    seats: dict[str, Seat] = field(default_factory=dict)
+    psks: dict[bytes, bytes] = field(default_factory=dict)
+    made: int = 0
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to one request; never raises."""
+        head = {"id": request.get("id")}
+        try:
+            command = COMMANDS.get(str(request.get("cmd")))
+            if command is None:
+                raise Unsupported(f"unsupported: {request.get('cmd')}")
+            return {**head, "ok": True, **command(self, request)}
+        except (SecurechanError, Unsupported, LookupError, TypeError, ValueError) as fault:
+            return {**head, "ok": False, "error": str(fault), "type": type(fault).__name__}
+
+    # --------------------------------------------------------------------------------------------------- handles
+
+    def handle(self, letter: str) -> str:
+        self.made += 1
+        return f"{letter}{self.made}"
+
+    def seat(self, request: Request) -> Seat:
+        return _chosen(self.seats, request.get("group"), "group")
+
+    def seated(self, group: Group, **more: Any) -> Answer:
+        name = self.handle("g")
+        self.seats[name] = Seat(group, **more)
+        return {"group": name, **view(group)}
+
+
+def _chosen(held: dict[str, Any], name: Any, what: str) -> Any:
+    if not held:
+        raise NotFound(f"there is no {what} yet")
+    if name is None:
+        return held[next(reversed(held))]
+    if name not in held:
+        raise NotFound(f"there is no {what} {name}")
+    return held[name]
+
+
+def view(group: Group) -> Answer:
+    return {"epoch": group.epoch, "epoch_authenticator": group.epoch_authenticator.hex(), "leaf": group.own_leaf}
+
+
+def raw(request: Request, name: str) -> bytes:
+    return bytes.fromhex(request[name])
+
+
+def maybe(request: Request, name: str) -> bytes | None:
+    return None if request.get(name) is None else bytes.fromhex(request[name])
+
+
+def keys_of(request: Request, suite: Suite) -> LeafKeys:
+    private = maybe(request, "signature_priv") or suite.signature.generate()[0]
+    return LeafKeys(Secret(private), BasicCredential(str(request.get("identity", "securechan")).encode()))
+
+
+def key_package(message: str) -> KeyPackage:
+    body = MLSMessage.decode(bytes.fromhex(message)).body
+    if not isinstance(body, KeyPackage):
+        raise Malformed("not a key package message")
+    return body
+
+
+def group_info(message: bytes) -> GroupInfo:
+    body = MLSMessage.decode(message).body
+    if not isinstance(body, GroupInfo):
+        raise Malformed("not a group info message")
+    return body
+
+
+# ------------------------------------------------------------------------------------------------------- commands
+
+
+def hello(driver: Driver, request: Request) -> Answer:
+    return {
+        "name": "securechan",
+        "version": "0.1.0",
+        "suites": sorted(suite.number for suite in SUITES.values()),
+        "commands": sorted(COMMANDS),
+        "note": "one welcome for all who were added; times are the system's",
+    }
+
+
+def create_key_package(driver: Driver, request: Request) -> Answer:
+    suite = by_number(request["suite"])
+    extensions: tuple[Extension, ...] = ()
+    capabilities = None
+    if request.get("grease"):
+        extensions = (Extension(GREASE[7], b"grease"),)
+        capabilities = Capabilities(
+            (ProtocolVersion.MLS10, GREASE[0]),
+            (suite.number, GREASE[1]),
+            (GREASE[2],),
+            (GREASE[3],),
+            (CredentialType.BASIC, GREASE[4]),
+        )
+    days = request.get("lifetime_days")
+    bundle = new_key_package(
+        suite,
+        keys_of(request, suite),
+        now=int(time.time()),
+        lifetime=DEFAULT_LIFETIME if days is None else days * 86400,
+        extensions=extensions,
+        capabilities=capabilities,
+    )
+    name = driver.handle("k")
+    driver.packages[name] = bundle
+    return {
+        "kp": name,
+        "key_package": encode_message(bundle.key_package).hex(),
+        "init_priv": bundle.init_private.hex(),
+        "encryption_priv": bundle.encryption_private.hex(),
+        "signature_priv": bundle.signature_private.hex(),
+    }
+
+
+def create_group(driver: Driver, request: Request) -> Answer:
+    suite = by_number(request["suite"])
+    keys = keys_of(request, suite)
+    if request.get("kp") is not None:
+        bundle = _chosen(driver.packages, request["kp"], "key package")
+        keys = LeafKeys(bundle.signature_private, BasicCredential(bundle.key_package.leaf_node.identity))
+    group_id = maybe(request, "group_id") or bytes(suite.random(32))
+    group = Group.create(suite, group_id, keys, now=int(time.time()))
+    return driver.seated(group, padding=request.get("padding", 0))
+
+
+def join(driver: Driver, request: Request) -> Answer:
+    welcome = raw(request, "welcome")
+    name = request.get("kp")
+    if name is None:
+        name = _invited(driver, welcome)
+    bundle = _chosen(driver.packages, name, "key package")
+    tree = maybe(request, "ratchet_tree")
+    return driver.seated(Group.join(welcome, bundle, now=int(time.time()), ratchet_tree=tree, psks=driver.psks))
+
+
+def _invited(driver: Driver, welcome: bytes) -> str | None:
+    """The key package that a welcome is for; None lets the newest answer that it isn't."""
+    body = MLSMessage.decode(welcome).body
+    if isinstance(body, Welcome):
+        wanted = {entry.new_member for entry in body.secrets}
+        for name, bundle in driver.packages.items():
+            if bundle.reference(by_number(bundle.key_package.cipher_suite)) in wanted:
+                return name
+    return None
+
+
+def get_group_info(driver: Driver, request: Request) -> Answer:
+    return {"group_info": driver.seat(request).group.group_info(with_tree=request.get("with_tree", True)).hex()}
+
+
+def external_join(driver: Driver, request: Request) -> Answer:
+    suite = by_number(request["suite"])
+    keys = keys_of(request, suite)
+    info = raw(request, "group_info")
+    tree = maybe(request, "ratchet_tree")
+    replacing = None
+    if request.get("resync"):
+        replacing = _old_leaf(suite, group_info(info), tree, keys)
+    group, commit = Group.join_from_outside(suite, info, keys, ratchet_tree=tree, replacing=replacing)
+    return {**driver.seated(group), "commit": commit.hex()}
+
+
+def _old_leaf(suite: Suite, info: GroupInfo, tree: bytes | None, keys: LeafKeys) -> LeafIndex:
+    public = suite.signature.public(keys.signature_private)
+    for at, leaf in trusted_tree(suite, info, tree).members():
+        if leaf.signature_key == public or leaf.identity == keys.credential.identity:
+            return at
+    raise NotFound("no leaf of this identity to replace")
+
+
+def propose(driver: Driver, request: Request, body: Any) -> Answer:
+    seat = driver.seat(request)
+    seat.group, message = seat.group.propose(
+        body, private=not request.get("public"), padding=0 if request.get("public") else seat.padding
+    )
+    return {"proposal": message.hex()}
+
+
+def propose_add(driver: Driver, request: Request) -> Answer:
+    return propose(driver, request, Add(key_package(request["key_package"])))
+
+
+def propose_remove(driver: Driver, request: Request) -> Answer:
+    return propose(driver, request, Remove(LeafIndex(request["leaf"])))
+
+
+def propose_psk(driver: Driver, request: Request) -> Answer:
+    return propose(driver, request, external_psk(driver.seat(request).group.suite, raw(request, "psk_id")))
+
+
+def propose_update(driver: Driver, request: Request) -> Answer:
+    seat = driver.seat(request)
+    seat.group, message = seat.group.propose_update(private=not request.get("public"), padding=seat.padding)
+    return {"proposal": message.hex()}
+
+
+def external_propose_add(driver: Driver, request: Request) -> Answer:
+    bundle = _chosen(driver.packages, request.get("kp"), "key package")
+    suite = by_number(bundle.key_package.cipher_suite)
+    context = group_info(raw(request, "group_info")).group_context
+    sender = Sender(SenderType.NEW_MEMBER_PROPOSAL, None)
+    content = framed(context.group_id, context.epoch, sender, b"", Proposal.of(Add(bundle.key_package)))
+    message = authenticated(suite, bundle.signature_private, WireFormat.PUBLIC_MESSAGE, content, context.encode())
+    return {"proposal": encode_message(show(suite, b"", message, context.encode())).hex()}
+
+
+def _is_own_update(group: Group, kept: Pending) -> bool:
+    """§12.2: what a committer may not take up; its commit's path renews its leaf anyway."""
+    return isinstance(kept.proposal.body, Update) and kept.sender.leaf == group.own_leaf
+
+
+def commit(driver: Driver, request: Request) -> Answer:
+    seat = driver.seat(request)
+    group = seat.group
+    inside = request.get("ratchet_tree_in_welcome", True)
+    step = group.commit(
+        adds=[key_package(each) for each in request.get("add", ())],
+        removes=[LeafIndex(leaf) for leaf in request.get("remove", ())],
+        psk_ids=[bytes.fromhex(each) for each in request.get("psk", ())],
+        by_reference=[kept.ref for kept in group.pending if not _is_own_update(group, kept)],
+        psks=driver.psks,
+        private=not request.get("public"),
+        padding=0 if request.get("public") else seat.padding,
+        tree_in_welcome=inside,
+    )
+    welcome = None
+    if step.welcomes:
+        bodies = [MLSMessage.decode(each).body for each in step.welcomes]
+        parts = [body for body in bodies if isinstance(body, Welcome)]
+        entries = tuple(entry for part in parts for entry in part.secrets)
+        welcome = encode_message(Welcome(parts[0].cipher_suite, entries, parts[0].encrypted_group_info)).hex()
+    if request.get("merge", True):
+        seat.group, seat.pending = step.next, None
+    else:
+        seat.group, seat.pending = step.current, step
+    answer = {"commit": step.commit.hex(), "welcome": welcome, **view(seat.group)}
+    if welcome is not None and not inside:
+        answer["ratchet_tree"] = step.ratchet_tree.hex()
+    return answer
+
+
+def add(driver: Driver, request: Request) -> Answer:
+    return commit(driver, {**request, "add": request["key_packages"]})
+
+
+def remove(driver: Driver, request: Request) -> Answer:
+    return commit(driver, {**request, "remove": request["leaves"]})
+
+
+def merge(driver: Driver, request: Request) -> Answer:
+    seat = driver.seat(request)
+    if seat.pending is None:
+        raise NotFound("no commit is pending")
+    seat.group, seat.pending = seat.pending.next, None
+    return view(seat.group)
+
+
+def clear_pending(driver: Driver, request: Request) -> Answer:
+    driver.seat(request).pending = None
+    return {}
+
+
+def process(driver: Driver, request: Request) -> Answer:
+    seat = driver.seat(request)
+    match seat.group.receive(raw(request, "message"), psks=driver.psks):
+        case Application(group, _, plaintext, data):
+            seat.group = group
+            found = {"kind": "application", "plaintext": plaintext.hex(), "authenticated_data": data.hex()}
+        case Proposed(group):
+            seat.group = group
+            found = {"kind": "proposal"}
+        case Committed(group):
+            seat.group, seat.pending = group, None
+            found = {"kind": "commit"}
+        case Removed():
+            found = {"kind": "removed"}
+        case Void(reason, rule) as refused:
+            raise Invalid(f"{type(refused).__name__}: {reason}", rule=rule)
+        case CannotFollow(reason):
+            raise Invalid(f"CannotFollow: {reason}")
+        case Own():
+            raise Invalid("Own: our own message")
+        case other:
+            raise Invalid(f"{type(other).__name__}: a message of epoch {other.epoch}")
+    return {**found, **view(seat.group)}
+
+
+def encrypt(driver: Driver, request: Request) -> Answer:
+    seat = driver.seat(request)
+    data = maybe(request, "authenticated_data") or b""
+    seat.group, message = seat.group.protect(raw(request, "plaintext"), authenticated_data=data, padding=seat.padding)
+    return {"message": message.hex()}
+
+
+def export_secret(driver: Driver, request: Request) -> Answer:
+    context = maybe(request, "context") or b""
+    return {"secret": driver.seat(request).group.export(request["label"], context, request["length"]).hex()}
+
+
+def members(driver: Driver, request: Request) -> Answer:
+    return {
+        "members": [
+            {
+                "leaf": member.leaf,
+                "identity": member.identity.decode(errors="replace"),
+                "signature_key": member.signature_key.hex(),
+            }
+            for member in driver.seat(request).group.members()
+        ]
+    }
+
+
+def add_psk(driver: Driver, request: Request) -> Answer:
+    driver.psks[raw(request, "psk_id")] = raw(request, "psk")
+    return {}
+
+
+def free(driver: Driver, request: Request) -> Answer:
+    for held, name in ((driver.packages, request.get("kp")), (driver.seats, request.get("group"))):
+        if name is not None:
+            _chosen(held, name, "handle")
+            del held[name]
+    return {}
+
+
+COMMANDS: Final[dict[str, Callable[[Driver, Request], Answer]]] = {
+    "hello": hello,
+    "create_key_package": create_key_package,
+    "create_group": create_group,
+    "join": join,
+    "group_info": get_group_info,
+    "external_join": external_join,
+    "propose_add": propose_add,
+    "propose_remove": propose_remove,
+    "propose_update": propose_update,
+    "propose_psk": propose_psk,
+    "external_propose_add": external_propose_add,
+    "commit": commit,
+    "merge": merge,
+    "clear_pending": clear_pending,
+    "add": add,
+    "remove": remove,
+    "update": commit,
+    "process": process,
+    "encrypt": encrypt,
+    "decrypt": process,
+    "export_secret": export_secret,
+    "epoch_authenticator": lambda driver, request: view(driver.seat(request).group),
+    "tree_hash": lambda driver, request: {"tree_hash": driver.seat(request).group.tree_hash.hex()},
+    "ratchet_tree": lambda driver, request: {"ratchet_tree": driver.seat(request).group.tree_bytes().hex()},
+    "members": members,
+    "add_psk": add_psk,
+    "free": free,
+}
+
+
+def serve(lines: TextIO, out: TextIO) -> None:
+    """Answers each line until ``quit`` or the end."""
+    driver = Driver()
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            request = json.loads(line)
+            if not isinstance(request, dict):
+                raise TypeError("a request is a JSON object")
+        except (ValueError, TypeError) as fault:
+            answer: Answer = {"id": None, "ok": False, "error": str(fault), "type": type(fault).__name__}
+        else:
+            if request.get("cmd") == "quit":
+                print(json.dumps({"id": request.get("id"), "ok": True}), file=out, flush=True)
+                return
+            answer = driver.answer(request)
+        print(json.dumps(answer), file=out, flush=True)
+
+
+if __name__ == "__main__":
+    serve(sys.stdin, sys.stdout)
