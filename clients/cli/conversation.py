@@ -1,0 +1,195 @@
+"""``securechan conversation``: list, found, accept, leave, and who belongs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from clients.cli.doing import do, seconds
+from clients.cli.frame import group, here
+from clients.render import safe, table
+
+app = group("List, found, accept, leave conversations.")
+
+Conversation = Annotated[str, typer.Argument(help="Its name, or the beginning of its id.")]
+Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
+
+
+@app.command()
+def ls() -> None:
+    """Conversations, and those offered to you."""
+    data = do("conversation.ls", online=False)
+    here().emit(data, lambda: _listed(data))
+
+
+def _listed(data: dict[str, Any]) -> str:
+    rows = [
+        (
+            safe(each["name"]),
+            each["kind"],
+            _state(each),
+            str(each["members"]),
+            str(each["epoch"]),
+            str(each["unread"]),
+            each["id"][:12],
+        )
+        for each in data["conversations"]
+    ]
+    lines = [table(rows, head=("name", "kind", "state", "devices", "epoch", "unread", "id"))] if rows else []
+    lines += [
+        f"offered: {safe(offer['name'])} by {safe(offer['by'])}  (conversation accept {offer['id'][:12]})"
+        for offer in data["offers"]
+    ]
+    return "\n".join(lines) or "none yet: securechan conversation create, or send to an officer"
+
+
+def _state(each: dict[str, Any]) -> str:
+    extra = [f"held: {each['held']}"] if each["held"] else []
+    if each["stale_since"]:
+        extra.append(f"silent since {each['stale_since']}")
+    if each["queued"]:
+        extra.append(f"{each['queued']} to send")
+    return ", ".join([each["state"], *extra])
+
+
+@app.command()
+def show(conversation: Conversation) -> None:
+    """One conversation: its devices, its policy, its keys."""
+    data = do("conversation.show", online=False, conversation=conversation)
+    here().emit(data, lambda: _shown(data))
+
+
+def _shown(data: dict[str, Any]) -> str:
+    lines = [
+        f"name       {safe(data['name'])}   id {data['id']}",
+        f"state      {_state(data)}   {data['kind']}, at most tlp:{data['ceiling']}",
+        f"keys       {data['suite']}, epoch {data['epoch']}, authenticator {data['authenticator'][:24]}",
+    ]
+    policy = data["policy"]
+    if policy is not None:
+        who = policy["officers"] or [
+            agency + (f" ({', '.join(roles)})" if roles else "") for agency, roles in policy["agencies"].items()
+        ]
+        lines.append(f"belongs    {', '.join(map(safe, who))}")
+        lines.append(f"stewards   {', '.join(map(safe, policy['stewards']))}")
+    lines += [
+        f"waiting    {safe(device)}: securechan verify confirm --device {safe(device)}" for device in data["waiting"]
+    ]
+    rows = [
+        (safe(each["device"]), safe(each["officer"]), "this device" if each["own"] else "") for each in data["devices"]
+    ]
+    return "\n".join([*lines, table(rows, head=("device", "officer", ""))])
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What it is called, for everyone in it.")],
+    agency: Annotated[
+        list[str] | None, typer.Option("--agency", help="An agency that belongs: cert-hr, or cert-hr:desk,liaison.")
+    ] = None,
+    officer: Annotated[
+        list[str] | None, typer.Option("--with", help="An officer who belongs; then nobody else does.")
+    ] = None,
+    steward: Annotated[
+        list[str] | None, typer.Option("--steward", help="An officer who may change the policy; of two agencies.")
+    ] = None,
+    room: Annotated[bool, typer.Option("--room", help="A room of your own agency.")] = False,
+    tlp: Annotated[str | None, typer.Option("--tlp", help="The strictest label it is meant for.")] = None,
+    renewal: Annotated[str | None, typer.Option("--renewal", help="How often each member renews its keys: 7d.")] = None,
+) -> None:
+    """Found a conversation. Members are found by its policy: agencies and roles, or officers by name."""
+    if agency and officer:
+        raise typer.BadParameter("a conversation is of agencies or of officers, not both", param_hint="--with")
+    if not (agency or officer or room):
+        raise typer.BadParameter("say who belongs: --agency, --with or --room", param_hint="--agency")
+    kind = "direct" if officer else "room" if room else "community"
+    data = do(
+        "conversation.create",
+        name=name,
+        kind=kind,
+        agencies=agency or [],
+        officers=officer or [],
+        stewards=steward or [],
+        ceiling=tlp,
+        renewal=seconds(renewal, "--renewal"),
+    )
+    here().emit(
+        data, f"founded  {safe(data['name'])}  id {data['id'][:12]}  {data['kind']}, at most tlp:{data['ceiling']}"
+    )
+
+
+@app.command()
+def accept(
+    conversation: Annotated[str, typer.Argument(help="Its name, the beginning of its id, or who offers it.")],
+    name: Annotated[str | None, typer.Option("--as", help="What to call it here.")] = None,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Join a conversation that was offered to you."""
+    data = do("conversation.accept", conversation=conversation, name=name, timeout=timeout)
+    here().emit(data, f"joined  {safe(data['name'])}  epoch {data['epoch']}, {data['members']} devices")
+
+
+@app.command()
+def decline(
+    conversation: Annotated[str, typer.Argument(help="Its name, the beginning of its id, or who offers it.")],
+) -> None:
+    """Forget an offer."""
+    data = do("conversation.decline", online=False, conversation=conversation)
+    here().emit(data, f"declined  {data['id'][:12]}")
+
+
+@app.command()
+def leave(
+    conversation: Conversation,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Ask to be removed; another member does it."""
+    me = here()
+    me.confirm(f"leave {conversation}?", yes)
+    data = do("conversation.leave", conversation=conversation, timeout=timeout)
+    me.emit(data, f"asked to be removed from {safe(data['name'])}")
+
+
+@app.command()
+def rename(conversation: Conversation, name: Annotated[str, typer.Argument(help="The new name, here alone.")]) -> None:
+    """Call a conversation by another name on this device."""
+    data = do("conversation.rename", online=False, conversation=conversation, name=name)
+    here().emit(data, f"called  {safe(data['name'])}")
+
+
+@app.command()
+def policy(
+    conversation: Conversation,
+    add: Annotated[list[str] | None, typer.Option("--add", help="An agency (with :roles) or an officer.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="An agency or an officer.")] = None,
+    steward: Annotated[list[str] | None, typer.Option("--steward", help="The stewards from now on.")] = None,
+    tlp: Annotated[str | None, typer.Option("--tlp", help="The strictest label it is meant for.")] = None,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Show who belongs; stewards change it."""
+    changes = bool(add or remove or steward or tlp)
+    data = do(
+        "conversation.policy",
+        online=changes,
+        conversation=conversation,
+        add=add or [],
+        remove=remove or [],
+        stewards=steward or [],
+        ceiling=tlp,
+        timeout=timeout,
+    )
+    said = data["policy"]
+    who = said["officers"] or list(said["agencies"])
+    words = f"{'changed' if data['changed'] else 'policy'}  {safe(data['name'])}: {', '.join(map(safe, who))}"
+    here().emit(data, f"{words}; stewards {', '.join(map(safe, said['stewards']))}; at most tlp:{said['ceiling']}")
+
+
+@app.command()
+def resume(conversation: Conversation, yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False) -> None:
+    """Go on with a conversation that is held because of an alarm."""
+    me = here()
+    me.confirm(f"go on with {conversation}, in spite of the alarm?", yes)
+    data = do("conversation.resume", conversation=conversation)
+    me.emit(data, f"resumed  {safe(data['name'])}")

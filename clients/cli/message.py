@@ -1,0 +1,177 @@
+"""``securechan send``, ``read``, ``chat``, ``search``: what officers do all day."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import mimetypes
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from clients.cli.doing import do, seconds
+from clients.cli.events import line
+from clients.cli.frame import group, here, run
+from securechan.errors import Malformed
+
+app = group("Messages.")
+
+MAX_TEXT = 256 << 10  # bytes
+MAX_FILE = 4 << 20
+
+
+@app.command()
+def send(
+    to: Annotated[str, typer.Argument(help="An officer (liaison-1@cert-hr) or a conversation.")],
+    file: Annotated[str | None, typer.Argument(help="A text file to send as the message; - is stdin.")] = None,
+    message: Annotated[str | None, typer.Option("-m", "--message", help="The text; - is stdin.")] = None,
+    attach: Annotated[list[Path] | None, typer.Option("-a", "--attach", help="A file to send along.")] = None,
+    tlp: Annotated[str, typer.Option("--tlp", help="clear, green, amber, amber+strict or red.")] = "green",
+    wait: Annotated[
+        str, typer.Option("--wait", help="Until when: queued (durable here) or sent (every member reads it).")
+    ] = "sent",
+    identity: Annotated[
+        str | None, typer.Option("--id", help="32 hexadecimal digits: the same id is the same message, sent once.")
+    ] = None,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 60.0,
+) -> None:
+    """Send a message or files to an officer or a conversation."""
+    me = here()
+    text = _text(message, file)
+    if text is None and not attach:
+        if not me.interactive:
+            raise typer.BadParameter("give -m TEXT, a FILE, or -a FILE", param_hint="-m")
+        text = me.ask("message: ")
+    common: dict[str, Any] = {"to": to, "tlp": tlp, "wait": wait, "timeout": timeout}
+    done: list[dict[str, Any]] = []
+    if text is not None:
+        done.append(do("message.send", **common, text=text, id=identity))
+    for number, path in enumerate(attach or ()):
+        own = identity if number == 0 and text is None else None
+        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+        content = base64.b64encode(me.read_in(path, MAX_FILE)).decode()
+        done.append(do("message.send", **common, name=path.name, media_type=media_type, content=content, id=own))
+    data = done[0] if len(done) == 1 else {"messages": done}
+    me.emit(data, lambda: "\n".join(_sent(each) for each in done))
+
+
+def _text(message: str | None, file: str | None) -> str | None:
+    if message is not None and file is not None:
+        raise typer.BadParameter("give -m or a FILE, not both", param_hint="-m")
+    source = "-" if message == "-" else file
+    if source is None:
+        return message
+    try:
+        text = here().read_in(source, MAX_TEXT).decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"{source} is no UTF-8 text", hint="send it as a file: -a FILE") from None
+    return text.removesuffix("\n")
+
+
+def _sent(data: dict[str, Any]) -> str:
+    entry = f"   entry {data['sequence']}" if data.get("sequence") else ""
+    return f"{data['state']}  to {data['name']} ({data['members']} devices)  tlp:{data['tlp']}  id {data['id']}{entry}"
+
+
+@app.command()
+def read(
+    conversation: Annotated[str | None, typer.Argument(help="A conversation; all of them without.")] = None,
+    unread: Annotated[bool, typer.Option("--unread", help="Only what nobody has read yet.")] = False,
+    since: Annotated[str | None, typer.Option("--since", help="Only what came within: 30m, 2h, 7d.")] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=100000, help="At most so many.")] = 50,
+    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on showing what comes, until Ctrl-C.")] = False,
+    peek: Annotated[bool, typer.Option("--peek", help="Don't count what is shown as read.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Show every kind of event that is kept.")] = False,
+    fetch: Annotated[
+        str | None, typer.Option("--fetch", help="The id of a message: fetch its attachment and write it (-o).")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Where --fetch writes; - is stdout.")] = None,
+) -> None:
+    """Read messages, bulletins and what happened."""
+    me = here()
+    if fetch is not None:
+        _fetch(fetch, output)
+        return
+    wish: dict[str, Any] = {
+        "conversation": conversation,
+        "unread": unread,
+        "since": seconds(since, "--since"),
+        "limit": limit,
+        "peek": peek,
+        "all": every,
+    }
+    if follow:
+        do("message.read", give=lambda event: me.item(event, lambda: line(event)), follow=True, **wish)
+        return
+    data = do("message.read", online=False, **wish)
+    me.emit(data, lambda: "\n".join(line(event) for event in data["events"]))
+
+
+def _fetch(payload: str, output: Path | None) -> None:
+    me = here()
+    data = do("message.fetch", id=payload)
+    content = base64.b64decode(data["content"])
+    target = output or Path(Path(data["attachment"]).name or "attachment")
+    if output is None and target.exists():
+        raise typer.BadParameter(f"there is a file {target} already: say where with -o", param_hint="-o")
+    me.write_out(target, content)
+    if str(target) != "-":
+        said = {"attachment": data["attachment"], "size": len(content), "file": str(target)}
+        me.emit(said, f"fetched  {target}  {len(content)} bytes")
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="What to look for, in any case.")],
+    conversation: Annotated[str | None, typer.Option("--in", help="Only in this conversation.")] = None,
+    limit: Annotated[int, typer.Option("-n", "--limit", min=1, max=100000, help="At most so many.")] = 50,
+) -> None:
+    """Look for a text in messages and bulletins; the newest first."""
+    data = do("message.search", online=False, text=text, conversation=conversation, limit=limit)
+    here().emit(data, lambda: "\n".join(line(event) for event in data["events"]))
+
+
+@app.command()
+def chat(
+    conversation: Annotated[str, typer.Argument(help="A conversation or an officer.")],
+    tlp: Annotated[str, typer.Option("--tlp", help="The label of what you say.")] = "green",
+) -> None:
+    """Talk line by line; an empty line or Ctrl-D ends it."""
+    run(_chat(conversation, tlp))
+
+
+async def _chat(conversation: str, tlp: str) -> None:
+    """One process holds the profile and listens; each line typed is an errand for it."""
+    from clients.operations.engine import perform  # noqa: PLC0415 - it costs the whole protocol
+
+    me = here()
+    watching = asyncio.Event()
+
+    async def give(event: dict[str, Any]) -> None:
+        if event["event"] == "watching":
+            watching.set()
+        elif event["event"] in ("message-received", "alarm", "bulletin-received") and not event.get("own"):
+            me.item(event, lambda: line(event))
+
+    async def ask(name: str, **params: Any) -> Any:
+        return await perform(me.profile, me.passphrases, name, params, give=give, command="securechan chat")
+
+    listening = asyncio.create_task(
+        ask("watch.follow" if me.profile.holder() is not None else "watch.watch", conversation=conversation)
+    )
+    if me.profile.holder() is not None and not listening.done():
+        watching.set()
+    first = asyncio.create_task(watching.wait())
+    try:
+        await asyncio.wait((listening, first), return_when=asyncio.FIRST_COMPLETED)
+        if listening.done():
+            await listening
+        me.note(f"talking in {conversation}; an empty line ends it")
+        while said := (await asyncio.to_thread(sys.stdin.readline)).strip():
+            await ask("message.send", to=conversation, text=said, tlp=tlp, wait="queued")
+    finally:
+        for task in (first, listening):
+            task.cancel()
+        await asyncio.gather(first, listening, return_exceptions=True)

@@ -1,0 +1,56 @@
+"""``securechan sync`` and ``securechan watch``: fetch everything once, or stay connected."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Annotated, Any
+
+import typer
+
+from clients.cli.doing import do
+from clients.cli.events import line
+from clients.cli.frame import group, here
+
+app = group("Stay in touch with the relay.")
+
+
+@app.command()
+def sync(
+    once: Annotated[bool, typer.Option("--once", help="The same: there is no other way; for habits.")] = False,
+    timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 120.0,
+) -> None:
+    """Fetch everything there is, send what waits, say what came."""
+    del once
+    data = do("watch.sync", timeout=timeout)
+    here().emit(data, lambda: _synced(data))
+
+
+def _synced(data: dict[str, Any]) -> str:
+    came = "  ".join(f"{number} {kind}" for kind, number in data["came"].items()) or "nothing new"
+    return f"synced  {len(data['conversations'])} conversations  unread {data['unread']}  {came}"
+
+
+@app.command()
+def watch(
+    conversation: Annotated[str | None, typer.Argument(help="Show only this conversation.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show the machine's own events too.")] = False,
+    execute: Annotated[
+        str | None, typer.Option("--exec", help="Run this shell command for each event, with its JSON on stdin.")
+    ] = None,
+) -> None:
+    """Stay connected and show what comes, until Ctrl-C. Other commands are done by this process meanwhile."""
+    me = here()
+
+    def give(event: dict[str, Any]) -> None:
+        me.item(event, lambda: line(event))
+        if execute is not None and event["event"] != "watching":
+            done = subprocess.run(execute, shell=True, input=json.dumps(event), text=True, check=False)  # noqa: S602 - the user's own command
+            if done.returncode:
+                me.warn(f"--exec ended with {done.returncode}")
+
+    params: dict[str, Any] = {"conversation": conversation, "all": every}
+    if me.profile.holder() is not None:  # somebody watches already: listen in
+        do("watch.follow", give=give, **params)
+    else:
+        do("watch.watch", give=give, **params)
