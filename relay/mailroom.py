@@ -117,6 +117,7 @@ class Mailroom:
         self._lane_tasks: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._beating: asyncio.Task[None] | None = None
+        self.failed = asyncio.Event()  # a part of it is dead: the process must end and be started anew
         self._stopping = False
         self._is_full = False
         self._full_known_until = float("-inf")
@@ -159,6 +160,7 @@ class Mailroom:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("a part of the mailroom failed", exc_info=error)
+            self.failed.set()
             for member in list(self._members):
                 member.outlet.end(Reason.SHUTDOWN)
 

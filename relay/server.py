@@ -355,7 +355,10 @@ def free(home: Path) -> float:
 
 
 async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens."""
+    """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens.
+
+    Raises `SecurechanError` (exit code 1, for the service manager to start it anew) where a part of it failed.
+    """
     keyring.make_home(home)
     keys = keyring.load(home) if keyring.exist(home) else keyring.make(home, clock() // 1000)
     store = await open_store(home, settings)
@@ -378,8 +381,13 @@ async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> N
         raise
     event(log, "listening", address=relay.address, store=settings.store, federation=trust.view is not None)
     ready(relay.address)
-    await stop.wait()
+    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(mailroom.failed.wait())]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    for end in ends:
+        end.cancel()
     await relay.stop()
+    if mailroom.failed.is_set():
+        raise SecurechanError("a part of the relay failed", hint="its log says which; start it again", code="internal")
 
 
 def start(home: Path, settings: Settings, ready: Callable[[str], None]) -> None:

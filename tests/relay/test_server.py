@@ -256,3 +256,32 @@ def test_the_standard_event_loop_serves_too(tmp_path: Path) -> None:
         assert relay._process is not None
         assert relay._process.wait(30) == 0
         assert "Traceback" not in relay.log
+
+
+def test_a_relay_of_which_a_part_failed_ends_and_says_so(tmp_path: Path) -> None:
+    """A relay that cannot commit any more must not stand there as if it could."""
+    trigger = tmp_path / "now"
+    (tmp_path / "sitecustomize.py").write_text(
+        "import asyncio, pathlib, relay.heads\n"
+        "async def run(self):\n"
+        f"    while not pathlib.Path({str(trigger)!r}).exists():\n"
+        "        await asyncio.sleep(0.02)\n"
+        "    raise RuntimeError('a part that breaks')\n"
+        "relay.heads.HeadBook.run = run\n"
+    )
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    with RelayProcess(tmp_path / "home", environment={"PYTHONPATH": path}) as relay:
+        founded = found(relay.card(), ("cert-hr/a",))
+        relay.adopt(founded.bundle)
+
+        async def wake() -> None:
+            async with call(relay.url, founded.relay, founded.credential("cert-hr/a")) as caller:
+                assert await caller.ask(Ping()) == Done()
+                trigger.touch()
+                assert await caller.bye() is Reason.SHUTDOWN
+
+        asyncio.run(wake())
+        assert relay._process is not None
+        assert relay._process.wait(30) == 1
+        assert "a part that breaks" in relay.log
+        assert "hint: its log says which" in relay.log
