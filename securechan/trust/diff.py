@@ -68,13 +68,29 @@ def _mapping(what: str, old: Mapping[str, R], new: Mapping[str, R], tell: Callab
 
 
 def _fields(old: Record, new: Record) -> list[str]:
-    before, after = old.custom(), new.custom()
-    return [f"{name}: {_short(before[name])} → {_short(after[name])}" for name in after if before[name] != after[name]]
+    before, after = dict(_flat(old.custom())), dict(_flat(new.custom()))
+    names = [*after, *(name for name in before if name not in after)]
+    return [f"{name}: {_said(before, name)} → {_said(after, name)}" for name in names if _differ(before, after, name)]
 
 
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+def _flat(value: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Fields of fields by dotted names, so that none hides behind the others of a long text."""
+    for name, inner in value.items():
+        if isinstance(inner, dict):
+            yield from _flat(inner, f"{prefix}{name}.")
+        else:  # a key's id is told by its first 16 digits, as everywhere
+            yield f"{prefix}{name if len(name) <= 24 else name[:16]}", inner
+
+
+def _differ(before: Mapping[str, object], after: Mapping[str, object], name: str) -> bool:
+    return name not in before or name not in after or before[name] != after[name]
+
+
+def _said(fields: Mapping[str, object], name: str) -> str:
+    if name not in fields:
+        return "nothing"
+    text = ascii(fields[name])
+    return text if len(text) <= 60 else text[:57] + "..."
 
 
 def _changed(what: str, old: Mapping[str, Record], new: Mapping[str, Record]) -> Iterator[str]:
@@ -85,7 +101,7 @@ def _changed(what: str, old: Mapping[str, Record], new: Mapping[str, Record]) ->
 
 def _federation(old: Federation | None, new: Federation) -> Iterator[str]:
     if old is None:
-        yield f"+ policy: {_short(new.policy.custom())}"
+        yield from (f"+ policy: {name}: {value}" for name, value in _flat(new.policy.custom()))
     else:
         yield from (f"~ policy: {change}" for change in _fields(old.policy, new.policy))
     agencies = {} if old is None else old.agencies

@@ -213,6 +213,8 @@ class EnrolRequest(Struct):
         invite.check(now)
         if invite.officer and officer != invite.officer:
             raise Invalid(f"the invite is for {invite.officer}", hint=f"enrol as {invite.officer}")
+        if not signing.keys() <= SUITES.keys():
+            raise Invalid("a key for an unknown suite", hint=f"make keys for {SUITE}")
         keys = tuple(SuiteKey(suite, key.public) for suite, key in sorted(signing.items()))
         proposal = Proposal(
             invite.box.id,

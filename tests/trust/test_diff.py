@@ -6,7 +6,7 @@ from securechan.trust import authority
 from securechan.trust.diff import diff
 from securechan.trust.draft import Draft
 from securechan.trust.keys import Kind, TrustSigner
-from securechan.trust.records import CommunityBinding, Policy, made
+from securechan.trust.records import DAY, CommunityBinding, Lifetimes, Policy, RelayRecord, Thresholds, made
 from tests.support.federation import NOW, World, make_device
 
 
@@ -80,6 +80,25 @@ def test_the_federation(world: World) -> None:
     assert "+ community eu-csirts: 'All'" in found
 
 
+def test_no_field_of_policy_hides_behind_another(world: World) -> None:
+    policy = made(Policy, lifetimes=made(Lifetimes, root=8 * DAY), thresholds=made(Thresholds, roster=2))
+    draft = authority.federation(world.view, now=NOW, policy=policy)
+    assert lines(world, draft) == ("~ policy: lifetimes.root: 31536000 → 691200", "~ policy: thresholds.roster: 1 → 2")
+    first = diff(None, draft)
+    assert "+ policy: thresholds.roster: 2" in first
+    assert "+ policy: grace: 1209600" in first
+
+
+def test_a_relay_s_new_keys(world: World) -> None:
+    other = RelayRecord.make(
+        "relay-1", ["wss://b"], [world.relay_kem], [world.online.public, world.targets.public], publisher=True
+    )
+    found = lines(world, authority.federation(world.view, now=NOW, relays=[other]))
+    assert "~ relay relay-1: urls: ['ws://127.0.0.1:1'] → ['wss://b']" in found
+    assert any(line.startswith(f"~ relay relay-1: online.{world.targets.keyid[:16]}: nothing → ") for line in found)
+    assert len(found) == 2
+
+
 def test_keys_and_thresholds(world: World) -> None:
     more = [TrustSigner.generate(Kind.COMPOSITE) for _ in range(2)]
     draft = authority.agency(
@@ -94,3 +113,17 @@ def test_keys_and_thresholds(world: World) -> None:
 def test_a_snapshot_says_nothing_to_people(world: World) -> None:
     (headline,) = diff(None, Draft("snapshot", dict(world.log[0])["snapshot"]))
     assert headline == "snapshot version 1 (new), expires 2027-01-22"
+
+
+def test_a_draft_that_breaks_the_rules_is_told_as_it_is(world: World) -> None:
+    """A key holder may be shown a draft that the workflow will refuse; the words must not hide why."""
+    device = world.enrol("cert-hr", "d1", "liaison-1", "desk")
+    moved = authority.changed(device.record, officer="liaison-2", not_after=NOW + 86_400)
+    draft = authority.roster(None, "cert-hr", now=NOW, add=[moved])
+    found = lines(world, draft)
+    assert "~ device d1: officer liaison-1 → liaison-2" in found
+    gone = authority.roster(None, "cert-hr", now=NOW)
+    assert lines(world, gone) == ("- device d1 of liaison-1: without a tombstone",)
+    timed = authority.changed(make_device("cert-hr", "d2").record, not_after=NOW + 86_400)
+    (line,) = lines(world, authority.roster(None, "cert-hr", now=NOW, add=[device.record, timed]))
+    assert line.endswith(", until 2027-01-16")

@@ -92,6 +92,7 @@ CHANGES: dict[str, Any] = {
     ),
     "an agency twice": lambda b: b["delegations"]["roles"].append(b["delegations"]["roles"][0]),
     "an agency less": lambda b: b["delegations"]["roles"].pop(),
+    "an agency without its record": lambda b: b["targets"].pop("agencies/cert-hr"),
     "threshold zero": lambda b: b["delegations"]["roles"][0].update(threshold=0),
     "threshold true": lambda b: b["delegations"]["roles"][0].update(threshold=True),
     "threshold beyond keys": lambda b: b["delegations"]["roles"][0].update(threshold=2),
@@ -210,6 +211,28 @@ def test_signatures_by_strangers_are_no_hindrance(grown: World) -> None:
     )
     parsed = document.parse("targets", strict.dump(whole))
     document.verify(grown.view.roots[-1], parsed)
+
+
+def test_an_agency_delegates_to_its_roster_alone(grown: World) -> None:
+    def nobody(body: dict[str, Any]) -> None:
+        body["delegations"] = {"keys": {}, "roles": []}
+
+    def records(body: dict[str, Any]) -> None:
+        body["targets"]["cert-hr/d1"] = json.loads(content(grown, "cert-hr-roster"))["signed"]["targets"]["cert-hr/d1"]
+
+    for change, code in ((nobody, "wrong-delegation"), (records, "foreign-path")):
+        with pytest.raises(Untrusted) as caught:
+            document.parse("cert-hr", forge(content(grown, "cert-hr"), change))
+        assert caught.value.code == code
+
+
+def test_a_roster_delegates_nothing(grown: World) -> None:
+    def delegate(body: dict[str, Any]) -> None:
+        body["delegations"] = json.loads(content(grown, "cert-hr"))["signed"]["delegations"]
+
+    with pytest.raises(Untrusted) as caught:
+        document.parse("cert-hr-roster", forge(content(grown, "cert-hr-roster"), delegate))
+    assert caught.value.code == "wrong-delegation"
 
 
 def test_root_keys_are_root_pairs_and_the_others_are_not(grown: World) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from securechan.crypto import contexts
 from securechan.crypto.kem import MLKEM768_X25519, KemKey
 from securechan.crypto.secret import Secret
-from securechan.crypto.signature import COMPOSITE, MLDSA87, SigningKey
+from securechan.crypto.signature import COMPOSITE, ED25519, MLDSA87, SigningKey
 from securechan.errors import BadSignature, CannotOpen, Denied, Invalid, Malformed, SecurechanError, Untrusted
 from securechan.trust import authority
 from securechan.trust.cards import DirectoryKey
@@ -23,6 +23,7 @@ from securechan.trust.enrolment import (
     EnrolRequest,
     Invite,
     Proposal,
+    SuiteKey,
     Verdict,
     admitted,
     open_request,
@@ -275,9 +276,22 @@ def test_every_suite_s_key_is_proved(invite: Invite) -> None:
     request = newcomer(invite, signing={"cnsa": key, "hybrid": COMPOSITE.load(Secret.random(64))}).request
     assert [entry.suite for entry in request.proposal.keys] == ["cnsa", "hybrid"]
     request.verify()
+    with pytest.raises(Invalid):
+        newcomer(invite, signing={"none": key})
     swapped = EnrolRequest(request.proposal, request.proofs[::-1])
     with pytest.raises(BadSignature):
         swapped.verify()
+
+
+def test_suites_without_contexts_enrol_nobody(invite: Invite) -> None:
+    private, public = ED25519.generate()
+    new = newcomer(invite)
+    old = SuiteKey("XWING_AES256GCM_SHA512_Ed25519", public)
+    proposal = altered(new.request.proposal, keys=(old, *new.request.proposal.keys))
+    message = b"securechan/1 enrol request" + proposal.encode()
+    proofs = (ED25519.sign(private, b"", message), COMPOSITE.sign(new.key, contexts.ENROL, message))
+    with pytest.raises(Invalid, match="no suite of ours"):
+        EnrolRequest(proposal, proofs).verify()
 
 
 def test_the_box_opens_with_the_code_only(invite: Invite) -> None:

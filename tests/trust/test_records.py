@@ -90,7 +90,7 @@ def test_what_is_no_device(record: DeviceRecord, change: dict[str, Any]) -> None
         DeviceRecord.read(record.custom() | change, "test")
 
 
-@pytest.mark.parametrize("value", [None, 1, "x", [], {}, [1, 2], True])
+@pytest.mark.parametrize("value", [None, 1, "x", [], {}, [1, 2], True, float("nan")])
 def test_what_is_no_record_at_all(value: object) -> None:
     with pytest.raises(Invalid):
         DeviceRecord.read(value, "test")

@@ -7,6 +7,7 @@ import hashlib
 import pytest
 
 from securechan.errors import Malformed, SecurechanError, Untrusted
+from securechan.trust import authority
 from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.records import CommunityBinding, key_hash, made
 from securechan.trust.view import Place, View
@@ -90,9 +91,17 @@ def test_nobody_has_an_office_that_there_is_not(peopled: tuple[World, Device, De
         world.view.office("targets", TrustSigner.generate(Kind.COMPOSITE).keyid)
 
 
-def test_relays_and_communities() -> None:
-    from securechan.trust import authority
+def test_an_agency_without_documents_has_no_administrators() -> None:
+    world = World(["cert-hr"])
+    papers = world.apply_for("cert-lt")
+    world.publish(authority.federation(world.view, now=NOW, admit=[papers]).sign(world.targets))
+    assert world.view.agency("cert-lt").roster is None
+    with pytest.raises(Untrusted) as caught:
+        world.view.signatories("cert-lt-roster")
+    assert caught.value.code == "unknown-role"
 
+
+def test_relays_and_communities() -> None:
     world = World()
     publisher = world.view.publisher
     assert publisher is not None

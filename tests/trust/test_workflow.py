@@ -125,6 +125,18 @@ def test_a_document_is_held_against_hash_and_length(world: World, field: str, va
     refused("hash-mismatch", lambda: world.force({}, timestamp=stamp))
 
 
+def test_a_snapshot_that_names_another_version(world: World) -> None:
+    def other(body: dict[str, Any]) -> None:
+        body["meta"]["cert-hr.json"]["version"] = 7
+
+    refused("mixed", lambda: world.force({}, snapshot=other))
+
+
+def test_a_federation_without_targets(world: World) -> None:
+    world.view = View.bootstrap(world.root)
+    refused("mixed", lambda: world.force({}))
+
+
 def test_two_versions_of_a_role_in_one_publication(world: World) -> None:
     publication = world.seal({"targets": forge(content(world, "targets"), bump, world.targets)})
     refused("mixed", lambda: world.view.apply((*publication, publication[0]), position=world.place()))
