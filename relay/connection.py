@@ -154,11 +154,12 @@ class Connection:
         self._waiting += len(frames)
         if self._waiting > self._house.quotas.buffer:
             self.end(Reason.SLOW)
-        elif not self._flush_due:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
+            return
         if self.congested:
             self._room.clear()
+        if not self._flush_due:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
 
     @property
     def congested(self) -> bool:
@@ -319,11 +320,10 @@ class Connection:
 
     async def _farewell(self, session: Session, reason: Reason) -> None:
         """Send what may still be sent and the bye, and close."""
-        if reason is Reason.SLOW:
-            self._pending.clear()
-        else:
+        if reason is not Reason.SLOW:
             self._flush()
         self._pending.clear()
+        self._waiting = 0
         if not session.said_bye:
             self._write(session.farewell(reason, self._now()), 1)
         try:

@@ -57,7 +57,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     home = tmp_path_factory.mktemp("relay")
     environment = {
         "SECURECHAN_RELAY_METRICS_PORT": "0",
-        "SECURECHAN_RELAY_QUOTAS__HANDSHAKE_TIMEOUT": "1.5",
+        "SECURECHAN_RELAY_QUOTAS__HANDSHAKE_TIMEOUT": "3",
         "SECURECHAN_RELAY_QUOTAS__HALF_OPEN": "24",
         "SECURECHAN_RELAY_QUOTAS__HANDSHAKES_PER_MINUTE": "6000",
         "SECURECHAN_RELAY_QUOTAS__IN_FLIGHT": "8",

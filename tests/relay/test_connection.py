@@ -382,11 +382,16 @@ async def test_answers_that_pile_up_end_the_session(tmp_path: Path) -> None:
         call(relay.address, founded.relay, founded.credential(A)) as caller,
     ):
         (connection,) = relay._connections
+        connection._socket.choked = 1.0  # as if nothing were read
         assert not connection.congested
+        assert await connection.room()
         connection.send(answer)
         assert connection.congested
+        waiting = asyncio.create_task(connection.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
         connection.send(answer)
-        assert not await connection.room()
+        assert not await waiting
         assert await caller.bye() is Reason.SLOW
         connection.send(answer)  # too late, and harmless
 
