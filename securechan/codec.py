@@ -148,7 +148,11 @@ def write_varint(out: bytearray, value: int) -> None:
 
 def write_vector(out: bytearray, data: bytes | bytearray) -> None:
     """Append ``opaque<V>``."""
-    write_varint(out, len(data))
+    length = len(data)
+    if length < 1 << 6:
+        out.append(length)
+    else:
+        write_varint(out, length)
     out += data
 
 
@@ -418,35 +422,33 @@ class Enum16(enum.IntEnum):
 class Struct:
     """A frozen dataclass whose annotations are its wire format. Equal by value; hashable when its fields are."""
 
-    _plan: ClassVar[tuple[tuple[str, Codec], ...]]
+    _plan: ClassVar[tuple[tuple[str, Codec], ...]] = ()  # empty: not compiled yet
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        cls._plan = ()
         dataclass(frozen=True)(cls)
 
     @classmethod
     def _compiled(cls) -> tuple[tuple[str, Codec], ...]:
-        plan = cls.__dict__.get("_plan")
-        if plan is None:
+        if not cls._plan:
             hints = get_type_hints(cls, include_extras=True)
-            plan = tuple((f.name, _codec_of(hints[f.name])) for f in fields(cls))  # type: ignore[arg-type]  # every subclass is a dataclass
-            cls._plan = plan
-        return plan
+            cls._plan = tuple((f.name, _codec_of(hints[f.name])) for f in fields(cls))  # type: ignore[arg-type]  # every subclass is a dataclass
+        return cls._plan
 
     def write_to(self, out: bytearray) -> None:
         values = self.__dict__
-        for name, codec in self._compiled():
-            if isinstance(codec, SelectCodec):
-                kind = values[codec.field]
-                codec.case(kind).write(values[name], out)
+        for name, codec in self._plan or self._compiled():
+            if type(codec) is SelectCodec:
+                codec.case(values[codec.field]).write(values[name], out)
             else:
                 codec.write(values[name], out)
 
     @classmethod
     def read_from(cls, r: Reader) -> Self:
         values: dict[str, Any] = {}
-        for name, codec in cls._compiled():
-            if isinstance(codec, SelectCodec):
+        for name, codec in cls._plan or cls._compiled():
+            if type(codec) is SelectCodec:
                 values[name] = codec.case(values[codec.field]).read(r)
             else:
                 values[name] = codec.read(r)

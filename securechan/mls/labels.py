@@ -5,9 +5,10 @@ These nine functions are the only way in which MLS touches a primitive other tha
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Annotated
 
-from securechan.codec import DEFAULT_BOUND, U16, Opaque, OpaqueCodec, Reader, Struct
+from securechan.codec import DEFAULT_BOUND, U16, Opaque, OpaqueCodec, Reader, Struct, write_vector
 from securechan.crypto.kem import KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import SigningKey
@@ -95,7 +96,15 @@ def ref_hash(suite: Suite, label: str, value: bytes) -> bytes:
 
 def expand_with_label(suite: Suite, secret: bytes, label: str, context: bytes, length: int) -> Secret:
     """§8: ``ExpandWithLabel``, ``length`` bytes."""
-    return suite.expand(secret, KDFLabel(length, PREFIX + label.encode(), context).encode(), length)
+    info = bytearray(_kdf_label(length, label))
+    write_vector(info, context)
+    return suite.expand(secret, bytes(info), length)
+
+
+@lru_cache(maxsize=256)
+def _kdf_label(length: int, label: str) -> bytes:
+    """The start of a `KDFLabel`, up to its context: the key schedule asks for the same few by the thousand."""
+    return KDFLabel(length, PREFIX + label.encode(), b"").encode()[:-1]
 
 
 def derive_secret(suite: Suite, secret: bytes, label: str) -> Secret:
