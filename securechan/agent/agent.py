@@ -61,7 +61,7 @@ from securechan.errors import Malformed, NotFound
 from securechan.trust.records import key_hash
 from securechan.trust.view import View
 from securechan.wire.chain import Position, start
-from securechan.wire.frames import TRUST_TOPIC, Entries, Heads, Subscribe, inbox_topic
+from securechan.wire.frames import TRUST_TOPIC, Entries, GetHeads, Halt, Heads, Subscribe, inbox_topic
 
 HEADS_EVERY: Final = 300  # seconds between two comparisons of signed heads
 

@@ -178,7 +178,7 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
                 turn.move(topic, entry, position)
                 recovery.rolled_back(turn, topic, entry.sequence)
             else:
-                _own_again(turn, conversation, group, entry, position)
+                _own_again(turn, conversation, entry, position)
         case Past() | Future():
             turn.move(topic, entry, position)
         case Proposed(_, sender, _, _, _):
@@ -189,7 +189,7 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
             assert_never(outcome)
 
 
-def _own_again(turn: Turn, conversation: Conversation, group: Group, entry: Entry, position: Position) -> None:
+def _own_again(turn: Turn, conversation: Conversation, entry: Entry, position: Position) -> None:
     """It claims to be ours, of a generation that we have used. What we remember having sealed is a replay; anything
     else may be a clone of this device, or a member who plays one, and proves neither."""
     if sending.was_sealed(turn, conversation.topic, entry.body):

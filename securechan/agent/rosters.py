@@ -1,8 +1,8 @@
 """Rosters told inside a conversation: what keeps a relay from holding a revocation back.
 
 An administrator's client posts the signed roster that revokes somebody in every conversation that it shares. Whoever
-reads it and hasn't seen it in the trust log yet treats the keys that it buries as revoked at once; the view itself moves
-with the log alone, since positions must mean the same for everyone.
+reads it and hasn't seen it in the trust log yet treats the keys that it buries as revoked at once; the view itself
+moves with the log alone, since positions must mean the same for everyone.
 """
 
 from __future__ import annotations

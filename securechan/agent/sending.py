@@ -18,7 +18,7 @@ from securechan.agent import blobs, claims
 from securechan.agent.asks import Following, Posting, Shown
 from securechan.agent.events import MessageDropped, MessageSent
 from securechan.agent.membership import Difference
-from securechan.agent.policy import Policy, Seat
+from securechan.agent.policy import Kind, Policy, Seat
 from securechan.agent.state import (
     OUTBOX,
     PENDING,
@@ -153,8 +153,18 @@ def obstacle(turn: Turn, conversation: Conversation, difference: Difference) -> 
         return "a commit is pending"
     if difference.removes:
         return "somebody has to be removed first"
+    if _talks_to_itself(turn, topic, difference):
+        return "those whom it is for have not joined yet"
     allowed = turn.view.may_send(turn.now, turn.me.device)
     return "" if allowed else allowed.reason
+
+
+def _talks_to_itself(turn: Turn, topic: bytes, difference: Difference) -> bool:
+    """A joiner reads nothing that was sealed before it came: so the first words wait for the first readers."""
+    there, policy = turn.seats(topic), turn.policy(topic)
+    if policy.kind is Kind.DIRECT:
+        return not set(policy.officers) <= {seat.officer for seat in there.values()}
+    return len(there) == 1 and bool(difference.adds)
 
 
 def post(turn: Turn, topic: bytes) -> None:

@@ -10,23 +10,16 @@ import pytest
 from securechan.agent.agent import Agent
 from securechan.agent.asks import Pinging
 from securechan.agent.events import Alarm, AlarmKind, MessageReceived
-from securechan.agent.inputs import Answered, CreateConversation, Received, RotateEpochs, SendText, Tick
+from securechan.agent.inputs import Answered, Received, RotateEpochs, SendText, Tick
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import Malformed, NotFound
 from securechan.wire.frames import Done, Entries, Entry, EntryKind, Halt, inbox_topic
+from tests.agent.places import community
 from tests.support.world import Actor, World
-
-STEWARDS = ("ana@cert-hr", "cene@cert-si")
 
 
 def founded(world: World) -> tuple[list[Actor], bytes]:
-    actors = [*world.enrol_all("cert-hr", "ana", "bor"), *world.enrol_all("cert-si", "cene")]
-    world.bind("eu-csirts", founders=(actors[0].name,))
-    for each in actors:
-        each.connect()
-    world.run()
-    topic: bytes = actors[0].do(CreateConversation(world.community("eu-csirts", stewards=STEWARDS)))
-    world.run(5)
+    *actors, topic = community(world)
     return actors, topic
 
 

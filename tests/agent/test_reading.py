@@ -2,57 +2,33 @@
 
 from __future__ import annotations
 
+from time import sleep
+
+from securechan.agent.claims import Claim
 from securechan.agent.events import (
     Alarm,
     AlarmKind,
     ConversationLeft,
     ConversationOffered,
     EpochChanged,
+    Held,
     MemberAdded,
     MemberRemoved,
     MessageReceived,
     MessageSent,
 )
-from securechan.agent.inputs import AcceptConversation, CreateConversation, RotateEpochs, SendText
+from securechan.agent.inputs import AcceptConversation, ChangePolicy, Resume, RotateEpochs, SendText
+from securechan.agent.policy import POLICY
+from securechan.bulletin.payload import Payload, Text
 from securechan.bulletin.tlp import Tlp
+from securechan.wire.chain import Position
+from securechan.wire.frames import Appended, CommitClaim
+from tests.agent.places import Rogue, community, group_of, package, secret, words
 from tests.support.world import Actor, World
-
-STEWARDS = ("ana@cert-hr", "cene@cert-si")
-
-
-def community(world: World, *, founders: bool = True) -> tuple[Actor, Actor, Actor, bytes]:
-    """Two devices of cert-hr and one of cert-si in a community whose name the federation binds."""
-    ana, bor = world.enrol_all("cert-hr", "ana", "bor")
-    (cene,) = world.enrol_all("cert-si", "cene")
-    if founders:
-        world.bind("eu-csirts", founders=(ana.name,))
-    for each in (ana, bor, cene):
-        each.connect()
-    world.run()
-    topic: bytes = ana.do(CreateConversation(world.community("eu-csirts", stewards=STEWARDS)))
-    world.run(10)
-    return ana, bor, cene, topic
-
-
-def words(actor: Actor, topic: bytes) -> list[str]:
-    return [each.body for each in actor.told(MessageReceived, topic)]
 
 
 def epoch(actor: Actor, topic: bytes) -> int:
-    from securechan.agent.state import GROUPS
-
-    group = actor.agent.rows.get(GROUPS, topic.hex())
-    assert group is not None
-    return group.epoch
-
-
-def secret(actor: Actor, topic: bytes) -> bytes:
-    """Equal for those who are in the same epoch of the same group."""
-    from securechan.agent.state import GROUPS
-
-    group = actor.agent.rows.get(GROUPS, topic.hex())
-    assert group is not None
-    return bytes(group.epoch_authenticator)
+    return group_of(actor, topic).epoch
 
 
 def test_what_is_sent_is_shown_to_all_once_and_in_one_order(world: World) -> None:
@@ -104,7 +80,7 @@ def test_what_was_sealed_for_a_closed_epoch_is_sealed_again(world: World) -> Non
 
 
 def test_nobody_is_added_unasked_to_what_nobody_vouches_for(world: World) -> None:
-    ana, bor, cene, topic = community(world, founders=False)
+    ana, bor, cene, topic = community(world, bound=False)
     assert bor.agent.conversation(topic) is not None  # of the founder's own agency
     (offer,) = cene.told(ConversationOffered)
     assert offer.conversation == topic
@@ -147,8 +123,6 @@ def test_a_new_device_is_brought_in_by_itself(world: World) -> None:
 
 def test_a_removal_is_told_to_who_is_removed(world: World) -> None:
     ana, _bor, cene, topic = community(world)
-    from securechan.agent.inputs import ChangePolicy
-
     ana.do(ChangePolicy(topic, world.community("eu-csirts", "cert-hr", stewards=("ana@cert-hr",))))
     world.run(10)
     assert [each.by for each in cene.told(ConversationLeft)] != []
@@ -162,3 +136,163 @@ def test_epochs_renew_by_themselves(world: World) -> None:
     assert epoch(ana, topic) >= 4
     assert {each.by for each in ana.told(EpochChanged, topic)} == {ana.name, bor.name, cene.name}
     assert len({secret(each, topic) for each in (ana, bor, cene)}) == 1
+
+
+# ---------------------------------------------------------------------------------------------- what counts for nobody
+
+
+def alarms(actor: Actor, kind: AlarmKind) -> list[Alarm]:
+    return [each for each in actor.told(Alarm) if each.kind is kind]
+
+
+def test_a_garbage_commit_with_a_wrong_hash_stops_nobody_and_is_named(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    rogue = Rogue(cene, topic)
+    assert isinstance(rogue.commit(data=b"not a claim", access=bytes(31) + b"\x01"), Appended)
+    cene.disconnect()
+    world.run(1)
+    ana.do(SendText(topic, "on we go", Tlp.GREEN))
+    bor.do(RotateEpochs(topic))
+    world.run(3)
+    assert words(bor, topic) == words(ana, topic) == ["on we go"]
+    assert epoch(ana, topic) == epoch(bor, topic) == 2
+    assert cene.name in [each.who for each in alarms(ana, AlarmKind.VOID)]
+
+
+def test_bytes_that_are_no_message_are_void_though_they_name_nobody(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    rogue = Rogue(cene, topic)
+    rogue.append(b"\x00\x01\x00\x02garbage", CommitClaim(rogue.row.last_commit, bytes(32)))
+    bor.do(RotateEpochs(topic))
+    world.run(3)
+    assert epoch(ana, topic) == epoch(bor, topic) == epoch(cene, topic) == 2
+    assert [each.who for each in alarms(ana, AlarmKind.VOID)] == [""]
+
+
+def test_a_commit_that_renews_nothing_by_a_path_is_void(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    Rogue(cene, topic).commit(path=False, adds=(package("cert-si/other", "other@cert-si", world.now),))
+    cene.disconnect()
+    world.run(2)
+    assert epoch(ana, topic) == epoch(bor, topic) == 1
+    assert [each.who for each in alarms(ana, AlarmKind.VOID)] == [cene.name]
+
+
+def test_a_commit_that_adds_who_cannot_belong_is_void(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    Rogue(cene, topic).commit(adds=(package("cert-xx/stranger", "stranger@cert-xx", world.now),))
+    cene.disconnect()
+    world.run(2)
+    assert epoch(ana, topic) == epoch(bor, topic) == 1
+
+
+def test_what_is_sent_in_the_clear_is_void(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    Rogue(cene, topic).commit(private=False)
+    cene.disconnect()
+    world.run(2)
+    assert epoch(ana, topic) == epoch(bor, topic) == 1
+    assert alarms(bor, AlarmKind.VOID)
+
+
+def test_a_commit_on_an_older_trust_position_is_void(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    old = Position(1, bytes(48))
+    rogue = Rogue(cene, topic)
+    rogue.commit(data=Claim(rogue.claim.log, old).encode())
+    cene.disconnect()
+    world.run(2)
+    assert epoch(ana, topic) == epoch(bor, topic) == 1
+    assert [each.who for each in alarms(ana, AlarmKind.VOID)] == [cene.name]
+
+
+def test_a_commit_on_a_trust_position_that_never_was_is_void_once_the_relay_has_signed_so(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    rogue = Rogue(cene, topic)
+    rogue.commit(data=Claim(rogue.claim.log, Position(10_000, bytes(48))).encode())
+    cene.disconnect()
+    for _ in range(60):  # the relay signs heads once a real second, at times later than the entry
+        world.run(1)
+        if alarms(ana, AlarmKind.VOID):
+            break
+        sleep(0.1)
+    ana.do(SendText(topic, "on we go", Tlp.GREEN))
+    world.run(2)
+    assert [each.who for each in alarms(ana, AlarmKind.VOID)] == [cene.name]
+    assert "on we go" in words(bor, topic)
+
+
+def test_a_member_who_is_no_steward_cannot_change_the_policy(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    rogue = Rogue(bor, topic)
+    policy = world.community("mine-now", stewards=("bor@cert-hr", "cene@cert-si"))
+    others = tuple(each for each in rogue.group.context_extensions if each.kind != POLICY)
+    rogue.commit(extensions=(*others, policy.extension()))
+    bor.disconnect()
+    world.run(3)
+    assert ana.agent.conversation(topic).policy == cene.agent.conversation(topic).policy
+    assert epoch(ana, topic) == 1
+    assert [each.who for each in alarms(ana, AlarmKind.VOID)] == [bor.name]
+
+
+def test_a_wrong_access_hash_of_a_valid_commit_locks_nobody_out(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    Rogue(cene, topic).commit(access=bytes(31) + b"\x07")
+    cene.disconnect()
+    world.run(2)
+    assert epoch(ana, topic) == epoch(bor, topic) == 2
+    assert alarms(ana, AlarmKind.WRONG_ACCESS)
+    ana.do(SendText(topic, "still here", Tlp.GREEN))
+    world.run(3)
+    assert words(bor, topic) == ["still here"]
+    bor.do(RotateEpochs(topic))
+    world.run(3)
+    ana.do(SendText(topic, "and again", Tlp.GREEN))
+    world.run(3)
+    assert words(bor, topic) == ["still here", "and again"]
+    assert epoch(ana, topic) == epoch(bor, topic) == 3
+
+
+def test_a_lying_chain_value_raises_an_alarm_and_stops_nothing(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    rogue = Rogue(cene, topic)
+    payload = Payload.of(bytes(16), 0, Text(Tlp.GREEN, "believe me"))
+    rogue.say(payload.encode(), log=Position(rogue.claim.log.sequence, bytes(48)))
+    cene.disconnect()
+    world.run(2)
+    (alarm,) = alarms(ana, AlarmKind.CHAIN_CLAIM)
+    assert (alarm.who, alarm.conversation) == (cene.name, topic)
+    (shown,) = ana.told(MessageReceived)
+    assert shown.marked
+    ana.do(SendText(topic, "on we go", Tlp.GREEN))
+    world.run(2)
+    assert words(bor, topic) == ["believe me", "on we go"]
+
+
+def test_claims_from_two_agencies_hold_what_we_send_until_a_person_decides(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    for number, actor in enumerate((bor, cene)):
+        rogue = Rogue(actor, topic)
+        payload = Payload.of(bytes(15) + bytes([number + 1]), 0, Text(Tlp.GREEN, "liar"))
+        rogue.say(payload.encode(), log=Position(rogue.claim.log.sequence, bytes(48)))
+    world.run(2)
+    assert ana.told(Held)
+    identity = ana.do(SendText(topic, "shall I", Tlp.GREEN))
+    world.run(5)
+    assert ana.agent.outgoing(identity) == "queued"
+    ana.do(Resume(topic))
+    world.run(2)
+    assert ana.agent.outgoing(identity) == "sent"
+
+
+def test_a_replay_of_our_own_words_is_void_and_freezes_nothing(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    ana.do(SendText(topic, "once", Tlp.GREEN))
+    world.run()
+    run = world.loop.run_until_complete(world.store.read(topic, 0, None, 1 << 20))
+    entry = run.entries[-1].entry()
+    Rogue(cene, topic).append(entry.body)
+    world.run(2)
+    assert words(bor, topic) == words(ana, topic) == ["once"]
+    assert ana.agent.conversation(topic).standing == "member"
+    assert alarms(ana, AlarmKind.VOID)

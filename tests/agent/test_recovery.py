@@ -1,0 +1,89 @@
+"""When a device can't go on: it freezes, asks, and comes back; and never uses a key twice."""
+
+from __future__ import annotations
+
+from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Frozen
+from securechan.agent.inputs import RotateEpochs, SendText
+from securechan.bulletin.tlp import Tlp
+from tests.agent.places import community, group_of, secret, words
+from tests.support.world import World
+
+
+def test_yesterdays_vault_is_noticed_before_anything_is_sealed_and_the_device_is_added_again(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    backup = ana.snapshot()
+    for body in ("one", "two"):
+        ana.do(SendText(topic, body, Tlp.GREEN))
+        world.run()
+    ana.restore(backup)
+    identity = ana.do(SendText(topic, "typed after the restore", Tlp.GREEN))
+    ana.connect()
+    world.run(30)
+    assert [each.kind for each in ana.told(Alarm)].count(AlarmKind.ROLLBACK) == 1
+    assert ana.told(Frozen)
+    assert [each.again for each in ana.told(ConversationJoined)] == [True]
+    assert ana.agent.outgoing(identity) == "sent"
+    assert words(cene, topic) == ["one", "two", "typed after the restore"]
+    assert secret(ana, topic) == secret(bor, topic) == secret(cene, topic)
+    assert not [each for each in bor.told(Alarm) if each.kind is AlarmKind.VOID]  # no generation was used twice
+
+
+def test_a_restored_vault_is_noticed_by_its_commits_too(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    backup = ana.snapshot()
+    ana.do(RotateEpochs(topic))
+    world.run()
+    ana.restore(backup)
+    ana.connect()
+    world.run(30)
+    assert AlarmKind.ROLLBACK in [each.kind for each in ana.told(Alarm)]
+    ana.do(SendText(topic, "back", Tlp.GREEN))
+    world.run(2)
+    assert words(bor, topic) == words(cene, topic) == ["back"]
+
+
+def test_after_a_rollback_every_key_package_is_made_anew(world: World) -> None:
+    ana, _, _, topic = community(world)
+    backup = ana.snapshot()
+    before = set(backup["packages"])
+    ana.do(SendText(topic, "one", Tlp.GREEN))
+    world.run()
+    ana.restore(backup)
+    ana.connect()
+    world.run(30)
+    assert before.isdisjoint(ana.tables["packages"])
+
+
+def test_a_committer_dies_after_the_relay_stored_its_commit_and_returns_in_the_right_epoch(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    step = ana.agent.on(RotateEpochs(topic), world.now)
+    ana.adopt(step.writes)
+    ana.agent = step.agent
+    (send,) = [each for each in step.effects if type(each).__name__ == "Send"]
+    assert ana.member is not None
+    world.loop.run_until_complete(ana.member.request(send.body))  # type: ignore[union-attr]  # a Send
+    ana.restart()  # the acknowledgement never came
+    world.run(1)
+    assert group_of(ana, topic).epoch == 1
+    assert group_of(bor, topic).epoch == 2
+    ana.connect()
+    world.run(1)
+    assert secret(ana, topic) == secret(bor, topic) == secret(cene, topic)
+    assert not ana.told(Alarm)
+
+
+def test_who_is_frozen_asks_others_when_nobody_answers(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    backup = ana.snapshot()
+    ana.do(SendText(topic, "one", Tlp.GREEN))
+    world.run()
+    bor.disconnect()
+    cene.disconnect()
+    ana.restore(backup)
+    ana.connect()
+    world.run(60)
+    assert ana.agent.conversation(topic).standing == "frozen"
+    bor.connect()
+    world.run(700)
+    assert ana.agent.conversation(topic).standing == "member"
+    assert secret(ana, topic) == secret(bor, topic)
