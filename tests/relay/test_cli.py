@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from relay import cli
+from relay import __main__, cli
 from securechan.errors import Refused
 from securechan.wire.frames import Done, Ping
 from securechan.wire.handshake import RelayIdentity
@@ -216,3 +216,7 @@ def test_rotate_adds_a_key_that_the_running_relay_takes_up_and_drops_the_old_one
             pass
         assert lets_in(newer)
         assert "dropped    nothing" in run(capsys, "rotate", "--drop-old", "--home", str(home))[1]
+
+
+def test_the_package_is_the_program() -> None:
+    assert __main__.main is cli.main
