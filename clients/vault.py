@@ -183,7 +183,7 @@ class Vault:
                 db.execute(f"PRAGMA user_version = {SCHEMA}")
                 db.execute("INSERT INTO header VALUES (1, ?)", (_checked(header.encode()),))
                 vault = cls(draft, db, header, key)
-                vault._store_manifest(0, {})
+                vault._stored = vault._store_manifest(0, {})
                 db.execute("COMMIT")
                 if writes:
                     vault.adopt(writes)

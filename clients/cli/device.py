@@ -13,6 +13,11 @@ from clients.render import safe, table
 app = group("My devices and those of others.")
 
 
+@app.callback()
+def _device() -> None:
+    """My devices and those of others."""
+
+
 @app.command()
 def ls(
     who: Annotated[str | None, typer.Argument(help="An officer (liaison-1@cert-hr) or an agency; you without.")] = None,

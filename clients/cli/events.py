@@ -9,7 +9,7 @@ from clients.render import safe, size, stranger
 
 def line(event: dict[str, Any]) -> str:
     """One event, one line (texts of several lines are indented)."""
-    time = event.get("time") or event.get("sent") or ""
+    time = event.get("time") or event.get("at") or ""
     words = _words(event)
     return f"{time}  {words}" if time else words
 
@@ -65,7 +65,7 @@ def _words(event: dict[str, Any]) -> str:
             rest = "  ".join(
                 f"{name} {stranger(str(value))}"
                 for name, value in event.items()
-                if name not in ("event", "conversation")
+                if name not in ("event", "conversation", "at")
             )
             return f"{kind}  {rest}"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from clients.operations import lookup
-from clients.operations.engine import Operation, Params, Work
+from clients.operations.engine import Operation, Params, Work, queued
 from securechan.agent.inputs import (
     AcceptConversation,
     ChangePolicy,
@@ -27,6 +27,7 @@ from securechan.trust.names import check_agency, split_officer
 
 if TYPE_CHECKING:
     from securechan.agent.look import ConversationSummary
+    from securechan.agent.state import Offer
 
 
 # -------------------------------------------------------------------------------------------------------------- listed
@@ -36,7 +37,7 @@ async def ls(work: Work, _: dict[str, Any]) -> dict[str, Any]:
     """Conversations and offers."""
     return {
         "conversations": [summary(each) for each in work.agent.conversations(work.now)],
-        "offers": [_offer(each) for each in work.agent.offers()],
+        "offers": [_offer(work, each) for each in work.agent.offers()],
     }
 
 
@@ -59,8 +60,20 @@ def summary(each: ConversationSummary) -> dict[str, Any]:
     }
 
 
-def _offer(each: Any) -> dict[str, Any]:
-    return {"id": each.topic.hex(), "name": each.name, "by": each.by, "received": lookup.moment(each.received)}
+def _offer(work: Work, each: Offer) -> dict[str, Any]:
+    return {
+        "id": each.topic.hex(),
+        "name": each.name,
+        "by": _inviter(work, each),
+        "device": each.by,
+        "received": lookup.moment(each.received),
+    }
+
+
+def _inviter(work: Work, offer: Offer) -> str:
+    """The officer whose device offers it; the device where trust knows none."""
+    record = work.agent.view.find(offer.by)
+    return offer.by if record is None else record.address
 
 
 async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
@@ -95,7 +108,7 @@ def policy_json(policy: Policy) -> dict[str, Any]:
 
 async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Found one: ``name``, ``kind`` (community, direct, room), ``agencies`` (``cert-hr`` or ``cert-hr:desk,liaison``),
-    or ``officers``; ``stewards``, ``ceiling``, ``renewal`` in seconds. With ``wait``, until somebody else is in it."""
+    or ``officers``; ``stewards``, ``ceiling``, ``renewal`` in seconds; ``wait``: how many to let in who can be."""
     params = Params(said)
     agent = work.agent
     kind = _kind(params.text("kind", "community"))
@@ -118,6 +131,12 @@ async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     )
     known(work, policy)
     topic = await found(work, policy)
+    with queued("the conversation"):
+        await work.online()
+        await work.runtime.until(
+            lambda agent: agent.conversation(topic).standing != "founding", params.seconds("timeout", 30.0)
+        )
+    await work.settled(params.seconds("wait", 10.0))
     return summary(work.agent.conversation(topic))
 
 
@@ -191,11 +210,17 @@ async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     ``name`` to call it here."""
     params = Params(said)
     offer = _offered(work, params.text("conversation"))
-    await work.runtime.do(AcceptConversation(offer.topic, params.text("name", "")))
+    by, name = _inviter(work, offer), params.text("name", "")
+    await work.runtime.do(AcceptConversation(offer.topic, name))
     await work.online()
     await work.runtime.until(
-        lambda agent: any(each.topic == offer.topic for each in agent.conversations()), params.seconds("timeout", 60.0)
+        lambda agent: any(each.topic == offer.topic and each.synced for each in agent.conversations()),
+        params.seconds("timeout", 60.0),
     )
+    found = work.agent.conversation(offer.topic)
+    if found.kind == "direct" and not name and not any(each.name == by for each in work.agent.conversations()):
+        await work.runtime.do(RenameConversation(offer.topic, by))
+    await work.settled()
     return summary(work.agent.conversation(offer.topic))
 
 
@@ -206,9 +231,9 @@ async def decline(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     return {"id": offer.topic.hex()}
 
 
-def _offered(work: Work, said: str) -> Any:
+def _offered(work: Work, said: str) -> Offer:
     every = work.agent.offers()
-    fitting = [each for each in every if said in (each.name, each.by)] or [
+    fitting = [each for each in every if said in (each.name, each.by, _inviter(work, each))] or [
         each for each in every if len(said) >= lookup.SHORTEST_PREFIX and each.topic.hex().startswith(said.lower())
     ]
     if len(fitting) > 1:

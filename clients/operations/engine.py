@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clients.clock import Clock, SystemClock
 from clients.control import forward
+from clients.operations import lookup
 from clients.profile import Passphrases, Profile
 from clients.render import duration
 from clients.runtime import Runtime
@@ -69,6 +70,12 @@ class Work:
     async def online(self) -> Up:
         """A session with the relay. Raises Unreachable, Untrusted, Refused, TimedOut."""
         return await self.runtime.online(CONNECT)
+
+    async def settled(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - passed on
+        """Give what is under way a while to come to rest: what waits to be sent, and members to be let in or out who
+        can be. That others take their time is no failure."""
+        with contextlib.suppress(TimedOut):
+            await self.runtime.until(lambda agent: agent.idle and not lookup.unsettled(agent, self.now), timeout)
 
     async def synced(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - passed on
         """A session in which everything that the relay held has been read."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from securechan.agent.look import ConversationSummary
 
 SHORTEST_PREFIX: Final = 8  # hexadecimal digits
-_SECONDS: Final = frozenset({"ack_by", "valid_until"})
+_SECONDS: Final = frozenset({"at", "time", "ack_by", "valid_until"})
 
 
 def conversation(agent: Agent, said: str) -> ConversationSummary:
@@ -37,6 +37,23 @@ def conversation(agent: Agent, said: str) -> ConversationSummary:
     return found[0]
 
 
+def unsettled(agent: Agent, now: int) -> bool:
+    """Whether a conversation waits for its topic, or for members to be let in or out who can be."""
+    from securechan.agent.reconcile import difference_of  # noqa: PLC0415 - it costs the whole protocol
+    from securechan.agent.state import Standing  # noqa: PLC0415 - likewise
+    from securechan.agent.turn import Turn  # noqa: PLC0415 - likewise
+
+    looking = Turn(agent.rows, agent.session, agent.random, now)  # only looked at, never sealed
+    for each in looking.conversations():
+        if each.standing is Standing.FOUNDING:
+            return True
+        if each.standing is Standing.MEMBER:
+            difference, absent = difference_of(looking, each.topic), looking.live(each.topic).absent
+            if difference.removes or any(name not in absent for name in difference.adds):
+                return True
+    return False
+
+
 def timed(event: dict[str, Any], *, milliseconds: frozenset[str] = frozenset({"sent"})) -> dict[str, Any]:
     """An event as scripts get it: times as RFC 3339 in UTC, or null where there is none."""
     out = dict(event)
@@ -45,7 +62,7 @@ def timed(event: dict[str, Any], *, milliseconds: frozenset[str] = frozenset({"s
             continue
         if name in milliseconds:
             out[name] = moment(value / 1000)
-        elif name in _SECONDS or name == "time":
+        elif name in _SECONDS:
             out[name] = moment(value)
     return out
 

@@ -177,7 +177,8 @@ def archived(work: Work, shelf: str) -> Iterator[dict[str, Any]]:
 
 
 def _moment(event: dict[str, Any]) -> float:
-    time = event.get("time", 0)
+    """When it happened, Unix seconds: by the relay's clock where it stood in a log, else by ours."""
+    time = event.get("time") or event.get("at") or 0
     return float(time) if isinstance(time, int) else 0.0
 
 

@@ -26,6 +26,7 @@ async def sync(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     try:
         await work.synced(timeout)
         await work.runtime.until(lambda agent: agent.idle, timeout)
+        await work.settled()
     finally:
         stop()
     return {
