@@ -23,27 +23,19 @@ from securechan.crypto.secret import Secret
 from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import Suite
 from securechan.errors import CannotOpen, Invalid, Malformed, Misuse
+from securechan.mls.apply import Applied, Change, apply, check_result, member, needs_path
 from securechan.mls.context import GroupContext
 from securechan.mls.epoch import Epoch
 from securechan.mls.extensions import Extension
 from securechan.mls.framing import AuthenticatedContent, FramedContentAuthData, Sender
-from securechan.mls.keypackage import KeyPackage
 from securechan.mls.nodes import LeafNode
 from securechan.mls.proposals import (
-    PATHLESS,
-    Add,
     Commit,
-    ExternalInit,
-    GroupContextExtensions,
-    PreSharedKey,
     Proposal,
     ProposalOrRef,
     ReInit,
-    Remove,
-    Update,
 )
 from securechan.mls.protection import Verified, framed, sign
-from securechan.mls.psk import PreSharedKeyID
 from securechan.mls.ratchets import Ratchets
 from securechan.mls.registry import SenderType, WireFormat
 from securechan.mls.schedule import (
@@ -61,40 +53,11 @@ from securechan.mls.treekem import NewPath, PrivateKeys, UpdatePath, follow, mer
 from securechan.mls.treemath import LeafIndex, node_of
 from securechan.mls.validation import (
     Queued,
-    check_among,
     check_external_list,
     check_leaf_alone,
     check_list,
     check_proposal,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A leaf before and after."""
-
-    leaf: LeafIndex
-    before: LeafNode
-    after: LeafNode
-
-
-@dataclass(frozen=True, slots=True)
-class Applied:
-    """§12.3: what a list of proposals makes of a group, before any path."""
-
-    tree: RatchetTree
-    extensions: tuple[Extension, ...]
-    added: tuple[tuple[LeafIndex, KeyPackage], ...] = ()
-    removed: tuple[tuple[LeafIndex, LeafNode], ...] = ()
-    updated: tuple[Change, ...] = ()
-    psks: tuple[PreSharedKeyID, ...] = ()
-    external_init: bytes | None = None
-    reinit: ReInit | None = None
-    extensions_changed: bool = False
-
-    @property
-    def new_leaves(self) -> tuple[LeafIndex, ...]:
-        return tuple(leaf for leaf, _ in self.added)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,76 +93,6 @@ class Lost:
 
     reason: str
     effects: Effects
-
-
-# ------------------------------------------------------------------------------------------------ applying proposals
-
-
-def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[Queued]) -> Applied:
-    """§12.3: in the order that the RFC gives: context, updates, removes, adds; the rest touches no tree."""
-    after = tree
-    changed = False
-    updated: list[Change] = []
-    removed: list[tuple[LeafIndex, LeafNode]] = []
-    added: list[tuple[LeafIndex, KeyPackage]] = []
-    psks: list[PreSharedKeyID] = []
-    kem_output: bytes | None = None
-    reinit: ReInit | None = None
-    for item in queue:
-        match item.proposal.body:
-            case GroupContextExtensions(replaced):
-                changed = changed or replaced != extensions
-                extensions = replaced
-            case PreSharedKey(psk):
-                psks.append(psk)
-            case ExternalInit(output):
-                kem_output = output
-            case ReInit() as end:
-                reinit = end
-            case _:
-                pass
-    for item in queue:
-        at = item.sender.leaf
-        if isinstance(item.proposal.body, Update) and at is not None:
-            updated.append(Change(at, _member(tree, at), item.proposal.body.leaf_node))
-            after = after.blank_path(at, item.proposal.body.leaf_node)
-    for item in queue:
-        if isinstance(item.proposal.body, Remove):
-            at = item.proposal.body.removed
-            removed.append((at, _member(tree, at)))
-            after = after.blank_path(at, None)
-    after = after.truncated()
-    for item in queue:
-        if isinstance(item.proposal.body, Add):
-            package = item.proposal.body.key_package
-            after, at = after.add(package.leaf_node)
-            added.append((at, package))
-    return Applied(
-        after, extensions, tuple(added), tuple(removed), tuple(updated), tuple(psks), kem_output, reinit, changed
-    )
-
-
-def _member(tree: RatchetTree, at: LeafIndex) -> LeafNode:
-    leaf = tree.leaf(at)
-    if leaf is None:
-        raise Invalid(f"leaf {at} is no member", rule="RFC 9420 §12.3")
-    return leaf
-
-
-def needs_path(queue: Sequence[Queued]) -> bool:
-    """§12.4: whether a commit of these must carry a path."""
-    return not queue or not all(isinstance(item.proposal.body, PATHLESS) for item in queue)
-
-
-def _check_result(applied: Applied, tree: RatchetTree, committer: LeafIndex | None) -> None:
-    """§7.3, §12.1.7: the group as it will be: new and changed leaves fit in, and all support the new context."""
-    if applied.extensions_changed:
-        changed = {leaf for leaf, _ in tree.members()}
-    else:
-        changed = {*applied.new_leaves, *(change.leaf for change in applied.updated)}
-        if committer is not None:
-            changed.add(committer)
-    check_among(tree, changed, applied.extensions)
 
 
 def _provisional(before: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
@@ -280,7 +173,7 @@ def process(
 
     applied = apply(epoch.tree, epoch.context.extensions, queue)
     tree, committer, own_change = _merged(epoch, applied, commit.path, content.sender)
-    _check_result(applied, tree, None if commit.path is None else committer)
+    check_result(applied, tree, None if commit.path is None else committer)
     provisional = _provisional(epoch.context, tree, applied.extensions)
     confirmed = confirmed_hash(suite, epoch.interim_transcript_hash, verified.message)
     context = with_transcript(provisional, confirmed)
@@ -325,7 +218,7 @@ def _merged(
         before = None
     else:
         tree, committer = applied.tree, _committer(sender)
-        before = _member(tree, committer)
+        before = member(tree, committer)
     if path is None:
         return tree, committer, None
     check_leaf_alone(epoch.suite, path.leaf_node, group_id=epoch.context.group_id, at=committer)
@@ -439,8 +332,8 @@ def create(
         renewed = renew(applied.tree, epoch.own_leaf, old, signer, epoch.context.group_id)
         tree, commit_secret = renewed.tree, renewed.commit_secret
         private = retained(tree, {**private, **renewed.private})
-        own_change = Change(epoch.own_leaf, epoch.own_leaf_node, _member(tree, epoch.own_leaf))
-    _check_result(applied, tree, epoch.own_leaf if path else None)
+        own_change = Change(epoch.own_leaf, epoch.own_leaf_node, member(tree, epoch.own_leaf))
+    check_result(applied, tree, epoch.own_leaf if path else None)
     provisional = _provisional(epoch.context, tree, applied.extensions)
     sealed = None if renewed is None else renewed.seal(provisional.encode(), applied.new_leaves)
 

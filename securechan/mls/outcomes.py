@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from securechan.mls.commit import Change
+from securechan.mls.apply import Change
 from securechan.mls.proposals import Proposal
 from securechan.mls.registry import ContentType, SenderType
 from securechan.mls.treemath import LeafIndex

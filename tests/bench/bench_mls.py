@@ -32,14 +32,24 @@ AEAD_KEY, NONCE = bytes(HYBRID.aead_key_length), bytes(HYBRID.aead_nonce_length)
 BOX = HYBRID.aead_seal(AEAD_KEY, NONCE, b"", TEXT)
 
 
-def floor(*, signs: int = 0, verifies: int = 0, seals: int = 0, opens: int = 0, pairs: int = 0, boxes: int = 0) -> Act:
-    """So many signatures made and verified, HPKE seals and opens, key pairs derived, AEAD boxes of 1 KiB."""
+def floor(
+    *,
+    signs: int = 0,
+    verifies: int = 0,
+    seals: int = 0,
+    opens: int = 0,
+    pairs: int = 0,
+    checks: int = 0,
+    boxes: int = 0,
+) -> Act:
+    """So many signatures made and verified, HPKE seals and opens, key pairs, public keys checked, AEAD boxes."""
     counted: list[tuple[int, Callable[[], object]]] = [
         (signs, lambda: HYBRID.signature.sign(SIGNER, b"", TEXT)),
         (verifies, lambda: HYBRID.signature.verify(PUBLIC, b"", TEXT, SIGNATURE)),
         (seals, lambda: HYBRID.hpke.seal(KEY.public, b"", b"", SEALED)),
         (opens, lambda: HYBRID.hpke.open(KEY, ENC, b"", b"", SEALED)),
         (pairs, lambda: HYBRID.hpke.kem.derive_key(TEXT)),
+        (checks, lambda: HYBRID.hpke.kem.check_public(KEY.public)),
         (boxes, lambda: HYBRID.aead_seal(AEAD_KEY, NONCE, b"", TEXT)),
     ]
 
@@ -125,20 +135,20 @@ def together(size: int) -> Table:
     table.row(
         "add one (commit, welcome)",
         lambda: alice.commit(adds=[newcomer.key_package], tree_in_welcome=False),
-        floor=floor(signs=3, verifies=2, seals=reached + 1, pairs=nodes + 1),
+        floor=floor(signs=3, verifies=2, seals=reached + 1, pairs=nodes + 1, checks=2),
         note=note,
     )
     table.row(
         "join (tree beside)",
         lambda: Group.join(adding.welcomes[0], newcomer, now=NOW, ratchet_tree=tree),
-        floor=floor(verifies=size + 2, opens=1, pairs=nodes),
+        floor=floor(verifies=size + 2, opens=1, pairs=nodes, checks=size + 1),
         note=f"tree of {len(tree):,} bytes",
     )
     table.row("commit", alice.commit, floor=floor(signs=2, seals=reached, pairs=nodes + 1, boxes=2), note=note)
     table.row(
         "process commit",
         lambda: followed(bob, renewing.commit),
-        floor=floor(verifies=2, opens=1, pairs=above, boxes=2),
+        floor=floor(verifies=2, opens=1, pairs=above, checks=nodes + 1, boxes=2),
         note=f"{len(renewing.commit):,} bytes, {above} shared nodes",
     )
     table.row("protect 1 KiB", lambda: alice.protect(TEXT), floor=floor(signs=1, boxes=2))

@@ -84,7 +84,7 @@ def unchecked() -> Iterator[None]:
         return None
 
     with mock.patch.multiple(
-        commits, check_list=nothing, check_proposal=nothing, _check_result=nothing, needs_path=lambda queue: False
+        commits, check_list=nothing, check_proposal=nothing, check_result=nothing, needs_path=lambda queue: False
     ):
         yield
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from securechan.codec import encode
 from securechan.crypto.suite import by_number
 from securechan.errors import BadSignature, Invalid, Malformed, Misuse
-from securechan.mls.commit import apply
+from securechan.mls.apply import apply
 from securechan.mls.framing import Sender
 from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
 from securechan.mls.proposals import Proposal
