@@ -348,7 +348,7 @@ def publish(
         data = root.publish_bundle(folder)
         me.emit(
             data,
-            f"bundle     {data['bundle']}\nroot       {data['root']}\n"
+            f"bundle     {data['bundle']}\nroot       {data['root']}\naddress    {data['address']}\n"
             f"next       the operator of {data['relay']}: securechan-relay adopt {data['bundle']}",
         )
         me.note("hint: tell the root hash to everyone by another channel; it is the federation's name")
@@ -465,6 +465,8 @@ def _status_words(data: dict[str, Any]) -> str:
             for expiry in federation["expiries"]
             if expiry["state"] != "ok"
         ]
+    if data["address"] is not None:
+        lines.append(f"address    {data['address']}")
     if data["ceremony"] is not None or data["planned"]:
         lines.append(_ceremony_words(data["ceremony"]))
     return "\n".join(lines)

@@ -16,6 +16,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -106,31 +107,13 @@ async def begin(
         inbox=fresh.inbox_public,
         now=now,
     )
-    kept = _with(fresh, invite=invite.line(), request=request.encode(), sealed=seal_request(invite, request))
+    kept = replace(fresh, invite=invite.line(), request=request.encode(), sealed=seal_request(invite, request))
     profile.make()
     return await asyncio.to_thread(_create, profile.vault, passphrase(), kept)
 
 
 def _create(path: Path, passphrase: str, kept: Newcomer) -> Vault:
     return Vault.create(path, passphrase, writes=[Put(newcomers.TABLE, newcomers.ROW, kept.encode())])
-
-
-def _with(newcomer: Newcomer, *, invite: str, request: bytes, sealed: bytes) -> Newcomer:
-    return Newcomer(
-        newcomer.agency,
-        newcomer.device,
-        newcomer.officer,
-        newcomer.signature_private,
-        newcomer.inbox_private,
-        newcomer.inbox_public,
-        newcomer.roster_private,
-        invite,
-        request,
-        sealed,
-        newcomer.directory,
-        newcomer.made,
-        newcomer.nonce,
-    )
 
 
 def tell(newcomer: Newcomer) -> Json:

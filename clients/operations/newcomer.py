@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Final
 
 from clients.clock import Clock
@@ -125,6 +126,11 @@ class Newcomer(Struct):
     def credential(self) -> DeviceCredential:
         """For a handshake as the device that a roster lists."""
         return DeviceCredential(self.name, self.signature_private, self.public, start(TRUST_TOPIC))
+
+
+def with_directory(newcomer: Newcomer, *keys: DirectoryKey) -> Newcomer:
+    """The same with directory keys of its own making."""
+    return replace(newcomer, directory=(*newcomer.directory, *keys))
 
 
 def suggested_device(officer: str) -> str:

@@ -27,7 +27,7 @@ from pydantic import Field, ValidationError
 from clients import keyfile
 from clients.clock import Clock
 from clients.errand import Errand
-from clients.federation import publish, replay, route_to
+from clients.federation import Address, publish, replay, route_to
 from clients.keyfile import KeyFile, PublicKey, Use
 from clients.profile import Passphrases, write_private
 from clients.transport import Route
@@ -551,7 +551,13 @@ def publish_bundle(folder: Folder) -> Json:
         folder.keep_plan(Plan())
     relay = folder.publisher()
     root_id = hashlib.sha384(bundle.root).digest()
-    return {"root": root_id.hex(), "bundle": str(folder.bundle_path), "relay": relay.name, "url": relay.urls[0]}
+    return {
+        "root": root_id.hex(),
+        "bundle": str(folder.bundle_path),
+        "relay": relay.name,
+        "url": relay.urls[0],
+        "address": Address.of(root_id, relay).line(),
+    }
 
 
 async def publish_online(folder: Folder, key: KeyFile, passphrases: Passphrases, clock: Clock) -> Json:
@@ -620,6 +626,7 @@ def status(folder: Folder, *, now: int) -> Json:
     return {
         "folder": str(folder.path),
         "root": None if root_id is None else root_id.hex(),
+        "address": None if root_id is None else Address.of(root_id, folder.publisher()).line(),
         "federation": None if view is None or not view.started else tell_view(view, now),
         "planned": not plan.empty,
         **tell_ceremony(folder, ceremony),
