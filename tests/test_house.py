@@ -75,7 +75,7 @@ def test_help_starts_without_the_heavy_parts() -> None:
 def test_every_rule_that_is_cited_stands_in_the_spec() -> None:
     """Code and tests cite SPEC.md as ``SPEC §5.3``; each such section is there."""
     spec = (ROOT / "SPEC.md").read_text()
-    sections = set(re.findall(r"^#+ (\d+(?:\.\d+)*)\.? ", spec, flags=re.MULTILINE))
+    sections = set(re.findall(r"^(?:#+ |\*\*)(\d+(?:\.\d+)*)", spec, flags=re.MULTILINE))
     cited = {
         number
         for package in (*PACKAGES, "tests")
