@@ -164,11 +164,11 @@ class Codec:
 
     __slots__ = ()
 
-    def write(self, value: Any, out: bytearray) -> None:
-        raise NotImplementedError
+    def write(self, value: Any, out: bytearray) -> None:  # noqa: ARG002 - for codecs that stand alone to override
+        raise Misuse(f"{type(self).__name__} has no form outside a struct")
 
-    def read(self, r: Reader) -> Any:
-        raise NotImplementedError
+    def read(self, r: Reader) -> Any:  # noqa: ARG002 - likewise
+        raise Misuse(f"{type(self).__name__} has no form outside a struct")
 
 
 @dataclass(frozen=True, slots=True)

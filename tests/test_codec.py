@@ -190,6 +190,18 @@ def test_an_annotation_that_says_too_little_is_refused(tp: Any) -> None:
         encode(tp, None)
 
 
+def test_a_select_needs_the_struct_around_it() -> None:
+    alone = Annotated[Point | None, select("kind", {1: Point, 2: Nothing})]
+    with pytest.raises(Misuse, match="outside a struct"):
+        encode(alone, None)
+    with pytest.raises(Misuse, match="outside a struct"):
+        decode(alone, b"")
+
+
+def test_a_note_for_people_changes_nothing() -> None:
+    assert encode(Annotated[bytes, "what it is for"], b"x") == b"\x01x"
+
+
 def test_a_reader_stays_within_its_vector() -> None:
     r = Reader(bytes.fromhex("02aabb cc"))
     inside = r.sub()

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from securechan.crypto.kem import KemKey
 from securechan.crypto.secret import Secret
@@ -59,6 +60,8 @@ from securechan.mls.validation import (
     check_proposal,
 )
 
+LAST_EPOCH: Final = (1 << 64) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Effects:
@@ -95,8 +98,10 @@ class Lost:
     effects: Effects
 
 
-def _provisional(before: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
+def provisional_context(before: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
     """§12.4.1: the context that path secrets are sealed under: the new one but for the transcript."""
+    if before.epoch >= LAST_EPOCH:
+        raise Invalid("the group has come to its last epoch", rule="RFC 9420 §8.1")
     return GroupContext(
         before.version,
         before.cipher_suite,
@@ -174,7 +179,7 @@ def process(
     applied = apply(epoch.tree, epoch.context.extensions, queue)
     tree, committer, own_change = _merged(epoch, applied, commit.path, content.sender)
     check_result(applied, tree, None if commit.path is None else committer)
-    provisional = _provisional(epoch.context, tree, applied.extensions)
+    provisional = provisional_context(epoch.context, tree, applied.extensions)
     confirmed = confirmed_hash(suite, epoch.interim_transcript_hash, verified.message)
     context = with_transcript(provisional, confirmed)
     effects = Effects(committer, applied, own_change, commit.path is not None, external)
@@ -334,7 +339,7 @@ def create(
         private = retained(tree, {**private, **renewed.private})
         own_change = Change(epoch.own_leaf, epoch.own_leaf_node, member(tree, epoch.own_leaf))
     check_result(applied, tree, epoch.own_leaf if path else None)
-    provisional = _provisional(epoch.context, tree, applied.extensions)
+    provisional = provisional_context(epoch.context, tree, applied.extensions)
     sealed = None if renewed is None else renewed.seal(provisional.encode(), applied.new_leaves)
 
     content = framed(

@@ -13,7 +13,7 @@ from securechan.crypto.secret import Secret
 from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import Suite
 from securechan.errors import CannotOpen, Invalid
-from securechan.mls.commit import open_epoch, with_transcript
+from securechan.mls.commit import open_epoch, provisional_context, with_transcript
 from securechan.mls.context import GroupContext
 from securechan.mls.epoch import Epoch
 from securechan.mls.extensions import check_unique, find, find_as
@@ -176,15 +176,7 @@ def join_from_outside(
     path = renew(tree, own, leaf, signing, before.group_id)
     tree = path.tree
     check_among(tree, [own], before.extensions)
-    provisional = GroupContext(
-        before.version,
-        before.cipher_suite,
-        before.group_id,
-        before.epoch + 1,
-        tree.tree_hash,
-        before.confirmed_transcript_hash,
-        before.extensions,
-    )
+    provisional = provisional_context(before, tree, before.extensions)
     items = tuple(ProposalOrRef.of(Proposal.of(body)) for body in bodies)
     content = framed(
         before.group_id,

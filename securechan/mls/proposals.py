@@ -6,7 +6,6 @@ from typing import Annotated, Final
 
 from securechan.codec import U16, Opaque, Struct, select
 from securechan.crypto.suite import Suite
-from securechan.errors import Misuse
 from securechan.mls.extensions import Extensions
 from securechan.mls.keypackage import KeyPackage
 from securechan.mls.labels import ref_hash
@@ -99,11 +98,8 @@ class ProposalOrRef(Struct):
 
     @classmethod
     def of(cls, value: Proposal | bytes) -> ProposalOrRef:
-        if isinstance(value, Proposal):
-            return cls(ProposalOrRefType.PROPOSAL, value)
-        if isinstance(value, bytes):
-            return cls(ProposalOrRefType.REFERENCE, value)
-        raise Misuse(f"{type(value).__name__} is neither a proposal nor a reference")
+        kind = ProposalOrRefType.PROPOSAL if isinstance(value, Proposal) else ProposalOrRefType.REFERENCE
+        return cls(kind, value)
 
 
 class Commit(Struct):

@@ -89,8 +89,10 @@ def receive(group: Group, message: bytes, *, now: int | None, psks: Mapping[byte
         after, verified = opened
         signer = verified.content.sender.leaf
         return _judge(after, verified, now, psks)
-    except (CannotOpen, Invalid, Malformed) as fault:
-        return Void(fault.message, fault.rule if isinstance(fault, Invalid) else "RFC 9420 §6.1", signer)
+    except Invalid as fault:
+        return Void(fault.message.removesuffix(f" ({fault.rule})"), fault.rule, signer)
+    except (CannotOpen, Malformed) as fault:
+        return Void(fault.message, "RFC 9420 §6.1", signer)
 
 
 def _open_private(group: Group, message: PrivateMessage) -> tuple[Group, Verified] | Own:
@@ -169,7 +171,8 @@ def _judge_commit(group: Group, verified: Verified, now: int | None, psks: Mappi
     pending = {kept.ref: Queued(kept.proposal, kept.sender, by_reference=True) for kept in group.pending}
     updates = {key.public: key for key in group.own_updates}
     data = verified.content.authenticated_data
-    match process(group.state, verified, pending, updates, psks, now):
+    outcome = process(group.state, verified, pending, updates, psks, now)
+    match outcome:
         case Followed(epoch, ratchets, effects):
             return committed(group.entering(epoch, ratchets), effects, data)
         case Expelled(effects):
@@ -177,6 +180,8 @@ def _judge_commit(group: Group, verified: Verified, now: int | None, psks: Mappi
         case Lost(reason, effects):
             signer = None if effects.external else effects.committer
             return CannotFollow(reason, signer, data, effects.has_path)
+        case _:
+            assert_never(outcome)
 
 
 def committed(group: Group, effects: Effects, authenticated_data: bytes) -> Committed:

@@ -61,7 +61,7 @@ class NewPath:
     """A renewed path: the tree with it merged, and the secrets that made it."""
 
     tree: RatchetTree
-    leaf: LeafIndex
+    leaf_node: LeafNode
     filtered: tuple[tuple[NodeIndex, NodeIndex], ...]
     path_secrets: Mapping[NodeIndex, Secret]
     private: PrivateKeys
@@ -78,10 +78,7 @@ class NewPath:
                 if node is not None
             )
             nodes.append(UpdatePathNode(self.private[index].public, sealed))
-        leaf = self.tree.leaf(self.leaf)
-        if leaf is None:
-            raise Invalid("the committer's leaf is blank", rule="RFC 9420 §7.5")
-        return UpdatePath(leaf, tuple(nodes))
+        return UpdatePath(self.leaf_node, tuple(nodes))
 
 
 def recipients(tree: RatchetTree, beside: NodeIndex, added: Collection[LeafIndex]) -> list[NodeIndex]:
@@ -125,7 +122,7 @@ def renew(
         b"",
     ).signed(suite, key, group_id, leaf)
     made = bare.with_nodes([*parents, (node_of(leaf), new_leaf)])
-    return NewPath(made, leaf, filtered, path_secrets, private, secret)
+    return NewPath(made, new_leaf, filtered, path_secrets, private, secret)
 
 
 def _linked(

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from securechan.crypto.secret import Secret
-from securechan.errors import CannotOpen, Malformed
+from securechan.errors import CannotOpen, Malformed, Misuse
 from securechan.mls.protection import sender_data_key
 from securechan.mls.ratchets import MAX_GENERATION, MAX_JUMP, MAX_SKIPPED, Ratchet, Ratchets, RatchetsState
 from securechan.mls.registry import ContentType
@@ -92,6 +92,11 @@ def test_there_is_a_last_generation_and_no_leaf_beyond_the_tree() -> None:
         worn.key_at(FAST, MAX_GENERATION)
     with pytest.raises(CannotOpen, match="no leaf 4"):
         fresh().take(FAST, LeafIndex(4), ContentType.APPLICATION, 0)
+
+
+def test_a_secret_tree_without_secrets_is_our_fault() -> None:
+    with pytest.raises(Misuse):
+        Ratchets(4, {}, {}).take(FAST, ZERO, ContentType.APPLICATION, 0)
 
 
 def test_a_state_of_an_impossible_tree_is_refused() -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from securechan.crypto.kem import KemKey
 from securechan.crypto.suite import SUITES
+from securechan.errors import Invalid
 from securechan.mls import commit as commits
 from securechan.mls import treekem
 from securechan.mls.extensions import Extension
@@ -29,7 +30,7 @@ from securechan.mls.framing import (
 )
 from securechan.mls.group import Group
 from securechan.mls.keypackage import KeyPackage
-from securechan.mls.labels import HPKECiphertext
+from securechan.mls.labels import HPKECiphertext, sign_with_label
 from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import Credential, LeafNode
 from securechan.mls.outcomes import (
@@ -70,7 +71,7 @@ from securechan.mls.registry import (
 from securechan.mls.send import Step
 from securechan.mls.send import commit as send_commit
 from securechan.mls.treemath import LeafIndex
-from securechan.mls.validation import ExternalSender, ExternalSenders
+from securechan.mls.validation import ExternalSender, ExternalSenders, check_proposal
 from tests.support.mls import FAST, NOW, bundle, follow, found, keys, taken
 
 ALICE, BOB, CAROL = LeafIndex(0), LeafIndex(1), LeafIndex(2)
@@ -181,8 +182,6 @@ def test_a_member_is_not_added_again_nor_with_anothers_keys(trio: list[Group]) -
             mine.key_package.leaf_node, signature_key=bob.state.own_leaf_node.signature_key, signature=b""
         ).signed(FAST, bob.state.signing),
     )
-    from securechan.mls.labels import sign_with_label
-
     signed = changed(
         impostor, signature=sign_with_label(FAST, bob.state.signing, "KeyPackageTBS", impostor.to_be_signed())
     )
@@ -439,6 +438,8 @@ def external(group: Group, *bodies: Body, refs: Sequence[bytes] = ()) -> bytes:
 def test_an_external_commit_has_its_own_short_list(trio: list[Group]) -> None:
     alice, bob, _ = trio
     init = ExternalInit(bytes(1120))
+    bob = taken(bob.receive(proposed(alice, Remove(CAROL))))
+    is_void(bob.receive(external(alice, init, refs=[bob.pending[0].ref])), "§12.2", None)
     for message in (
         external(alice),
         external(alice, init, init),
@@ -485,6 +486,39 @@ def test_updates_against_the_rules_are_void(trio: list[Group]) -> None:
     ):
         is_void(bob.receive(proposed(alice, Update(leaf))), rule)
     assert isinstance(bob.receive(proposed(alice, Update(updated(alice)))), Proposed)
+
+
+def test_a_newcomer_proposes_nothing_but_itself(trio: list[Group]) -> None:
+    state = trio[0].state
+    newcomer = Sender(SenderType.NEW_MEMBER_PROPOSAL, None)
+    with pytest.raises(Invalid, match="nothing but its own"):
+        check_proposal(FAST, state.context, state.tree, Proposal.of(Remove(BOB)), newcomer)
+
+
+def test_only_members_update(trio: list[Group]) -> None:
+    state = trio[0].state
+    update = Proposal.of(Update(state.own_leaf_node))
+    for sender in (Sender(SenderType.MEMBER, 9), Sender(SenderType.NEW_MEMBER_COMMIT, None)):
+        with pytest.raises(Invalid, match="only members"):
+            check_proposal(FAST, state.context, state.tree, update, sender)
+
+
+def test_an_older_version_is_no_new_beginning(trio: list[Group]) -> None:
+    state = trio[0].state
+    context = changed(state.context, version=2)  # of a protocol yet to come
+    body = Proposal.of(ReInit(b"", ProtocolVersion.MLS10, FAST.number, ()))
+    with pytest.raises(Invalid, match="older version"):
+        check_proposal(FAST, context, state.tree, body, Sender.member(ALICE))
+
+
+def test_an_encryption_key_stands_in_the_tree_once(trio: list[Group]) -> None:
+    alice, bob, _ = trio
+    newcomer = bundle("dora")
+    leaf = changed(newcomer.key_package.leaf_node, encryption_key=bob.state.own_leaf_node.encryption_key, signature=b"")
+    unsigned = changed(newcomer.key_package, leaf_node=leaf.signed(FAST, newcomer.signature_private))
+    signature = sign_with_label(FAST, newcomer.signature_private, "KeyPackageTBS", unsigned.to_be_signed())
+    step = forged(alice, Add(changed(unsigned, signature=signature)))
+    assert "encryption key" in is_void(bob.receive(step.commit), "§7.3").reason
 
 
 def test_a_proposal_to_remove_nobody_is_void(trio: list[Group]) -> None:

@@ -197,6 +197,20 @@ def test_a_leaf_signs_its_place() -> None:
             node.verify(FAST, group_id, at)
 
 
+def test_a_tree_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    from securechan.mls import tree as trees
+
+    monkeypatch.setattr(trees, "MAX_LEAVES", 2)
+    tree, _ = RatchetTree.of_one(FAST, LEAVES[0]).add(LEAVES[1])
+    with pytest.raises(Invalid, match="at most 2"):
+        tree.add(LEAVES[2])
+    monkeypatch.setattr(trees, "MAX_LEAVES", 4)
+    larger = tree.add(LEAVES[2])[0].encode()
+    monkeypatch.setattr(trees, "MAX_LEAVES", 2)
+    with pytest.raises(Invalid, match="at most 2"):
+        RatchetTree.decode(FAST, larger)
+
+
 def test_a_blank_node_has_no_parent_hash_to_give() -> None:
     tree, _ = RatchetTree.of_one(FAST, LEAVES[0]).add(LEAVES[1])
     with pytest.raises(Misuse):
