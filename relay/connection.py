@@ -54,6 +54,7 @@ log = logging.getLogger("relay.connection")
 HELLO_MAX: Final = PROOF_SIZE + 1024  # bytes of any message before there is a session
 RECORD_TARGET: Final = 1 << 20  # bytes of frames after which a record is sealed though more wait
 WRITE_HIGH: Final = 256 << 10  # bytes in the socket's buffer above which sealing waits
+SMALL: Final = 64  # bytes that a request weighs which brings nothing to store
 FAREWELL: Final = 5.0  # seconds for a bye to leave
 
 _REFUSALS: Final = {
@@ -367,8 +368,8 @@ class Connection:
     def _ask(self, member: Member, request: Request, sender: str, agency: str) -> None:
         metrics, kind = self._house.metrics, request.kind.name.lower()
         metrics.count("requests", kind)
-        appends, size = _weight(request.body)
-        wait = self._house.budget.take(sender, agency, appends=appends, size=size)
+        appends, stored = _weight(request.body)
+        wait = self._house.budget.take(sender, agency, appends=appends, size=stored or SMALL, stored=stored)
         if not wait:
             member.ask(request)
             return
@@ -427,12 +428,12 @@ def _account(who: Who) -> tuple[str, str]:
 
 
 def _weight(body: RequestBody) -> tuple[int, int]:
-    """(entries added, bytes written) by a request."""
+    """(entries added, bytes to be stored) by a request."""
     match body:
         case Append() | Deliver():
             return 1, len(body.body)
         case CreateTopic():
-            return 1, 64
+            return 1, SMALL
         case Publish():
             return 1, sum(len(document.content) for document in body.documents)
         case PutBlob():
@@ -440,4 +441,4 @@ def _weight(body: RequestBody) -> tuple[int, int]:
         case PutKeyPackages():
             return 0, sum(map(len, body.packages)) + len(body.last_resort or b"")
         case _:
-            return 0, 64
+            return 0, 0

@@ -2,7 +2,9 @@
 
 A bucket fills at its rate up to a minute's worth and may go into debt once: whatever is asked while it is not empty is
 granted, so that no size is too large for ever, and the debt is waited off. What a device asks is drawn from its own
-bucket and its agency's alike. Nobody is left without an answer: a refusal says after how many milliseconds to return.
+bucket and its agency's alike; what an agency may store is a bucket of a day's worth, since what is stored expires.
+Nobody is left without an answer: a refusal says after how many milliseconds to return. Levels are in memory: a relay
+that starts anew starts with full buckets.
 
 `Guard` is for strangers: how many may stand at the door, in all and per address, and when to ask them for a cookie.
 """
@@ -20,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME, Limits
 
 BURST: Final = 60.0  # seconds' worth that a bucket holds
+DAY: Final = 86400.0
 KEPT: Final = 10_000  # buckets remembered; the longest unused is forgotten first, and returns full
 
 
@@ -33,7 +36,7 @@ class Quotas(BaseModel):
     bandwidth: int = Field(default=1 << 20, ge=1 << 10, description="bytes a second a device may send")
     agency_bandwidth: int = Field(default=8 << 20, ge=1 << 10, description="bytes a second an agency may send")
     requests_per_second: int = Field(default=200, ge=1, description="requests of any kind a device may make")
-    stored_bytes_per_agency: int = Field(default=20 << 30, ge=1 << 20, description="bytes an agency may have stored")
+    agency_bytes_per_day: int = Field(default=8 << 30, ge=1 << 20, description="bytes an agency may store in a day")
     in_flight: int = Field(default=64, ge=1, le=4096, description="requests without an answer yet")
     buffer: int = Field(default=8 << 20, ge=1 << 20, description="bytes that may wait for a slow reader")
     stall: int = Field(default=30, ge=1, le=600, description="seconds without any reading that end a session")
@@ -60,19 +63,21 @@ class Quotas(BaseModel):
 
 @dataclass(slots=True)
 class Bucket:
-    """Tokens that come at ``rate`` a second, up to ``BURST`` seconds' worth."""
+    """Tokens that come at ``rate`` a second, ``most`` of them at most."""
 
     rate: float
+    most: float
     level: float
     at: float
 
     @classmethod
-    def full(cls, rate: float, now: float) -> Bucket:
-        return cls(rate, rate * BURST, now)
+    def full(cls, rate: float, now: float, burst: float = BURST) -> Bucket:
+        """``burst``: seconds' worth that it holds."""
+        return cls(rate, rate * burst, rate * burst, now)
 
     def wait(self, now: float) -> float:
         """Seconds until something may be drawn; 0 where it may be now."""
-        self.level = min(self.rate * BURST, self.level + (now - self.at) * self.rate)
+        self.level = min(self.most, self.level + (now - self.at) * self.rate)
         self.at = now
         return 0.0 if self.level > 0 else max(-self.level / self.rate, 0.001)
 
@@ -83,14 +88,15 @@ class Bucket:
 class Buckets:
     """One bucket for each of many names, of which the least recently used are forgotten."""
 
-    def __init__(self, rate: float) -> None:
+    def __init__(self, rate: float, burst: float = BURST) -> None:
         self._rate = rate
+        self._burst = burst
         self._held: OrderedDict[str, Bucket] = OrderedDict()
 
     def of(self, name: str, now: float) -> Bucket:
         bucket = self._held.get(name)
         if bucket is None:
-            bucket = self._held[name] = Bucket.full(self._rate, now)
+            bucket = self._held[name] = Bucket.full(self._rate, now, self._burst)
             if len(self._held) > KEPT:
                 self._held.popitem(last=False)
         else:
@@ -108,9 +114,11 @@ class Budget:
         self._bytes = Buckets(quotas.bandwidth)
         self._agency_appends = Buckets(quotas.agency_appends_per_minute / 60)
         self._agency_bytes = Buckets(quotas.agency_bandwidth)
+        self._agency_days = Buckets(quotas.agency_bytes_per_day / DAY, DAY)
 
-    def take(self, sender: str, agency: str, *, appends: int, size: int) -> int:
-        """Draw for one request of ``size`` bytes: 0 where it is granted, else milliseconds to wait, nothing drawn.
+    def take(self, sender: str, agency: str, *, appends: int, size: int, stored: int = 0) -> int:
+        """Draw for one request of ``size`` bytes, of which ``stored`` are kept: 0 where it is granted, else milliseconds
+        to wait, and nothing drawn. Who has stored enough for today may still read.
 
         ``sender`` names the device (or the guest's box, the office's key); ``agency`` may be empty.
         """
@@ -120,6 +128,8 @@ class Budget:
             wanted.append((self._appends.of(sender, now), appends))
         if agency:
             wanted.append((self._agency_bytes.of(agency, now), size))
+            if stored:
+                wanted.append((self._agency_days.of(agency, now), stored))
             if appends:
                 wanted.append((self._agency_appends.of(agency, now), appends))
         wait = max(bucket.wait(now) for bucket, _ in wanted)

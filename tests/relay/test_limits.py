@@ -84,6 +84,22 @@ def test_a_big_entry_is_granted_once_and_waited_off() -> None:
     assert 500_000 < wait < 600_000
 
 
+def test_an_agency_may_store_so_much_a_day_and_read_on() -> None:
+    clock = Clock()
+    budget = Budget(Quotas(agency_bytes_per_day=1 << 20, bandwidth=1 << 30, agency_bandwidth=1 << 30), clock)
+
+    def store(device: str, size: int) -> int:
+        return budget.take(device, device.partition("/")[0], appends=1, size=size, stored=size)
+
+    assert [store(f"cert-hr/{i}", 1 << 19) for i in range(2)] == [0, 0]
+    store("cert-hr/x", 1)  # the last drop, on credit
+    assert store("cert-hr/y", 1) > 0
+    assert budget.take("cert-hr/y", "cert-hr", appends=0, size=64) == 0
+    assert store("cert-si/a", 1 << 19) == 0
+    clock.now += 43_200
+    assert store("cert-hr/y", 1 << 18) == 0
+
+
 def test_forgotten_buckets_return_full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "KEPT", 2)
     budget = Budget(Quotas(appends_per_minute=1), Clock())
