@@ -3,6 +3,8 @@
     async with Cable(relay) as cable:          cable.url is where the device takes the relay to be
         cable.hold(Way.UP)                     what the device says goes no further, for now
         cable.hold(Way.DOWN)                   the relay hears it, its answers go no further
+        cable.spring(8000)                     as hold(Way.DOWN), as soon as the device has said that many bytes more
+        await cable.answered()                 the relay has said something that is held
         cable.release()                        and now everything, in order
         cable.cut()                            the connection is gone, as when a cable is pulled; a new one may be made
 
@@ -36,6 +38,8 @@ class Cable:
     plugged: bool = True
     _server: asyncio.Server | None = None
     _free: asyncio.Event = field(default_factory=asyncio.Event)
+    _caught: asyncio.Event = field(default_factory=asyncio.Event)
+    _spring: int | None = None
     _lines: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -60,6 +64,15 @@ class Cable:
         """Let nothing more through these ways, until `release`."""
         self.held |= set(ways)
         self._free.clear()
+        self._caught.clear()
+
+    def spring(self, size: int) -> None:
+        """Let pass what is said up to ``size`` bytes; with the piece that goes beyond, hold what comes back."""
+        self._spring = size
+
+    async def answered(self) -> None:
+        """Wait until the relay has said something that is held."""
+        await self._caught.wait()
 
     def release(self) -> None:
         """Let everything through that was held, and all that follows."""
@@ -112,7 +125,14 @@ class Cable:
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, way: Way) -> None:
         while piece := await source.read(1 << 16):
+            if way is Way.UP and self._spring is not None:
+                self._spring -= len(piece)
+                if self._spring < 0:
+                    self._spring = None
+                    self.hold(Way.DOWN)
             while way in self.held:
+                if way is Way.DOWN:
+                    self._caught.set()
                 await self._free.wait()
             sink.write(piece)
             await sink.drain()
