@@ -117,7 +117,7 @@ class Budget:
         self._agency_days = Buckets(quotas.agency_bytes_per_day / DAY, DAY)
 
     def take(self, sender: str, agency: str, *, appends: int, size: int, stored: int = 0) -> int:
-        """Draw for one request of ``size`` bytes, of which ``stored`` are kept: 0 where it is granted, else milliseconds
+        """Draw for one request of ``size`` bytes, of which ``stored`` are kept: 0 where granted, else milliseconds
         to wait, and nothing drawn. Who has stored enough for today may still read.
 
         ``sender`` names the device (or the guest's box, the office's key); ``agency`` may be empty.
