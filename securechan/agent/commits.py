@@ -174,9 +174,7 @@ def adopt(turn: Turn, conversation: Conversation, pending: Pending, entry: Entry
             agreed,
             renewed=turn.now,
             rotate=0,
-            wanted=b"",
-            returning=tuple(each for each in agreed.returning if each not in fresh),
-            leaving=tuple(each for each in agreed.leaving if each not in fresh),
+            wanted=b"" if turn.policy(topic).encode() == agreed.wanted else agreed.wanted,
         )
     )
     for joiner in pending.joiners:
@@ -215,11 +213,12 @@ def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry,
     )
     if policy.by_officer:
         conversation = _vouch(conversation, before, after, entering, founding=epoch == 1)
-    present = {seat.device for seat in after.values()}
+    present, fresh = {seat.device for seat in after.values()}, {seat.device for seat in entering}
     conversation = replace(
         conversation,
         intruders=tuple(each for each in conversation.intruders if each in present),
-        leaving=tuple(each for each in conversation.leaving if each not in {seat.device for seat in entering}),
+        leaving=tuple(each for each in conversation.leaving if each not in fresh),
+        returning=tuple(each for each in conversation.returning if each not in fresh),
     )
     turn.put(conversation)
     for leaf, _ in made.removed:

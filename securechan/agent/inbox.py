@@ -21,7 +21,7 @@ from securechan.agent.letters import (
 )
 from securechan.agent.state import INBOX, ONLY, InboxState
 from securechan.agent.turn import Turn
-from securechan.errors import SecurechanError
+from securechan.errors import NotFound, SecurechanError
 from securechan.trust.records import DeviceRecord
 from securechan.wire.frames import Entries, Entry, Halt, Subscribe, Trim, inbox_topic
 
@@ -85,7 +85,11 @@ def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
     body = letter.body
     match body:
         case WelcomeLetter():
-            joining.invited(turn, body, record)
+            try:
+                joining.invited(turn, body, record)
+            except NotFound:
+                recovery.uninvited(turn, body.topic, record)
+                raise
         case ReceiptsLetter(receipts):
             for receipt in receipts[: letters.MOST_RECEIPTS]:
                 bulletins.receipt_came(turn, receipt, record)

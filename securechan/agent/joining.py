@@ -131,6 +131,7 @@ def blank(
         unread=0,
         read=0,
         announced=(),
+        alarmed=(),
     )
 
 

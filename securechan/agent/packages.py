@@ -104,6 +104,7 @@ def stocked(turn: Turn, rows: tuple[str, ...], *, purge: bool) -> None:
             turn.rows.put(PACKAGES, row, replace(package, stored=1))
     if purge:
         turn.rows.put(ME, ONLY, replace(turn.me, purge=0))
+        turn.everything = True
     turn.set_session(stocked=turn.now - EVERY)  # look again at once, until the stock is full
 
 

@@ -107,8 +107,8 @@ def _tell(turn: Turn, topic: bytes, difference: Difference) -> None:
             turn.emit(DeviceWaiting(topic, name, record.address, mark.key_hash))
     for leaf in sorted(difference.quarantined):
         mark = Confirmed(there[leaf].device, key_hash(there[leaf].key))
-        if mark not in conversation.announced and len(conversation.announced) < MOST_TOLD:
-            conversation = turn.change(topic, announced=(*conversation.announced, mark))
+        if mark not in conversation.alarmed and len(conversation.alarmed) < MOST_TOLD:
+            conversation = turn.change(topic, alarmed=(*conversation.alarmed, mark))
             who = mark.device or "a leaf that says not whose it is"
             text = f"{who} is not admitted by trust: nothing is sent until it is out"
             turn.alarm(AlarmKind.QUARANTINE, text, topic=topic, who=mark.device)
@@ -155,8 +155,11 @@ def _wish(turn: Turn, conversation: Conversation, there: dict[int, Seat], own: i
     key = adopting if adopting is not None and there[own].key != adopting.public else None
     policy = None
     if conversation.wanted:
-        wanted = Policy.decode(conversation.wanted)
-        policy = wanted if wanted != turn.policy(conversation.topic) else None
+        wanted, now = Policy.decode(conversation.wanted), turn.policy(conversation.topic)
+        if wanted != now and turn.me.officer in now.stewards:
+            policy = wanted
+        else:  # it is so already, or it isn't ours to say any more
+            turn.change(conversation.topic, wanted=b"")
     return _Wish(bool(conversation.rotate) or _renewal_due(turn, conversation, there, own), key, policy)
 
 

@@ -26,6 +26,7 @@ from securechan.trust.records import DeviceRecord
 from securechan.wire.frames import Unsubscribe
 
 ASKED: Final = 3  # members asked at a time
+MOST_UNINVITED: Final = 100  # conversations in ten minutes
 AGAIN: Final = 600  # seconds before others are asked
 
 
@@ -44,8 +45,8 @@ def freeze(turn: Turn, topic: bytes, reason: str) -> None:
 def ask(turn: Turn, topic: bytes, reason: str) -> tuple[str, ...]:
     """Ask a few members to add us again: those whom nobody asked yet, then all over again."""
     conversation, group = turn.conversation(topic), turn.rows.get(GROUPS, topic.hex())
-    if group is None:
-        return ()
+    if group is None or turn.me.purge:
+        return ()  # not before the relay has forgotten the old key packages: we could not use them any more
     able = sorted(
         (
             seat.device
@@ -85,6 +86,20 @@ def rolled_back(turn: Turn, topic: bytes, entry: int) -> None:
     packages.forget_all(turn)
     for conversation in list(turn.conversations()):
         freeze(turn, conversation.topic, "the state of this device was rolled back")
+
+
+def uninvited(turn: Turn, topic: bytes, by: DeviceRecord) -> None:
+    """An invitation that we have no key for (any more): our leaf in that tree is dead, so ask for another."""
+    at = turn.session.readds.get(topic, 0)
+    known = turn.rows.get(CONVERSATIONS, topic.hex())
+    if at > turn.now or (known is not None and known.standing is Standing.MEMBER) or turn.me.purge:
+        return
+    readds = {each: until for each, until in turn.session.readds.items() if until > turn.now}
+    if len(readds) < MOST_UNINVITED:
+        turn.set_session(readds={**readds, topic: turn.now + AGAIN})
+        letters.write(turn, by, ReaddLetter(topic, 0, "the key package is not here any more"))
+        if known is not None and by.name not in known.asked:
+            turn.put(replace(known, asked=(*known.asked, by.name)[-64:]))
 
 
 def asked_to_readd(turn: Turn, letter: ReaddLetter, by: DeviceRecord) -> None:

@@ -50,6 +50,7 @@ class Session:
     compared: int = 0  # when heads were last asked for
     stocked: int = 0  # when key packages were last counted
     refollow: Mapping[bytes, int] = field(default_factory=dict)  # conversation → when to subscribe again
+    readds: Mapping[bytes, int] = field(default_factory=dict)  # conversation → when we may ask again to be added
     boxes: frozenset[bytes] = frozenset()  # enrolment boxes that we read
     letter_retry: int = 0
     blob_retry: int = 0

@@ -135,6 +135,7 @@ class Conversation(Struct):
     unread: U32
     read: U64
     announced: Annotated[tuple[Confirmed, ...], vec(1 << 18)]  # waiting devices that people have been told of
+    alarmed: Annotated[tuple[Confirmed, ...], vec(1 << 18)]  # quarantined leaves that people have been told of
 
 
 class Joiner(Struct):

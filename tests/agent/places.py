@@ -23,7 +23,7 @@ from tests.support.world import Actor, World
 STEWARDS = ("ana@cert-hr", "cene@cert-si")
 
 
-def community(world: World, *, bound: bool = True) -> tuple[Actor, Actor, Actor, bytes]:
+def community(world: World, *, bound: bool = True, **policy: object) -> tuple[Actor, Actor, Actor, bytes]:
     """Two devices of cert-hr and one of cert-si in a community whose name the federation binds to its founder."""
     ana, bor = world.enrol_all("cert-hr", "ana", "bor")
     (cene,) = world.enrol_all("cert-si", "cene")
@@ -32,7 +32,7 @@ def community(world: World, *, bound: bool = True) -> tuple[Actor, Actor, Actor,
     for each in (ana, bor, cene):
         each.connect()
     world.run()
-    topic: bytes = ana.do(CreateConversation(world.community("eu-csirts", stewards=STEWARDS)))
+    topic: bytes = ana.do(CreateConversation(world.community("eu-csirts", stewards=STEWARDS, **policy)))
     world.run(10)
     return ana, bor, cene, topic
 
@@ -63,9 +63,7 @@ def package(device: str, officer: str, now: int, private: bytes | None = None) -
     """A key package that says to be of this device."""
     keys = LeafKeys(private or HYBRID.signature.generate()[0], BasicCredential(device.encode()))
     able = Capabilities((ProtocolVersion.MLS10,), (HYBRID.number,), (POLICY, FOUNDING), (), (CredentialType.BASIC,))
-    bundle = new_key_package(
-        HYBRID, keys, now=now, leaf_extensions=(Officer(officer).extension(),), capabilities=able
-    )
+    bundle = new_key_package(HYBRID, keys, now=now, leaf_extensions=(Officer(officer).extension(),), capabilities=able)
     return bundle.key_package
 
 

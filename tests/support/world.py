@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from random import Random
 from typing import Any, Final, TypeVar
 
@@ -60,6 +61,36 @@ def signer(role: str) -> TrustSigner:
     if role not in _KEYS:
         _KEYS[role] = generate(KeyKind.COMPOSITE)[0]
     return TrustSigner(KeyKind.COMPOSITE, _KEYS[role])
+
+
+@cache
+def founding(agencies: tuple[str, ...], online: bytes) -> tuple[bytes, bytes]:
+    """(root version 1, the federation's first bundle) of agencies without devices. A root signature takes half a
+    second, so each federation is founded once a process."""
+    papers = []
+    for agency in agencies:
+        application = authority.application(
+            made(AgencyRecord, agency=agency, title=f"Agency {agency}", country="EU"),
+            keys=[signer(agency).public],
+            threshold=1,
+            roster_keys=[signer(f"{agency}-roster").public],
+            roster_threshold=1,
+            now=NOW,
+        )
+        papers.append(authority.sign_application(application, signer(agency)))
+    root = authority.root_init(
+        root_keys=[root_signer().public],
+        root_threshold=1,
+        targets_keys=[signer("targets").public],
+        targets_threshold=1,
+        online=[online],
+        now=NOW,
+    ).sign(root_signer())
+    kem = MLKEM768_X25519.generate()[1]
+    relay = RelayRecord.make(RELAY, ["ws://127.0.0.1:1"], [kem], [online], publisher=True)
+    targets = authority.federation(None, now=NOW, admit=papers, relays=[relay]).sign(signer("targets"))
+    bundle = Bundle.of([root, targets, *(draft for paper in papers for draft in paper.documents)])
+    return bundle.root, bundle.encode()
 
 
 class Wire:
@@ -254,37 +285,9 @@ class World:
         self._running = False
         self.loop = asyncio.new_event_loop()
         self.agencies = agencies or ("cert-hr", "cert-si")
-        self.root, bundle = self._found()
+        self.root, bundle = founding(self.agencies, self.heads.public)
         self.root_id = hashlib.sha384(self.root).digest()
         self.loop.run_until_complete(self._open(bundle))
-
-    # --------------------------------------------------------------------------------------------------- making it
-
-    def _found(self) -> tuple[bytes, bytes]:
-        papers = []
-        for agency in self.agencies:
-            application = authority.application(
-                made(AgencyRecord, agency=agency, title=f"Agency {agency}", country="EU"),
-                keys=[signer(agency).public],
-                threshold=1,
-                roster_keys=[signer(f"{agency}-roster").public],
-                roster_threshold=1,
-                now=self.now,
-            )
-            papers.append(authority.sign_application(application, signer(agency)))
-        root = authority.root_init(
-            root_keys=[root_signer().public],
-            root_threshold=1,
-            targets_keys=[signer("targets").public],
-            targets_threshold=1,
-            online=[self.heads.public],
-            now=self.now,
-        ).sign(root_signer())
-        kem = MLKEM768_X25519.generate()[1]
-        relay = RelayRecord.make(RELAY, ["ws://127.0.0.1:1"], [kem], [self.heads.public], publisher=True)
-        targets = authority.federation(None, now=self.now, admit=papers, relays=[relay]).sign(signer("targets"))
-        bundle = Bundle.of([root, targets, *(draft for paper in papers for draft in paper.documents)])
-        return bundle.root, bundle.encode()
 
     async def _open(self, bundle: bytes) -> None:
         self.store = MemoryStore()
