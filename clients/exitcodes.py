@@ -55,6 +55,9 @@ class Exit(IntEnum):
 
 BY_CODE: Final[dict[str, Exit]] = {
     "usage": Exit.USAGE,
+    "confirmation-needed": Exit.USAGE,
+    "input-needed": Exit.USAGE,
+    "invite-used": Exit.CONFLICT,
     "bad-config": Exit.USAGE,
     "weak-passphrase": Exit.USAGE,
     "bad-address": Exit.USAGE,

@@ -8,7 +8,7 @@ import typer
 
 from clients.cli.frame import group, here, run
 from clients.render import safe
-from securechan.errors import Malformed
+from securechan.errors import Conflict, Malformed, Untrusted
 
 if TYPE_CHECKING:
     from clients.cli.frame import Invocation
@@ -89,7 +89,12 @@ async def _enrol(
                 return
             newcomer = newcomers.load(vault)
             told = {**enrolment.tell(newcomer), "profile": profile.name}
-            said = await enrolment.post(newcomer, clock)
+            try:
+                said = await enrolment.post(newcomer, clock)
+            except (Untrusted, Conflict):
+                if line:
+                    enrolment.forget(profile, vault)  # nobody has seen these keys, and nobody will
+                raise
             if said["skew"]:
                 me.warn(skewed(said["skew"]))
             me.note(_asked(told))

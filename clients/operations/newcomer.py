@@ -21,6 +21,7 @@ from clients.transport import Route, Transport
 from clients.vault import Put, Vault
 from securechan.agent.agent import Agent, Enrolled
 from securechan.agent.effects import Write
+from securechan.agent.state import PACKAGES
 from securechan.codec import U64, Opaque, Struct, fixed, opaque, text, vec
 from securechan.crypto.kem import MLKEM768_X25519
 from securechan.crypto.signature import COMPOSITE
@@ -193,4 +194,9 @@ async def first_session(vault: Vault, agent: Agent, way: Route, clock: Clock) ->
     runtime = Runtime(vault, agent, Transport(route, clock), clock)
     async with runtime:
         await runtime.online(FIRST_SESSION)
-        await runtime.until(lambda mind: mind.synced, FIRST_SESSION)
+        await runtime.until(lambda mind: mind.synced and _stocked(mind), FIRST_SESSION)
+
+
+def _stocked(agent: Agent) -> bool:
+    """Whether the relay has key packages of this device."""
+    return any(package.stored and not package.last_resort for package in agent.rows.all(PACKAGES).values())
