@@ -21,9 +21,10 @@ def talk(agent: Agent, topic: bytes) -> ConversationSummary | None:
     return next((each for each in agent.conversations() if each.topic == topic), None)
 
 
-def called(agent: Agent, name: str) -> tuple[ConversationSummary, ...]:
-    """The conversations of that name, once there is one."""
-    return tuple(each for each in agent.conversations() if each.name == name)
+def member(agent: Agent, topic: bytes) -> ConversationSummary | None:
+    """The conversation, once we are a member of it."""
+    found = talk(agent, topic)
+    return found if found is not None and found.standing == "member" else None
 
 
 def talks(agent: Agent) -> tuple[tuple[ConversationSummary, ...]]:
