@@ -27,6 +27,7 @@ class Bounds:
     blob_lifetime: int = 90 * DAY  # seconds
     upload_lifetime: int = 2 * DAY
     retention: int = 180 * DAY  # seconds that entries of groups and inboxes are kept
+    stored_per_agency: int = 20 << 30  # brought in by an agency's devices during the retention
     pending: int = 64 << 20  # waiting for a group commit
     batch: int = 8 << 20  # of one group commit
     batch_writes: int = 2048

@@ -28,6 +28,7 @@ from relay.bounds import Bounds
 from relay.catchup import Catchup
 from relay.heads import HeadBook, HeadSigner
 from relay.heartbeat import Heartbeat, Outcome
+from relay.ledger import Ledger
 from relay.logs import event
 from relay.member import Member, Outlet
 from relay.outgoing import refusal
@@ -79,6 +80,8 @@ log = logging.getLogger("relay.mailroom")
 CHORES: Final = 60.0  # seconds between two rounds of what must be done now and then
 FULL_WAIT: Final = 30_000  # milliseconds after which to ask a full relay again
 BUSY_WAIT: Final = 1_000
+QUOTA_WAIT: Final = 3_600_000
+AGED: Final = 512  # topics that are looked at for old entries in one round
 LANES_END: Final = 5.0  # seconds that requests under way get at the end
 
 Reply = AnswerBody | None  # None: the answer follows when something is durable
@@ -109,6 +112,7 @@ class Mailroom:
         self._catchup = Catchup(store, self.bounds)
         self._heads = None if signer is None else HeadBook(relay, signer, clock, self.bounds)
         self._blobs = Blobs(store, self.bounds)
+        self._ledger = Ledger(store, self.bounds)
         self._members: dict[Member, None] = {}
         self._devices: dict[str, Member] = {}
         self._inboxes: dict[bytes, str] = {}
@@ -119,6 +123,7 @@ class Mailroom:
         self._beating: asyncio.Task[None] | None = None
         self.failed = asyncio.Event()  # a part of it is dead: the process must end and be started anew
         self._stopping = False
+        self._aged = b""  # topics up to here were looked at in this round
         self._is_full = False
         self._full_known_until = float("-inf")
         self._counts = {"appends": 0, "pushed": 0, "refused_full": 0}
@@ -127,6 +132,7 @@ class Mailroom:
 
     async def start(self) -> None:
         """Begin to work; requests may come from now on."""
+        await self._ledger.load(self._clock() // 1000)
         self._trust.attach(self._post, self._on_trust)
         if self._trust.view is not None:
             self._index(self._trust.view)
@@ -142,6 +148,7 @@ class Mailroom:
         self._stopping = True
         if self._lane_tasks:  # they end by themselves, unless one waits for a reader that does not read
             await asyncio.wait(self._lane_tasks, timeout=LANES_END)
+        self._book()
         self._heartbeat.stop()
         if self._beating is not None:
             await self._beating
@@ -171,11 +178,37 @@ class Mailroom:
             for member in list(self._members):
                 if not self._still_admitted(member.who, now):
                     member.outlet.end(Reason.REVOKED)
-            self._heartbeat.offer(base.Sweep(now), lambda _: None, vital=True)
+            self._heartbeat.offer(base.Sweep(now), _unheard, vital=True)
+            self._book()
+            try:
+                await self._forget_old(now)
+                await self._ledger.load(now)
+            except StoreFailed as error:
+                event(log, "old entries not looked up", level=logging.ERROR, cause=error.code)
             try:
                 await self._trust.renew(now)
             except (Refused, Untrusted) as error:
                 event(log, "timestamp not renewed", level=logging.ERROR, cause=error.code)
+
+    def _book(self) -> None:
+        for charge in self._ledger.charges(self._clock() // 1000):
+            self._heartbeat.offer(charge, _unheard, vital=True)
+
+    async def _forget_old(self, now: int) -> None:
+        """Trim what is older than the retention, some topics at a time."""
+        some = await self._store.aged(self._aged, AGED, (now - self.bounds.retention) * 1000)
+        self._aged = some[-1][0] if len(some) == AGED else b""
+        for topic, upto in some:
+            if upto and topic != TRUST_TOPIC:
+                self._heartbeat.offer(base.TrimTo(topic, upto), self._trimmed(topic), vital=True)
+
+    def _trimmed(self, topic: bytes) -> Callable[[Outcome], None]:
+        def finish(outcome: Outcome) -> None:
+            opened = self._topics.get(topic)
+            if opened is not None and isinstance(outcome, base.Trimmed):
+                opened.trimmed = outcome.position
+
+        return finish
 
     def stats(self) -> dict[str, int]:
         """Counts, for those who watch."""
@@ -510,7 +543,9 @@ class Mailroom:
             return refusal(Code.TOO_LARGE, f"an entry has at most {self.bounds.max_entry} bytes")
         if self._full():
             return self._unless_known(write, _full())
-        if body.commit is None:
+        if body.commit is None:  # commits go on: a removal must not wait for a quota
+            if self._over_quota(member.who.agency, len(body.body)):
+                return self._unless_known(write, _over_quota())
             return self._offer(member, number, topic, write, self._appended(topic))
         tag = device_tag(topic.id, member.who.name)
         wait = access.wait(tag, write.at // 1000)
@@ -703,7 +738,7 @@ class Mailroom:
     # ---------------------------------------------------------------------------------------------- inboxes, boxes
 
     def _deliver(self, member: Member, number: int, body: Deliver, topic: OpenTopic) -> Handled:
-        _device(member)
+        who = _device(member)
         if body.topic not in self._inboxes:
             return refusal(Code.NOT_FOUND, "no inbox of a device that is admitted")
         if len(body.body) > self.bounds.max_entry:
@@ -720,6 +755,8 @@ class Mailroom:
         )
         if self._full():
             return self._unless_known(write, _full())
+        if self._over_quota(who.agency, len(body.body)):
+            return self._unless_known(write, _over_quota())
         return self._offer(member, number, topic, write, self._appended(topic))
 
     def _trim(self, member: Member, number: int, body: Trim, topic: OpenTopic) -> Handled:
@@ -823,7 +860,8 @@ class Mailroom:
             return refusal(Code.MALFORMED, "an empty piece")
         if self._full():
             return _full()
-        owner = device_tag(b"blob", _device(member).name)
+        who = _device(member)
+        owner = device_tag(b"blob", who.name)
         now = self._clock() // 1000
         match await self._blobs.accept(owner, member.uploads, body, now):
             case int(have):
@@ -831,6 +869,9 @@ class Mailroom:
             case Spoiled():
                 return await self._finished(base.DropUpload(owner, body.blob), _spoiled)
             case PutPart() as part:
+                if self._over_quota(who.agency, len(part.piece)):
+                    member.uploads.pop(body.blob, None)
+                    return _over_quota()
                 return await self._finished(part, lambda r: Count(r.count if isinstance(r, base.Counted) else 0))
 
     async def _finished(self, write: Write, finish: Callable[[Result], AnswerBody]) -> AnswerBody:
@@ -884,6 +925,13 @@ class Mailroom:
         return Count(await self._store.packages(_device(member).name, body.suite))
 
     # ---------------------------------------------------------------------------------------------- the disk
+
+    def _over_quota(self, agency: str, size: int) -> bool:
+        """Whether the agency has brought in as much as it may; else it is charged."""
+        if self._ledger.exceeds(agency, size):
+            return True
+        self._ledger.add(agency, size)
+        return False
 
     def _full(self) -> bool:
         """Whether only the last part of the disk is left: looked up at most once a second."""
@@ -960,6 +1008,14 @@ def _answered(outcome: Outcome, finish: Callable[[Result], AnswerBody]) -> Answe
 
 def _full() -> Error:
     return refusal(Code.FULL, "the relay's disk is nearly full", retry_after=FULL_WAIT)
+
+
+def _over_quota() -> Error:
+    return refusal(Code.QUOTA, "the agency has stored as much as it may", retry_after=QUOTA_WAIT)
+
+
+def _unheard(_: Outcome) -> None:
+    """For writes that nobody waits for; the heartbeat reports batches that fail."""
 
 
 def _crowded() -> Error:

@@ -24,13 +24,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from securechan.codec import write_vector
+from securechan.codec import write_varint
 from securechan.errors import Refused
 from securechan.wire.chain import Position
 from securechan.wire.frames import CommitClaim, Entry, EntryKind
 
 TAG_SIZE: Final = 16  # bytes that stand for a device in what is stored
 SPENT_FOR: Final = 100 * 86400  # seconds for which a key package that was handed out is remembered
+CHARGED_FOR: Final = 400 * 86400  # seconds for which charges are kept
 _FRONT: Final = struct.Struct(">QB32sQ")
 _TAIL_AT: Final = _FRONT.size
 
@@ -61,14 +62,9 @@ class TopicKind(enum.IntEnum):
 
 def tail_of(body: bytes, commit: CommitClaim | None) -> bytes:
     """The part of an entry's wire form that its sender determines alone, apart from kind and id."""
-    out = bytearray()
-    write_vector(out, body)
-    if commit is None:
-        out.append(0)
-    else:
-        out.append(1)
-        commit.write_to(out)
-    return bytes(out)
+    length = bytearray()
+    write_varint(length, len(body))
+    return b"".join((length, body, b"\0" if commit is None else b"\1" + commit.encode()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +85,11 @@ class Stored:
     @property
     def entry_id(self) -> bytes:
         return self.wire[9:41]
+
+    @property
+    def at(self) -> int:
+        """Unix milliseconds."""
+        return int.from_bytes(self.wire[41:49], "big")
 
     def says(self, kind: EntryKind, tail: bytes) -> bool:
         """Whether this is the entry that a sender of ``kind`` and ``tail`` meant."""
@@ -257,13 +258,25 @@ class DropUpload:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Forget blobs, uploads, boxes and spent key packages whose time is over; ``limit`` bounds each. `Counted`."""
+    """Forget blobs, uploads, boxes, spent key packages and charges whose time is over; ``limit`` bounds each.
+    `Counted`."""
 
     now: int  # Unix seconds
     limit: int = 64
 
 
-Write = NewTopic | NewBox | Append | Confirm | TrimTo | PutPackages | TakePackage | PutPart | DropUpload | Sweep
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An agency brought in so many bytes on a day (days since 1970). `Made`."""
+
+    agency: str
+    day: int
+    size: int
+
+
+Write = (
+    NewTopic | NewBox | Append | Confirm | TrimTo | PutPackages | TakePackage | PutPart | DropUpload | Sweep | Charge
+)
 
 
 # ---------------------------------------------------------------------------------------------------- results
@@ -381,6 +394,15 @@ class Store(Protocol):
 
     async def usage(self) -> int:
         """Bytes in use."""
+        ...
+
+    async def charges(self, since: int) -> dict[str, int]:
+        """Bytes that each agency brought in since a day, that day included."""
+        ...
+
+    async def aged(self, after: bytes, limit: int, before: int) -> tuple[tuple[bytes, int], ...]:
+        """The next ``limit`` topics after ``after`` in the order of their ids, each with the last sequence whose entry
+        is older than ``before`` (Unix milliseconds; 0: none). Fewer than ``limit``: those were the last."""
         ...
 
     async def close(self) -> None:

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar, assert_never
 
 from relay.store.base import (
+    CHARGED_FOR,
     SPENT_FOR,
     Append,
     Behind,
     Box,
+    Charge,
     Clash,
     CommitRow,
     Confirm,
@@ -96,6 +98,7 @@ class MemoryStore:
         self._spent: dict[bytes, int] = {}  # SHA-256 of a package → when it was handed out
         self._blobs: dict[bytes, _Blob] = {}
         self._uploads: dict[tuple[bytes, bytes], _Blob] = {}
+        self._charges: dict[tuple[int, str], int] = {}  # (day, agency) → bytes
         self._bytes = 0
         self._undo: list[Undo] = []
 
@@ -131,6 +134,12 @@ class MemoryStore:
                 return Made()
             case Sweep():
                 return self._sweep(write)
+            case Charge():
+                key = (write.day, write.agency)
+                before = self._charges.get(key, 0)
+                self._charges[key] = before + write.size
+                self._undo.append(lambda: self._charges.__setitem__(key, before))
+                return Made()
             case _:
                 assert_never(write)
 
@@ -367,7 +376,10 @@ class MemoryStore:
             self._hold(-sum(len(stored.wire) for stored, _ in topic.entries) if topic else 0)
         for package in spent:
             self._drop(self._spent, package)
-        return Counted(len(blobs) + len(uploads) + len(boxes) + len(spent))
+        charges = [key for key in self._charges if key[0] < (w.now - CHARGED_FOR) // 86400][: w.limit]
+        for charge in charges:
+            self._drop(self._charges, charge)
+        return Counted(len(blobs) + len(uploads) + len(boxes) + len(spent) + len(charges))
 
     # ---------------------------------------------------------------------------------------------- reading
 
@@ -435,6 +447,24 @@ class MemoryStore:
 
     async def usage(self) -> int:
         return self._bytes
+
+    async def charges(self, since: int) -> dict[str, int]:
+        total: dict[str, int] = {}
+        for (day, agency), size in self._charges.items():
+            if day >= since:
+                total[agency] = total.get(agency, 0) + size
+        return total
+
+    async def aged(self, after: bytes, limit: int, before: int) -> tuple[tuple[bytes, int], ...]:
+        found = []
+        for topic in sorted(topic for topic in self._topics if topic > after)[:limit]:
+            old = 0
+            for stored, _ in self._topics[topic].entries:
+                if stored.at >= before:
+                    break
+                old = stored.sequence
+            found.append((topic, old))
+        return tuple(found)
 
     async def close(self) -> None:
         """Nothing is held that would need releasing."""

@@ -24,10 +24,12 @@ from pathlib import Path
 from typing import Any, Final, Self, TypeVar, assert_never
 
 from relay.store.base import (
+    CHARGED_FOR,
     SPENT_FOR,
     Append,
     Behind,
     Box,
+    Charge,
     Clash,
     CommitRow,
     Confirm,
@@ -90,6 +92,8 @@ create table blob (number integer primary key, owner blob not null, blob blob no
     have integer not null, done integer not null, expires integer not null);
 create unique index blob_by_name on blob (blob, owner);
 create index blob_by_expiry on blob (expires);
+create table charge (day integer not null, agency text not null, size integer not null, primary key (day, agency))
+    without rowid;
 create table part (number integer not null, at integer not null, piece blob not null, primary key (number, at));
 """
 
@@ -302,6 +306,12 @@ class SqliteStore:
                 return Made()
             case Sweep():
                 return self._sweep(write)
+            case Charge():
+                self._db.execute(
+                    "insert into charge values (?1, ?2, ?3) on conflict (day, agency) do update set size = size + ?3",
+                    (write.day, write.agency, write.size),
+                )
+                return Made()
             case _:
                 assert_never(write)
 
@@ -536,7 +546,8 @@ class SqliteStore:
             "delete from spent where hash in (select hash from spent where at <= ? limit ?)",
             (w.now - SPENT_FOR, w.limit),
         ).rowcount
-        return Counted(gone + len(boxes) + spent)
+        charges = self._db.execute("delete from charge where day < ?", ((w.now - CHARGED_FOR) // 86400,)).rowcount
+        return Counted(gone + len(boxes) + spent + charges)
 
     # ---------------------------------------------------------------------------------------------- reading
 
@@ -669,5 +680,35 @@ class SqliteStore:
         def query(db: sqlite3.Connection) -> int:
             pages = db.execute("pragma page_count").fetchone()[0] - db.execute("pragma freelist_count").fetchone()[0]
             return int(pages * db.execute("pragma page_size").fetchone()[0])
+
+        return await self._read(query)
+
+    async def charges(self, since: int) -> dict[str, int]:
+        rows = await self._read(
+            lambda db: db.execute(
+                "select agency, sum(size) from charge where day >= ? group by agency", (since,)
+            ).fetchall()
+        )
+        return dict(rows)
+
+    async def aged(self, after: bytes, limit: int, before: int) -> tuple[tuple[bytes, int], ...]:
+        def query(db: sqlite3.Connection) -> tuple[tuple[bytes, int], ...]:
+            found = []
+            topics = db.execute(
+                "select topic, number from topic where topic > ? order by topic limit ?", (after, limit)
+            ).fetchall()
+            for topic, number in topics:
+                old = 0
+                entries = db.execute(
+                    "select key, substr(wire, 42, 8) from entry where key between ? and ? order by key",
+                    (number << _SHIFT, number << _SHIFT | _LAST),
+                )
+                for key, at in entries:
+                    if int.from_bytes(at, "big") >= before:
+                        break
+                    old = key & _LAST
+                entries.close()
+                found.append((topic, old))
+            return tuple(found)
 
         return await self._read(query)

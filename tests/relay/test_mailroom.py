@@ -892,3 +892,54 @@ async def test_topics_nobody_uses_are_closed_and_come_back() -> None:
         assert desk.mailroom.stats()["topics_open"] <= 6
         await one.read(to[0])
         await one.halted(to[0], Halt.TAIL, 3)
+
+
+async def test_an_agency_stores_no_more_than_it_may() -> None:
+    store = MemoryStore()
+    async with open_desk(store, bounds=Bounds(stored_per_agency=3000)) as desk:
+        one, two, other = (desk.client(n) for n in ("cert-hr/a", "cert-hr/b", "cert-si/c"))
+        await one.create(T, S0)
+        for client in (two, other):
+            await client.show(T, S0)
+        assert isinstance(await one.say(T, bytes(1000)), Appended)
+        assert isinstance(await two.ask(Deliver(inbox_topic("cert-si/c"), S0, bytes(1000))), Appended)
+        content = digest("blob") * 31
+        assert isinstance(await two.ask(PutBlob(hashlib.sha256(content).digest(), 992, 0, content)), Count)
+        for client in (one, two):
+            full = await client.refused(Append(T, digest(client), bytes(100), None))
+            assert full.code is Code.QUOTA
+            assert full.retry_after > 0
+        assert (await one.refused(Deliver(inbox_topic("cert-si/c"), S1, bytes(100)))).code is Code.QUOTA
+        assert (await one.refused(PutBlob(S1, 200, 0, bytes(100)))).code is Code.QUOTA
+        assert await one.say(T, bytes(1000)) == Appended(1)  # known before judged
+        assert isinstance(await other.say(T, bytes(1000)), Appended)  # another agency has its own
+        assert isinstance(await one.commit(T, 0, S1), Appended)  # and a commit does not wait
+    assert await store.charges(0) == {"cert-hr": 2992, "cert-si": 1000}
+
+
+async def test_what_is_older_than_the_retention_goes() -> None:
+    async with open_desk(bounds=Bounds(retention=1000)) as desk:
+        one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
+        await one.create(T, S0)
+        await one.say(T, b"old")
+        await one.commit(T, 0, S1)
+        await one.say(T, b"old too")
+        await one.ask(Deliver(inbox_topic("cert-si/c"), S0, b"old"))
+        desk.clock.now += 1001 * 1000
+        await one.say(T, b"new")
+        await desk.mailroom._forget_old(desk.clock.now // 1000)
+        await one.say(T, b"newer")
+        await two.show(T, S0)
+        early = await two.refused(Subscribe(T, 0))
+        assert (early.code, early.sequence) == (Code.TRIMMED, 1)  # all but the last commit and what follows it
+        await two.read(T, after=1)
+        await two.halted(T, Halt.SHOW)
+        await two.show(T, S1)
+        await two.halted(T, Halt.TAIL)
+        assert two.bodies(T) == [b"commit", b"old too", b"new", b"newer"]
+        mine = inbox_topic("cert-si/c")
+        await two.read(mine)
+        await two.halted(mine, Halt.TAIL)
+        assert two.bodies(mine) == []
+        await two.read(TRUST_TOPIC)
+        await two.halted(TRUST_TOPIC, Halt.TAIL, 1)  # never trimmed

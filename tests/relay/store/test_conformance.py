@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from relay.store.base import (
+    CHARGED_FOR,
     SPENT_FOR,
     Append,
     Behind,
     Box,
+    Charge,
     Clash,
     Confirm,
     Counted,
@@ -456,6 +458,34 @@ def test_a_batch_that_fails_leaves_no_trace(play: Callable[[Story], None]) -> No
         assert await store.upload(b"1" * 16, name) == Upload(4, 2)
         assert placed(await one(store, entry("b"))).stored.sequence == 2
         assert await one(store, TakePackage("d", 1, NOW)) == Taken(b"k1", last_resort=False)
+
+    play(story)
+
+
+def test_charges_add_up_by_day_and_are_forgotten(play: Callable[[Story], None]) -> None:
+    async def story(store: Store) -> None:
+        today = NOW // 86400
+        charges = [Charge("cert-hr", today - 1, 5), Charge("cert-si", today, 7), Charge("cert-hr", today, 11)]
+        await store.commit([*charges, Charge("cert-hr", today, 13)])
+        assert await store.charges(today) == {"cert-hr": 24, "cert-si": 7}
+        assert await store.charges(0) == {"cert-hr": 29, "cert-si": 7}
+        await one(store, Sweep(NOW + CHARGED_FOR))
+        assert await store.charges(0) == {"cert-hr": 24, "cert-si": 7}
+
+    play(story)
+
+
+def test_old_entries_are_found_topic_by_topic(play: Callable[[Story], None]) -> None:
+    async def story(store: Store) -> None:
+        topics = [bytes([n]) * 32 for n in range(1, 6)]
+        for topic in topics:
+            await store.commit(
+                [entry(n, topic=topic, creates=TopicKind.INBOX, at=1000 * n + topic[0]) for n in range(1, 5)]
+            )
+        assert await store.aged(b"", 3, 3003) == ((topics[0], 3), (topics[1], 3), (topics[2], 2))
+        assert await store.aged(topics[2], 3, 3003) == ((topics[3], 2), (topics[4], 2))
+        assert await store.aged(topics[4], 3, 3003) == ()
+        assert await store.aged(b"", 9, 0) == tuple((topic, 0) for topic in topics)
 
     play(story)
 

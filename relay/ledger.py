@@ -1,0 +1,43 @@
+"""How much each agency has brought in: a promise of storage that one agency can't take from the others.
+
+What counts is what an agency's devices added during the retention, for about so much of it is still there. The ledger
+is written once in a while, not with each entry: after a crash up to a minute of it is missing, which is no matter for a
+bound of gigabytes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+from relay.bounds import Bounds
+from relay.store.base import Charge, Store
+
+DAY: Final = 86400
+
+
+class Ledger:
+    """Bytes by agency."""
+
+    def __init__(self, store: Store, bounds: Bounds) -> None:
+        self._store = store
+        self._bounds = bounds
+        self._held: Counter[str] = Counter()
+        self._new: Counter[str] = Counter()
+
+    async def load(self, now: int) -> None:
+        """Count again what was brought in until ``now`` (Unix seconds)."""
+        self._held = Counter(await self._store.charges((now - self._bounds.retention) // DAY)) + self._new
+
+    def exceeds(self, agency: str, size: int) -> bool:
+        """Whether ``size`` bytes more are too many."""
+        return self._held[agency] + size > self._bounds.stored_per_agency
+
+    def add(self, agency: str, size: int) -> None:
+        self._held[agency] += size
+        self._new[agency] += size
+
+    def charges(self, now: int) -> list[Charge]:
+        """What is to be written; it counts as written from now on."""
+        new, self._new = self._new, Counter()
+        return [Charge(agency, now // DAY, size) for agency, size in new.items()]
