@@ -2,10 +2,14 @@
 
 A letter is read only when our trust reaches the position that its writer had: a device that was admitted a moment ago
 may write before we have heard of it. Then the inbox waits, right there.
+
+A writer that died before the relay's answer offers its letter again, byte for byte, and we may have read and trimmed it
+meanwhile, so that the relay takes it for a new one. It is known by its hash, and passed over.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import Final, assert_never
 
 from securechan.agent import bulletins, joining, letters, recovery, rotation
@@ -19,7 +23,7 @@ from securechan.agent.letters import (
     ReceiptsLetter,
     WelcomeLetter,
 )
-from securechan.agent.state import INBOX, ONLY, InboxState
+from securechan.agent.state import INBOX, LETTERS_KEPT, ONLY, InboxState
 from securechan.agent.turn import Turn
 from securechan.errors import NotFound, SecurechanError
 from securechan.trust.records import DeviceRecord
@@ -36,7 +40,7 @@ def start(turn: Turn) -> None:
 
 
 def _state(turn: Turn) -> InboxState:
-    return turn.rows.get(INBOX, ONLY) or InboxState(0, 0)
+    return turn.rows.get(INBOX, ONLY) or InboxState(0, 0, ())
 
 
 def on_entries(turn: Turn, frame: Entries) -> None:
@@ -59,8 +63,11 @@ def go_on(turn: Turn) -> None:
         if entry.sequence > _state(turn).cursor:
             if not _trust_read(turn, entry):
                 return
-            turn.rows.put(INBOX, ONLY, InboxState(entry.sequence, _state(turn).trimmed))
-            letters.opened(turn, entry.body, lambda letter, record: _use(turn, letter, record))
+            state, digest = _state(turn), hashlib.sha256(entry.body).digest()
+            done = (*state.done, digest)[-LETTERS_KEPT:]
+            turn.rows.put(INBOX, ONLY, InboxState(entry.sequence, state.trimmed, done))
+            if digest not in state.done:
+                letters.opened(turn, entry.body, lambda letter, record: _use(turn, letter, record))
         turn.set_session(letters=turn.session.letters[1:])
     state = _state(turn)
     if state.cursor > state.trimmed:
@@ -106,4 +113,4 @@ def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
 def trimmed(turn: Turn, upto: int) -> None:
     """The relay has forgotten what we have read."""
     state = _state(turn)
-    turn.rows.put(INBOX, ONLY, InboxState(state.cursor, max(state.trimmed, upto)))
+    turn.rows.put(INBOX, ONLY, InboxState(state.cursor, max(state.trimmed, upto), state.done))

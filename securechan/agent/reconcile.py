@@ -167,7 +167,8 @@ def _renewal_due(turn: Turn, conversation: Conversation, there: dict[int, Seat],
     """Every member renews its own leaf in the interval of the policy, one after another."""
     policy = turn.policy(conversation.topic)
     apart = min(HOUR, policy.renewal)
-    place = wait(there, own, (), 0, b"renew" + conversation.topic) or 0
+    epoch = turn.group(conversation.topic).epoch
+    place = wait(there, own, (), epoch, b"renew") or 0  # another order in each epoch, so that nobody is always last
     at = max(conversation.renewed + policy.renewal + place, conversation.committed + apart + place)
     if at <= turn.now:
         return len(there) > 1

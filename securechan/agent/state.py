@@ -36,6 +36,7 @@ Name = Annotated[str, text(255)]
 
 HISTORY: Final = 128  # chain values kept per conversation, to hold senders' claims against
 SEEN: Final = 256  # payload ids kept per conversation
+LETTERS_KEPT: Final = 256  # letters that are known again
 
 
 class Me(Struct):
@@ -194,6 +195,7 @@ class LetterOut(Struct):
 class InboxState(Struct):
     cursor: U64  # the last entry processed
     trimmed: U64
+    done: Annotated[tuple[Hash32, ...], vec(LETTERS_KEPT * 32)]  # SHA-256 of the newest letters read, oldest first
 
 
 class Offer(Struct):

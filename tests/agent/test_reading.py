@@ -131,9 +131,9 @@ def test_a_removal_is_told_to_who_is_removed(world: World) -> None:
 
 
 def test_epochs_renew_by_themselves(world: World) -> None:
-    ana, bor, cene, topic = community(world, renewal=3600)
+    ana, bor, cene, topic = community(world, renewal=1800)
     world.run(6 * 3600)
-    assert 4 <= epoch(ana, topic) <= 7  # one renewal an hour at most, each member in its turn
+    assert 4 <= epoch(ana, topic) <= 13  # at most one renewal in the interval, by each member in its turn
     assert {each.by for each in ana.told(EpochChanged, topic)} == {ana.name, bor.name, cene.name}
     assert len({secret(each, topic) for each in (ana, bor, cene)}) == 1
 

@@ -53,7 +53,8 @@ def test_a_signature_key_is_renewed_through_the_roster_with_overlap(world: World
     world.publish(world.roster("cert-hr", replace=[record]))
     world.run(5)
     assert ana.told(RotationStep)[-1].step == "done"
-    assert [(each.public, each.state) for each in ana.agent] == [(new, KeyState.CURRENT)]
+    held = ana.agent.keys()
+    assert [(each.public, each.state) for each in held] == [(new, KeyState.CURRENT)]
     made = ana.do(PublishBulletin(topic, b"signed anew", "text/plain", Tlp.GREEN, "t"))
     world.run(3)
     assert len(cene.agent.bulletins()) == 1
