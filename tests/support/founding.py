@@ -29,14 +29,14 @@ from tests.support.federation import Device, make_device, root_signer
 
 
 @cache
-def _private(role: str) -> bytes:
+def private_key(role: str) -> bytes:
     """One key for each office, all process long."""
     del role
     return generate(Kind.COMPOSITE)[0]
 
 
 def _signer(role: str) -> TrustSigner:
-    return TrustSigner(Kind.COMPOSITE, _private(role))
+    return TrustSigner(Kind.COMPOSITE, private_key(role))
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Founded:
     def office(self, role: str) -> OfficeCredential:
         """What a holder of the trust role's key proves itself with: "targets", "cert-hr", "cert-hr-roster"."""
         signer = _signer(role)
-        return OfficeCredential(role, signer.keyid, _private(role), signer.public)
+        return OfficeCredential(role, signer.keyid, private_key(role), signer.public)
 
     def read(self, entries: Iterable[Entry], view: View | None = None) -> View:
         """The view after these entries of the trust topic, the first of which is the founding."""
