@@ -163,7 +163,7 @@ def new_key_package(
         encryption[1],
         Lifetime(max(0, now - CLOCK_SKEW), now + lifetime),
         extensions=leaf_extensions,
-        capabilities=capabilities,
+        capabilities=capabilities_for(suite, (*extensions, *leaf_extensions), capabilities),
     )
     unsigned = KeyPackage(ProtocolVersion.MLS10, suite.number, init[1], leaf, extensions, b"")
     signature = sign_with_label(suite, key, "KeyPackageTBS", unsigned.to_be_signed())

@@ -96,5 +96,5 @@ def test_grease_is_passed_over() -> None:
     )
     check_key_package(FAST, KeyPackage.decode(greased.key_package.encode()), NOW)
     listed = greased.key_package.leaf_node.capabilities
-    assert listed == capabilities_for(FAST, (Extension(0x8A8A, b""),), able)
-    assert set(listed.extensions) == {0x4A4A, 0x8A8A}
+    assert listed == capabilities_for(FAST, (Extension(0x7A7A, b""), Extension(0x8A8A, b"")), able)
+    assert set(listed.extensions) == {0x4A4A, 0x7A7A, 0x8A8A}
