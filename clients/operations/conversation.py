@@ -110,6 +110,7 @@ async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Found one: ``name``, ``kind`` (community, direct, room), ``agencies`` (``cert-hr`` or ``cert-hr:desk,liaison``),
     or ``officers``; ``stewards``, ``ceiling``, ``renewal`` in seconds; ``wait``: how many to let in who can be."""
     params = Params(said)
+    await work.synced()
     agent = work.agent
     kind = _kind(params.text("kind", "community"))
     officers = _officers(params.texts("officers"))
@@ -161,6 +162,8 @@ async def direct(work: Work, officer: str) -> bytes:
             return each.topic
     officers = tuple(sorted(both))
     policy = Policy(" and ".join(officers)[:64], Kind.DIRECT, (), officers, officers, Tlp.RED, RENEWAL)
+    if not work.agent.view.started:
+        await work.synced()
     known(work, policy)
     topic: bytes = await work.runtime.do(CreateConversation(policy))
     if not any(each.name == officer for each in work.agent.conversations()):

@@ -38,11 +38,14 @@ def conversation(agent: Agent, said: str) -> ConversationSummary:
 
 
 def unsettled(agent: Agent, now: int) -> bool:
-    """Whether a conversation waits for its topic, or for members to be let in or out who can be."""
+    """Whether the relay has questions of ours to answer (key packages to be stored, say), or a conversation waits for
+    its topic, or for members to be let in or out who can be."""
     from securechan.agent.reconcile import difference_of  # noqa: PLC0415 - it costs the whole protocol
     from securechan.agent.state import Standing  # noqa: PLC0415 - likewise
     from securechan.agent.turn import Turn  # noqa: PLC0415 - likewise
 
+    if agent.session.asked:
+        return True
     looking = Turn(agent.rows, agent.session, agent.random, now)  # only looked at, never sealed
     for each in looking.conversations():
         if each.standing is Standing.FOUNDING:

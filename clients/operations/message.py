@@ -139,7 +139,7 @@ async def read(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     for each in chosen:
         count = min(wish.limit, each.unread) if wish.unread else wish.limit
         events = list(_latest(work, each.topic, wish, count))
-        found += reversed(events)
+        found += [_named(event, each.name) for event in reversed(events)]
         if not params.flag("peek"):
             await _mark(work, each.topic, each.unread, events)
     found.sort(key=_moment)
@@ -176,6 +176,11 @@ def archived(work: Work, shelf: str) -> Iterator[dict[str, Any]]:
             return
 
 
+def _named(event: dict[str, Any], name: str) -> dict[str, Any]:
+    """With the name that the conversation has here now."""
+    return event | {"name": name}
+
+
 def _moment(event: dict[str, Any]) -> float:
     """When it happened, Unix seconds: by the relay's clock where it stood in a log, else by ours."""
     time = event.get("time") or event.get("at") or 0
@@ -208,7 +213,7 @@ async def search(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
     for each in chosen:
         found += [
-            event
+            _named(event, each.name)
             for event in archived(work, each.topic.hex())
             if event["event"] in ("message-received", "bulletin-received") and wanted in _words(event)
         ]

@@ -1,0 +1,87 @@
+"""clients/operations/conversation.py: founded by a policy, joined by consent, left by asking."""
+
+from __future__ import annotations
+
+from tests.clients.conftest import Town
+
+
+def test_a_community_is_founded_offered_and_joined(town: Town) -> None:
+    name = town.community()
+    ours = town.hr.json("conversation", "show", name)
+    theirs = town.si.json("conversation", "show", name)
+    assert ours["state"] == theirs["state"] == "member"
+    assert ours["authenticator"] == theirs["authenticator"]
+    assert (ours["kind"], ours["ceiling"], ours["suite"]) == ("community", "amber", "hybrid")
+    assert ours["policy"]["agencies"] == {"cert-hr": [], "cert-si": []}
+    assert ours["policy"]["stewards"] == ["liaison-1@cert-hr", "liaison-1@cert-si"]
+    devices = {each["device"] for each in ours["devices"]}
+    assert {"cert-hr/desk", "cert-si/desk"} <= devices
+
+
+def test_what_trust_does_not_know_is_refused_before_anything_is_founded(town: Town) -> None:
+    before = town.hr.json("conversation", "ls")
+    for words in (
+        ["--agency", "cert-hr", "--agency", "cert-xx"],
+        ["--with", "liaison-9@cert-si"],
+        ["--agency", "cert-hr", "--agency", "cert-si", "--steward", "nobody@cert-si"],
+    ):
+        said = town.hr.run("--json", "conversation", "create", "typo", *words)
+        assert said.code == 4, said
+    assert town.hr.json("conversation", "ls") == before
+
+
+def test_a_name_is_given_once(town: Town) -> None:
+    name = town.community()
+    said = town.hr.run("--json", "conversation", "create", name, "--room")
+    assert said.code == 12
+
+
+def test_an_offer_may_be_declined(town: Town) -> None:
+    town.si.json("sync")
+    made = town.hr.json(
+        "conversation",
+        "create",
+        "unwanted",
+        "--agency",
+        "cert-hr",
+        "--agency",
+        "cert-si",
+        "--steward",
+        "liaison-1@cert-si",
+    )
+    town.si.json("sync")
+    town.si.json("conversation", "decline", made["id"][:12])
+    assert made["id"] not in [each["id"] for each in town.si.json("conversation", "ls")["offers"]]
+    assert town.si.run("--json", "conversation", "accept", made["id"][:12]).code == 9
+
+
+def test_who_asks_to_leave_is_removed_by_another(town: Town) -> None:
+    name = town.community()
+    town.si.json("conversation", "leave", name, "--yes")
+    town.hr.json("sync")
+    town.si.json("sync")
+    (left,) = [each for each in town.si.json("conversation", "ls")["conversations"] if each["name"] == name]
+    assert left["state"] == "gone"
+    assert "cert-si/desk" not in {each["device"] for each in town.hr.json("conversation", "show", name)["devices"]}
+    assert town.si.run("--json", "send", name, "-m", "still here?").code == 7
+
+
+def test_a_conversation_is_called_otherwise_here_alone(town: Town) -> None:
+    name = town.community()
+    town.hr.json("conversation", "rename", name, f"{name}-of-ours")
+    town.hr.json("send", f"{name}-of-ours", "-m", "x")
+    assert town.si.json("conversation", "show", name)["state"] == "member"
+
+
+def test_stewards_change_the_policy(town: Town) -> None:
+    name = town.community()
+    changed = town.hr.json("conversation", "policy", name, "--tlp", "green")
+    assert changed["changed"]
+    town.si.json("sync")
+    assert town.si.json("conversation", "policy", name)["policy"]["ceiling"] == "green"
+    assert not town.si.json("conversation", "policy", name)["changed"]
+
+
+def test_resuming_what_is_not_held_changes_nothing(town: Town) -> None:
+    name = town.community()
+    assert town.hr.json("conversation", "resume", name, "--yes")["held"] == ""

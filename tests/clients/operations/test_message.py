@@ -1,0 +1,96 @@
+"""clients/operations/message.py: sent once, read by everyone, found again."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from tests.clients.conftest import Town
+
+
+def test_a_message_is_sent_and_read_once(town: Town) -> None:
+    name = town.community()
+    sent = town.hr.json("send", name, "-m", "see http://evil.example", "--tlp", "amber")
+    assert (sent["state"], sent["tlp"]) == ("sent", "amber")
+    assert sent["sequence"] > 0
+    town.si.json("sync")
+    (message,) = [e for e in town.si.json("read", name, "--unread")["events"] if e["event"] == "message-received"]
+    assert message["body"] == "see http://evil.example"  # raw for scripts
+    assert (message["officer"], message["tlp"], message["payload"]) == ("liaison-1@cert-hr", "amber", sent["id"])
+    assert message["time"].endswith("Z")
+    assert message["sequence"] == sent["sequence"]
+    assert town.si.json("read", name, "--unread")["events"] == []
+
+
+def test_an_id_makes_a_repetition_the_same_message(town: Town) -> None:
+    name, identity = town.community(), secrets.token_hex(16)
+    first = town.hr.json("send", name, "-m", "once", "--id", identity)
+    again = town.hr.json("send", name, "-m", "once", "--id", identity)
+    assert first["id"] == again["id"] == identity
+    town.si.json("sync")
+    events = town.si.json("read", name)["events"]
+    assert [e["body"] for e in events if e["event"] == "message-received"] == ["once"]
+
+
+def test_what_is_queued_without_a_relay_leaves_later(town: Town, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    name = town.community()
+    monkeypatch.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
+    failed = town.hr.run("--json", "send", name, "-m", "not lost")
+    assert failed.code == 3
+    assert "waits to be sent" in failed.error["message"]
+    monkeypatch.delenv("SECURECHAN_RELAY")
+    town.hr.json("sync")
+    town.si.json("sync")
+    assert "not lost" in [e.get("body") for e in town.si.json("read", name)["events"]]
+
+
+def test_a_file_goes_along_and_is_fetched(town: Town, tmp_path: Path) -> None:
+    name = town.community()
+    content = secrets.token_bytes(300_000)
+    (tmp_path / "sample.bin").write_bytes(content)
+    town.hr.json("send", name, "-a", str(tmp_path / "sample.bin"))
+    town.si.json("sync")
+    (message,) = [e for e in town.si.json("read", name)["events"] if e["event"] == "message-received"]
+    assert (message["attachment"], message["size"]) == ("sample.bin", len(content))
+    target = tmp_path / "fetched"
+    town.si.json("read", "--fetch", message["payload"], "-o", str(target))
+    assert target.read_bytes() == content
+    target.unlink()
+    town.si.json("read", "--fetch", message["payload"], "-o", str(target))  # out of the archive this time
+    assert target.read_bytes() == content
+
+
+def test_an_officer_is_written_to_directly(town: Town) -> None:
+    queued = town.si.json("send", "liaison-1@cert-hr", "-m", "only for you", "--tlp", "red", "--wait", "queued")
+    town.hr.json("sync")
+    town.si.json("sync")
+    town.hr.json("sync")
+    offers = [each["by"] for each in town.hr.json("conversation", "ls")["offers"]]
+    assert "liaison-1@cert-si" in offers
+    joined = town.hr.json("conversation", "accept", "liaison-1@cert-si")
+    assert (joined["kind"], joined["name"], joined["id"]) == ("direct", "liaison-1@cert-si", queued["conversation"])
+    town.si.json("sync")
+    town.hr.json("sync")
+    assert "only for you" in [e.get("body") for e in town.hr.json("read", "liaison-1@cert-si")["events"]]
+    answered = town.hr.json("send", "liaison-1@cert-si", "-m", "and for you")
+    assert answered["conversation"] == queued["conversation"]  # no second conversation of the same two
+
+
+def test_the_newest_come_last_and_no_more_than_asked_for(town: Town) -> None:
+    name = town.community()
+    for n in range(5):
+        town.hr.json("send", name, "-m", f"number {n}", "--wait", "queued")
+    town.hr.json("sync")
+    shown = town.hr.json("read", name, "-n", "3")["events"]
+    assert [e["body"] for e in shown] == ["number 2", "number 3", "number 4"]
+    assert town.hr.json("read", name, "--since", "1h")["events"][-1]["body"] == "number 4"
+
+
+def test_search_finds_words_in_any_case(town: Town) -> None:
+    name, word = town.community(), secrets.token_hex(8)
+    town.hr.json("send", name, "-m", f"About {word.upper()} and more")
+    found = town.hr.json("search", word)["events"]
+    assert len(found) == 1
+    assert found[0]["name"] == name
+    assert town.hr.json("search", word, "--in", name)["events"] == found
+    assert town.hr.json("search", secrets.token_hex(8))["events"] == []

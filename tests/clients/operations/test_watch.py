@@ -1,0 +1,71 @@
+"""clients/operations/watch.py: one process stays connected; others have it do their errands."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.clients.conftest import Town
+from tests.clients.station import Station
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+class Watching:
+    """A ``securechan watch`` in a process of its own, as a stream of events."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+
+    def until(self, kind: str) -> Any:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            told = json.loads(line)
+            assert told["ok"]
+            if told["data"]["event"] == kind:
+                return told["data"]
+        raise AssertionError(f"no {kind} came")
+
+
+@contextmanager
+def watching(station: Station, *words: str) -> Iterator[Watching]:
+    arguments = [sys.executable, "-m", "clients.cli", *station.options, "--json", "watch", *words]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+        watch = Watching(process)
+        watch.until("watching")
+        yield watch
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+
+
+def test_events_come_as_they_happen_and_others_have_errands_done(town: Town) -> None:
+    name = town.community()
+    with watching(town.si) as watch:
+        town.hr.json("send", name, "-m", "are you there?")
+        assert watch.until("message-received")["body"] == "are you there?"
+        answered = town.si.json("send", name, "-m", "yes")  # the profile is held: the watching process sends it
+        assert answered["state"] == "sent"
+        assert watch.until("message-received")["body"] == "yes"
+        assert town.si.json("read", name)["events"][-1]["body"] == "yes"
+        failed = town.si.run("--json", "send", "nowhere", "-m", "x")
+        assert (failed.code, failed.error["code"]) == (9, "not-found")
+    town.hr.json("sync")
+    assert town.hr.json("read", name)["events"][-1]["body"] == "yes"
+    assert not town.si.profile.control.exists()
+
+
+def test_sync_says_what_came(town: Town) -> None:
+    name = town.community()
+    town.hr.json("send", name, "-m", "one")
+    town.hr.json("send", name, "-m", "two")
+    said = town.si.json("sync")
+    assert said["came"]["message-received"] == 2
+    assert town.si.json("sync")["came"] == {}
