@@ -1,0 +1,38 @@
+"""What agencies brought in is counted, written now and then, and found again."""
+
+from __future__ import annotations
+
+from relay.bounds import Bounds
+from relay.ledger import DAY, Ledger
+from relay.store.base import Charge
+from relay.store.memory import MemoryStore
+
+NOW = 20_000 * DAY
+
+
+async def test_an_agency_has_its_own_bound() -> None:
+    ledger = Ledger(MemoryStore(), Bounds(stored_per_agency=100))
+    ledger.add("cert-hr", 90)
+    assert not ledger.exceeds("cert-hr", 10)
+    assert ledger.exceeds("cert-hr", 11)
+    assert not ledger.exceeds("cert-si", 100)
+
+
+async def test_what_was_written_is_found_until_the_retention_is_over() -> None:
+    store = MemoryStore()
+    bounds = Bounds(stored_per_agency=100, retention=10 * DAY)
+    ledger = Ledger(store, bounds)
+    ledger.add("cert-hr", 60)
+    ledger.add("cert-hr", 20)
+    charges = ledger.charges(NOW)
+    assert charges == [Charge("cert-hr", 20_000, 80)]
+    assert ledger.charges(NOW) == []
+    await store.commit(charges)
+    again = Ledger(store, bounds)
+    await again.load(NOW)
+    assert again.exceeds("cert-hr", 21)
+    again.add("cert-hr", 15)
+    await again.load(NOW)  # what is not written yet stays counted
+    assert again.exceeds("cert-hr", 6)
+    await again.load(NOW + 11 * DAY)
+    assert not again.exceeds("cert-hr", 85)
