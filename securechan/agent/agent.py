@@ -17,7 +17,6 @@ from typing import Any, Final, assert_never
 from securechan.agent import (
     answers,
     blobs,
-    bulletins,
     claims,
     commands,
     inbox,
@@ -25,6 +24,7 @@ from securechan.agent import (
     look,
     packages,
     reading,
+    receipts,
     reconcile,
     rotation,
     trustlog,
@@ -160,6 +160,8 @@ class Agent:
                 _ticked(turn)
             case _:
                 answer = commands.run(turn, what)
+        if 0 < turn.session.wake <= now:
+            _ticked(turn)  # it is time for what somebody waits for, whatever input has come first
         _settle(turn)
         return self._sealed(turn, answer)
 
@@ -211,8 +213,10 @@ class Agent:
     @property
     def idle(self) -> bool:
         """Synced, and nothing of ours is on its way any more."""
-        waiting: tuple[Table[Any], ...] = (OUTBOX, LETTERS, PENDING, UPLOADS, DOWNLOADS, RECEIPTS)
-        return self.synced and not any(self.rows.all(kind) for kind in waiting)
+        waiting: tuple[Table[Any], ...] = (LETTERS, PENDING, UPLOADS, DOWNLOADS, RECEIPTS)
+        members = {each.topic for each in self.conversations() if each.standing == "member"}
+        outbox = any(item.topic in members for item in self.rows.all(OUTBOX).values())
+        return self.synced and not outbox and not any(self.rows.all(kind) for kind in waiting)
 
     @property
     def next_wake(self) -> int:
@@ -303,8 +307,7 @@ def _received(turn: Turn, frame: Entries | Heads) -> None:
 
 
 def _ticked(turn: Turn) -> None:
-    if turn.session.wake <= turn.now:
-        turn.set_session(wake=0)
+    turn.set_session(wake=0)
     turn.everything = True
     if turn.able:
         inbox.go_on(turn)
@@ -334,7 +337,7 @@ def _settle(turn: Turn) -> None:
         if turn.everything:
             packages.look(turn)
             rotation.look(turn)
-        bulletins.post_receipts(turn)
+        receipts.post(turn)
     for _ in range(16):
         if turn.everything:
             turn.everything = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from securechan.agent import blobs, bulletins, joining, letters, rotation, sending
+from securechan.agent import blobs, bulletins, joining, letters, receipts, rotation, sending
 from securechan.agent.asks import Boxing, Following, Publishing
 from securechan.agent.inputs import (
     AcceptConversation,
@@ -75,7 +75,7 @@ def run(turn: Turn, command: Command) -> object | None:
         case FetchAttachment(topic, payload):
             _fetch(turn, topic, payload)
         case Acknowledge(bulletin, topic):
-            bulletins.acknowledge(turn, bulletin, topic)
+            receipts.acknowledge(turn, bulletin, topic)
         case MarkRead(topic, upto):
             read = max(turn.conversation(topic).read, upto)
             turn.change(topic, read=read, unread=0)

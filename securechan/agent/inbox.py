@@ -12,11 +12,10 @@ from __future__ import annotations
 import hashlib
 from typing import Final, assert_never
 
-from securechan.agent import bulletins, joining, letters, recovery, rotation
+from securechan.agent import joining, letters, receipts, recovery
 from securechan.agent.asks import Following, Trimming
 from securechan.agent.events import OpaqueReceived
 from securechan.agent.letters import (
-    ConfirmLetter,
     Letter,
     OpaqueLetter,
     ReaddLetter,
@@ -97,13 +96,11 @@ def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
             except NotFound:
                 recovery.uninvited(turn, body.topic, record)
                 raise
-        case ReceiptsLetter(receipts):
-            for receipt in receipts[: letters.MOST_RECEIPTS]:
-                bulletins.receipt_came(turn, receipt, record)
+        case ReceiptsLetter(batch):
+            for receipt in batch[: letters.MOST_RECEIPTS]:
+                receipts.came(turn, receipt, record)
         case ReaddLetter():
             recovery.asked_to_readd(turn, body, record)
-        case ConfirmLetter(key_hash):
-            rotation.asked_to_vouch(turn, record, key_hash)
         case OpaqueLetter(kind, content):
             turn.emit(OpaqueReceived(record.name, record.address, kind, content))
         case _:

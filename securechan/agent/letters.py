@@ -7,7 +7,7 @@ passed on as if it were meant for somebody else, and a reader who hasn't heard o
 
     WELCOME    an invitation, with what a joiner has to know beside it      RECEIPTS   receipts of bulletins, batched
     READD      "I can't follow: add me again"                              OPAQUE     for the user level: pending
-    CONFIRM    "vouch for my new device"                                               rosters, approvals, reports
+                                                                                       rosters, approvals, reports
 """
 
 from __future__ import annotations
@@ -39,8 +39,7 @@ class LetterKind(Enum8):
     WELCOME = 1
     RECEIPTS = 2
     READD = 3
-    CONFIRM = 4
-    OPAQUE = 5
+    OPAQUE = 4
 
 
 class WelcomeLetter(Struct):
@@ -68,23 +67,16 @@ class ReaddLetter(Struct):
     reason: Annotated[str, text(512)]
 
 
-class ConfirmLetter(Struct):
-    """The sender is a new device of the reader's officer."""
-
-    key_hash: Annotated[bytes, fixed(48)]
-
-
 class OpaqueLetter(Struct):
     kind: Annotated[str, text(64)]
     content: Annotated[bytes, opaque(1 << 20)]
 
 
-LetterBody = WelcomeLetter | ReceiptsLetter | ReaddLetter | ConfirmLetter | OpaqueLetter
+LetterBody = WelcomeLetter | ReceiptsLetter | ReaddLetter | OpaqueLetter
 CASES: Final[dict[LetterKind, type[LetterBody]]] = {
     LetterKind.WELCOME: WelcomeLetter,
     LetterKind.RECEIPTS: ReceiptsLetter,
     LetterKind.READD: ReaddLetter,
-    LetterKind.CONFIRM: ConfirmLetter,
     LetterKind.OPAQUE: OpaqueLetter,
 }
 _KIND: Final = {case: kind for kind, case in CASES.items()}

@@ -30,8 +30,9 @@ from securechan.agent.policy import Change, permit, policy_of, seats
 from securechan.agent.state import CONVERSATIONS, PENDING, Conversation, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Invalid, SecurechanError
+from securechan.mls.commit import Effects
 from securechan.mls.extensions import find
-from securechan.mls.group import Group
+from securechan.mls.group import Group, Member
 from securechan.mls.outcomes import (
     Application,
     CannotFollow,
@@ -154,25 +155,20 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
             payloads.receive(turn, topic, entry, seat, outcome.plaintext, marked=marked)
         case Committed():
             _commit(turn, conversation, group, outcome, entry, position)
-        case Removed(committer, data, has_path):
-            try:
-                _check_place(turn, conversation, entry, data, has_path)
-            except SecurechanError as error:
-                _void(turn, conversation, entry, position, error.message, int(committer))
-                return
-            by = turn.seats(topic)[int(committer)].device
-            turn.move(topic, entry, position)
-            commits.gone(turn, topic, by, entry.sequence)
-        case CannotFollow(reason, signer, data, has_path):
-            try:
-                _check_place(turn, conversation, entry, data, has_path)
-            except SecurechanError as error:
-                _void(turn, conversation, entry, position, error.message, signer)
-                return
-            who = turn.seats(topic)[int(signer)].device if signer is not None else "nobody we know"
-            text = f"{who} made a commit that others can follow and we can't: {reason}"
-            turn.alarm(AlarmKind.CANNOT_FOLLOW, text, topic=topic, who=who, entry=entry.sequence)
-            recovery.freeze(turn, topic, text)
+        case Removed():
+            claim = _permitted(turn, conversation, group, outcome, entry, position)
+            if claim is not None:
+                by = turn.seats(topic)[int(outcome.committer)].device
+                turn.move(topic, entry, position)
+                commits.gone(turn, topic, by, entry.sequence)
+        case CannotFollow():
+            claim = _permitted(turn, conversation, group, outcome, entry, position)
+            if claim is not None:
+                signer = outcome.signer
+                who = turn.seats(topic)[int(signer)].device if signer is not None else "nobody we know"
+                text = f"{who} made a commit that others can follow and we can't: {outcome.reason}"
+                turn.alarm(AlarmKind.CANNOT_FOLLOW, text, topic=topic, who=who, entry=entry.sequence)
+                recovery.freeze(turn, topic, text)
         case Own(_, _, proven):
             if proven:
                 turn.move(topic, entry, position)
@@ -205,50 +201,69 @@ def _own_again(turn: Turn, conversation: Conversation, entry: Entry, position: P
     )
 
 
-def _check_place(turn: Turn, conversation: Conversation, entry: Entry, data: bytes, has_path: bool) -> Claim:
-    """The void rule, as far as it needs nothing of the next epoch. Raises `Invalid` or `Malformed`."""
-    if entry.kind is not EntryKind.COMMIT:
-        raise Invalid("a commit that isn't a commit entry", rule="void rule: kind of entry")
-    if not has_path:
-        raise Invalid("a commit without a path renews nothing", rule="void rule: path")
-    claim = Claim.decode(data)
-    claims.stands_in_trust(turn, claim.trust, conversation.commit_trust)
+def _permitted(
+    turn: Turn,
+    conversation: Conversation,
+    group: Group,
+    made: Committed | Removed | CannotFollow,
+    entry: Entry,
+    position: Position,
+) -> Claim | None:
+    """The void rule beyond MLS, on whatever a commit that is valid as MLS comes to for us. What its committer claims;
+    None where it is void, which is said."""
+    signer = made.effects.committer if made.effects is not None else None
+    try:
+        if entry.kind is not EntryKind.COMMIT:
+            raise Invalid("a commit that isn't a commit entry", rule="void rule: kind of entry")
+        claim = Claim.decode(made.authenticated_data)
+        claims.stands_in_trust(turn, claim.trust, conversation.commit_trust)
+        if made.effects is None:
+            raise Invalid("a commit of unknown effects", rule="void rule")
+        _check_effects(group, made.effects)
+    except SecurechanError as error:
+        _void(turn, conversation, entry, position, error.message, signer)
+        return None
     return claim
+
+
+def _check_effects(group: Group, effects: Effects) -> None:
+    """Whether the profile and the policy allow it. Raises `Invalid` or `Malformed`."""
+    applied, by = effects.applied, effects.committer
+    if effects.external:
+        raise Invalid("nobody lets themselves in here", rule="void rule: external commit")
+    if applied.psks or applied.reinit is not None:
+        raise Invalid("neither pre-shared keys nor moving elsewhere is in our profile", rule="void rule: profile")
+    if applied.updated:
+        raise Invalid("a commit of others' updates", rule="void rule: profile")
+    if find(group.context_extensions, FOUNDING) != find(applied.extensions, FOUNDING):
+        raise Invalid("who founded a conversation is not changed", rule="void rule: founding")
+    after = [Member(leaf, node) for leaf, node in applied.tree.members()]
+    if effects.own_change is not None:
+        renewed = effects.own_change
+        after = [Member(renewed.leaf, renewed.after) if each.leaf == renewed.leaf else each for each in after]
+    permit(
+        Change(
+            int(by),
+            seats(group.members()),
+            seats(after),
+            tuple(int(leaf) for leaf in applied.new_leaves),
+            tuple(int(leaf) for leaf, _ in applied.removed),
+            policy_of(group.context_extensions),
+            policy_of(applied.extensions),
+            effects.has_path,
+        )
+    )
 
 
 def _commit(
     turn: Turn, conversation: Conversation, group: Group, made: Committed, entry: Entry, position: Position
 ) -> None:
     topic = conversation.topic
-    before = seats(group.members())
-    try:
-        claim = _check_place(turn, conversation, entry, made.authenticated_data, made.has_path)
-        if made.external:
-            raise Invalid("nobody lets themselves in here", rule="void rule: external commit")
-        if made.group.state.reinit is not None:
-            raise Invalid("a conversation is not moved elsewhere by one of its members", rule="void rule: reinit")
-        if {change.leaf for change in made.updated} - {made.committer}:
-            raise Invalid("a commit of others' updates", rule="void rule: updates by value only")
-        if find(group.context_extensions, FOUNDING) != find(made.group.context_extensions, FOUNDING):
-            raise Invalid("who founded a conversation is not changed", rule="void rule: founding")
-        old, new = policy_of(group.context_extensions), policy_of(made.group.context_extensions)
-        permit(
-            Change(
-                int(made.committer),
-                before,
-                seats(made.group.members()),
-                tuple(int(leaf) for leaf in made.added),
-                tuple(int(leaf) for leaf, _ in made.removed),
-                old,
-                new,
-                made.has_path,
-            )
-        )
-    except SecurechanError as error:
-        _void(turn, conversation, entry, position, error.message, int(made.committer))
+    claim = _permitted(turn, conversation, group, made, entry, position)
+    if claim is None:
         return
-    seat = before[int(made.committer)]
     # A false claim about the log raises its alarm, and the commit is applied all the same: to refuse it would fork.
+    seat = turn.seats(topic)[int(made.committer)]
     claims.hear(turn, conversation, entry.sequence, made.authenticated_data, seat)
     turn.change(topic, heard=turn.now)
     commits.apply(turn, topic, made, claim, entry, position)

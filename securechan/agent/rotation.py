@@ -15,13 +15,13 @@ from typing import Final
 
 from securechan.agent import letters, packages, reconcile, sending
 from securechan.agent.events import RotationStep
-from securechan.agent.letters import ConfirmLetter, OpaqueLetter
+from securechan.agent.letters import OpaqueLetter
 from securechan.agent.policy import agency_of
 from securechan.agent.state import KEYS, Confirmed, DeviceKey, KeyState, Standing
 from securechan.agent.turn import Turn
 from securechan.bulletin.payload import Control, ControlKind, DeviceConfirmation
 from securechan.errors import Conflict, Denied, NotFound
-from securechan.trust.records import DeviceRecord, key_hash
+from securechan.trust.records import key_hash
 
 KEY_REQUEST: Final = "key-rotation"
 """The kind of the opaque letter by which a device asks its administrators to list a new key: JSON with ``device``,
@@ -106,20 +106,6 @@ def _set(turn: Turn, key: DeviceKey, state: KeyState) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- vouching for
-
-
-def introduce(turn: Turn) -> None:
-    """Ask the other devices of our officer to vouch for this one, where membership goes by officers."""
-    for record in turn.view.devices_of(turn.me.officer):
-        if record.name != turn.me.device:
-            letters.write(turn, record, ConfirmLetter(key_hash(turn.signing.public)))
-
-
-def asked_to_vouch(turn: Turn, record: DeviceRecord, digest: bytes) -> None:
-    """A new device of our own officer asks us to vouch for it; a person decides. Raises `Denied`."""
-    if record.address != turn.me.officer or digest not in record.hashes(turn.suite.name):
-        raise Denied(f"{record.name} is no device of {turn.me.officer}")
-    turn.everything = True  # where it waits, people are told of it (`DeviceWaiting`)
 
 
 def confirm(turn: Turn, device: str, topic: bytes | None) -> tuple[bytes, ...]:

@@ -302,6 +302,11 @@ class ReceiptOut(Struct):
     queued: U64
 
 
+def bulletin_row(topic: bytes, bulletin: str) -> str:
+    """The row of a bulletin in one conversation."""
+    return f"{topic.hex()}:{bulletin}"
+
+
 def _same_epoch(group: Group) -> object:
     return (group.group_id, group.epoch, group.epoch_authenticator)
 

@@ -10,10 +10,11 @@ bytes ─► receive ─┬─► Application, Proposed, Committed    a next gro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from securechan.mls.apply import Change
+from securechan.mls.commit import Effects
 from securechan.mls.proposals import Proposal
 from securechan.mls.registry import ContentType, SenderType
 from securechan.mls.treemath import LeafIndex
@@ -57,6 +58,7 @@ class Committed:
     authenticated_data: bytes
     has_path: bool
     external: bool  # the committer joined with it
+    effects: Effects | None = field(default=None, compare=False, repr=False)  # for those who judge by more than MLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,7 @@ class Removed:
     committer: LeafIndex
     authenticated_data: bytes
     has_path: bool
+    effects: Effects | None = field(default=None, compare=False, repr=False)  # for those who judge by more than MLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,7 @@ class CannotFollow:
     signer: LeafIndex | None
     authenticated_data: bytes
     has_path: bool
+    effects: Effects | None = field(default=None, compare=False, repr=False)  # for those who judge by more than MLS
 
 
 Outcome = Application | Proposed | Committed | Removed | Own | Past | Future | Void | CannotFollow

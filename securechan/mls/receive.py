@@ -176,10 +176,10 @@ def _judge_commit(group: Group, verified: Verified, now: int | None, psks: Mappi
         case Followed(epoch, ratchets, effects):
             return committed(group.entering(epoch, ratchets), effects, data)
         case Expelled(effects):
-            return Removed(effects.committer, data, effects.has_path)
+            return Removed(effects.committer, data, effects.has_path, effects)
         case Lost(reason, effects):
             signer = None if effects.external else effects.committer
-            return CannotFollow(reason, signer, data, effects.has_path)
+            return CannotFollow(reason, signer, data, effects.has_path, effects)
         case _:
             assert_never(outcome)
 
@@ -198,4 +198,5 @@ def committed(group: Group, effects: Effects, authenticated_data: bytes) -> Comm
         authenticated_data,
         effects.has_path,
         effects.external,
+        effects,
     )
