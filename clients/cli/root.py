@@ -48,7 +48,7 @@ def _plan(path: Path, change: Change, said: str) -> None:
     me = here()
     data = root.planned(root.Folder(path), change, now=_now())
     if data["signatures_lost"]:
-        me.warn(f"{data['signatures_lost']} signatures were on the ceremony before; it has to be signed again")
+        me.warn(f"the ceremony was made anew, signatures lost: {data['signatures_lost']}")
     me.emit(data, lambda: f"{said}\n{_ceremony_words(data['ceremony'])}")
 
 

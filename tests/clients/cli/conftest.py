@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,8 +53,8 @@ def person(tmp_path: Path) -> Person:
 
 
 @pytest.fixture(scope="session")
-def office(town: Town) -> Iterator[Station]:
+def office(town: Town) -> Station:
     """The desk of cert-hr, which holds the roster's key: one signature is enough there."""
     with Vault.open(town.hr.profile.vault, PASSPHRASE) as vault:
         vault.adopt([Put(OFFICE, ROSTER_KEY, private_key("cert-hr-roster"))])
-    yield town.hr
+    return town.hr

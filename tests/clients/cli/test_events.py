@@ -1,0 +1,69 @@
+"""clients/cli/events.py: every kind of event has its line, and no stranger's text acts on a terminal."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, get_args
+
+import pytest
+
+from clients.cli.events import line
+from clients.operations.lookup import timed
+from securechan.agent import events
+from securechan.agent.events import Alarm, AlarmKind, Event, MessageReceived, to_json
+from securechan.bulletin.tlp import Tlp
+
+EVIL = "\x1b]0;owned\x07\u202ehttp://evil.example"
+
+
+def example(cls: type[Event], text: str) -> Event:
+    """An event whose every text is ``text``."""
+    values: dict[str, Any] = {}
+    for field in fields(cls):
+        match str(field.type):
+            case "bytes":
+                values[field.name] = b"\x01" * 32
+            case "str":
+                values[field.name] = text
+            case "int":
+                values[field.name] = 1_800_000_000
+            case "bool":
+                values[field.name] = False
+            case "Tlp":
+                values[field.name] = Tlp.AMBER
+            case "AlarmKind":
+                values[field.name] = AlarmKind.FORK
+            case kind if kind.startswith("tuple"):
+                values[field.name] = (text,)
+            case kind:
+                raise AssertionError(f"{cls.__name__}.{field.name}: {kind}")
+    return cls(**values)
+
+
+@pytest.mark.parametrize("cls", get_args(Event), ids=lambda cls: cls.__name__)
+def test_every_kind_has_its_line_and_is_harmless(cls: type[Event]) -> None:
+    said = line(timed(to_json(example(cls, EVIL))))
+    assert said
+    assert "\x1b" not in said
+    assert "\x07" not in said
+    assert "\u202e" not in said
+    assert "http://" not in said
+
+
+def test_a_message_of_several_lines_is_indented() -> None:
+    message = example(MessageReceived, "x")
+    shown = line(to_json(message) | {"body": "one\ntwo", "time": "2027-01-15T08:00:00Z", "own": True, "attachment": ""})
+    assert shown.split("\n") == ["2027-01-15T08:00:00Z  [x] you  amber", "    one", "    two"]
+
+
+def test_a_marked_message_says_so() -> None:
+    assert "another history" in line(to_json(example(MessageReceived, "x")) | {"marked": True})
+
+
+def test_an_alarm_names_who_and_which_entry() -> None:
+    said = line(to_json(Alarm(AlarmKind.CHAIN_CLAIM, bytes(32), "cert-si/b", 17, "claims another history")))
+    assert said == "ALARM chain-claim  cert-si/b  entry 17: claims another history"
+
+
+def test_the_union_is_the_agents_own() -> None:
+    assert len(get_args(Event)) == len({events.kind_of(example(cls, "x")) for cls in get_args(Event)})

@@ -1,0 +1,121 @@
+"""clients/cli/message.py: send, read, search, chat as people type them, and each fault with its exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.clients.conftest import Town
+from tests.clients.station import run
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_people_read_harmless_lines(town: Town) -> None:
+    name = town.community()
+    sent = town.hr.run("send", name, "-m", "see http://evil.example\x1b[2J", "--tlp", "amber")
+    assert sent.code == 0
+    assert sent.out.startswith(f"sent  to {name} (")
+    town.si.run("sync")
+    read = town.si.run("read", name)
+    assert "liaison-1@cert-hr  amber\n    see hxxp://evil[.]example\\u001b[2J" in read.out
+    assert "\x1b" not in read.out
+
+
+def test_a_message_comes_from_stdin_or_a_file(town: Town, tmp_path: Path) -> None:
+    name = town.community()
+    assert town.hr.run("send", name, "-m", "-", stdin="čšž\nsecond line\n".encode()).code == 0
+    (tmp_path / "text").write_text("from a file")
+    assert town.hr.run("send", name, str(tmp_path / "text")).code == 0
+    bodies = [e.get("body") for e in town.hr.json("read", name)["events"]]
+    assert bodies[-2:] == ["čšž\nsecond line", "from a file"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["send"], 2),
+        (["send", "nowhere", "-m", "x"], 9),
+        (["send", "nobody@cert-si", "-m", "x"], 4),
+        (["send", "liaison-1@cert-hr", "-m", "to myself"], 2),
+        (["send", "x"], 2),  # no text, and nobody to ask
+        (["send", "x", "file", "-m", "both"], 2),
+        (["send", "x", "/no/such/file"], 9),
+        (["send", "x", "-m", "-"], 9),
+        (["send", "not an address@", "-m", "x"], 11),
+        (["read", "nowhere"], 9),
+        (["read", "--since", "soon"], 2),
+        (["read", "-n", "0"], 2),
+        (["read", "--fetch", "00" * 16], 9),
+        (["read", "--fetch", "zz"], 11),
+        (["search"], 2),
+        (["chat", "nowhere"], 9),
+    ],
+)
+def test_faults_have_their_exit_codes(town: Town, words: list[str], code: int) -> None:
+    town.hr.json("sync")
+    said = town.hr.run(*words)
+    assert said.code == code, said
+    assert said.err.startswith("error: ")
+    assert not said.out
+
+
+def test_a_label_that_there_is_not(town: Town) -> None:
+    name = town.community()
+    said = town.hr.run("send", name, "-m", "x", "--tlp", "purple")
+    assert said.code in (2, 11)
+    assert "tlp" in said.err.lower()
+
+
+def test_a_label_above_the_ceiling_is_denied_and_nothing_is_sent(town: Town) -> None:
+    name = town.community(ceiling="green")
+    said = town.hr.run("send", name, "-m", "too much", "--tlp", "red")
+    assert said.code == 7
+    assert "hint:" in said.err or "error:" in said.err
+    assert "too much" not in town.hr.run("read", name).out
+
+
+def test_text_that_is_no_text(town: Town) -> None:
+    said = town.hr.run("send", "x", "-m", "-", stdin=b"\xff\xfe")
+    assert (said.code, "UTF-8" in said.err) == (11, True)
+
+
+def test_a_wrong_passphrase_and_none_at_all(town: Town, tmp_path: Path) -> None:
+    wrong = tmp_path / "wrong"
+    wrong.write_text("not the phrase\n")
+    wrong.chmod(0o600)
+    home = ["--home", str(town.hr.home), "--no-input"]
+    said = run(*home, "--passphrase-file", str(wrong), "read")
+    assert (said.code, "wrong passphrase" in said.err) == (8, True)
+    said = run(*home, "read")
+    assert said.code == 8
+    assert "SECURECHAN_PASSPHRASE_FILE" in said.err
+    wrong.chmod(0o644)
+    said = run(*home, "--passphrase-file", str(wrong), "read")
+    assert (said.code, f"chmod 600 {wrong}" in said.err) == (8, True)
+
+
+def test_who_is_not_enrolled_is_told_how(tmp_path: Path) -> None:
+    said = run("--home", str(tmp_path / "empty"), "--no-input", "read")
+    assert (said.code, "hint: enrol this device: securechan enrol INVITE" in said.err) == (8, True)
+
+
+def test_talking_line_by_line(town: Town) -> None:
+    name = town.community()
+    done = subprocess.run(
+        [sys.executable, "-m", "clients.cli", *town.hr.options, "chat", name],
+        input="hello there\nand goodbye\n\n",
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    town.hr.json("sync")
+    assert [e.get("body") for e in town.hr.json("read", name)["events"]][-2:] == ["hello there", "and goodbye"]

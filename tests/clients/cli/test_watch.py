@@ -1,0 +1,48 @@
+"""clients/cli/watch.py: sync for people, and a command run for each event."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.clients.conftest import Town
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_sync_in_words(town: Town) -> None:
+    name = town.community()
+    town.hr.json("send", name, "-m", "x")
+    assert "1 message-received" in town.si.run("sync", "--once").out
+    assert "nothing new" in town.si.run("sync").out
+
+
+def test_a_command_is_run_for_each_event(town: Town, tmp_path: Path) -> None:
+    name, log = town.community(), tmp_path / "log"
+    arguments = [
+        sys.executable,
+        "-m",
+        "clients.cli",
+        *town.si.options,
+        "watch",
+        name,
+        "--exec",
+        f"cat >> {log}; exit 3",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline().startswith("watching")
+        town.hr.json("send", name, "-m", "ding")
+        while "message-received" not in (log.read_text() if log.exists() else ""):
+            assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+        assert "--exec ended with 3" in process.stderr.read()
+    assert '"body": "ding"' in log.read_text()
