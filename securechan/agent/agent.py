@@ -326,7 +326,7 @@ def _compare(turn: Turn) -> None:
         turn.wake(turn.session.compared + HEADS_EVERY)
         return
     turn.set_session(compared=turn.now)
-    following = [topic for topic, live in turn.session.live.items() if live.following]
+    following = [topic for topic, live in turn.session.live.items() if live.synced]
     turn.send(GetHeads((TRUST_TOPIC, *following[:64])), Comparing())
     turn.wake(turn.now + HEADS_EVERY)
 

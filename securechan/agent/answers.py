@@ -3,7 +3,7 @@
     refused because of …      then
     order (STALE)             nothing: the log will say, and we act when it does
     load (OVERLOADED, QUOTA, FULL, INTERNAL)   later, as long as the relay says and a little longer
-    access (ACCESS_DENIED)    show again, the secret before ours where the relay never learnt ours
+    access (ACCESS_DENIED)    show again, an older secret where the relay never learnt ours
     what it is (MALFORMED, TOO_LARGE, FORBIDDEN, CONFLICT)   given up, and said
 
 An answer never decides what stands in a log.
@@ -125,8 +125,9 @@ def _refused(turn: Turn, ask: Ask, error: Error) -> None:
     match ask:
         case Created(topic):
             _not_created(turn, topic, error, text)
-        case Shown(topic, _, fallback):
-            _not_shown(turn, topic, fallback=fallback)
+        case Shown(topic, _, back, walk):
+            if walk and code is Code.ACCESS_DENIED:
+                _not_shown(turn, topic, back)
         case Following(topic):
             _not_following(turn, topic, code, text, seconds)
         case Committing(topic, entry_id):
@@ -176,14 +177,11 @@ def _member(turn: Turn, topic: bytes) -> bool:
     return conversation is not None and conversation.standing is Standing.MEMBER
 
 
-def _not_shown(turn: Turn, topic: bytes, *, fallback: bool) -> None:
-    """The relay does not know our epoch's secret: its commit came with a false hash. The one before still opens."""
-    if not _member(turn, topic):
-        return
-    if not fallback:
-        text = "the relay was told a false hash by the last committer; the secret of the epoch before opens the log"
-        turn.alarm(AlarmKind.WRONG_ACCESS, text, topic=topic, entry=turn.conversation(topic).last_commit)
-        sending.show(turn, topic, fallback=True)
+def _not_shown(turn: Turn, topic: bytes, back: int) -> None:
+    """The relay was told a false hash for that epoch: an older secret opens the log just as well. Where it knows none
+    of ours (a joiner has no older one), only being added again helps."""
+    if _member(turn, topic) and not sending.show(turn, topic, back=back + 1):
+        recovery.cut_off(turn, topic, "the relay was told a false hash, and knows no secret of ours")
 
 
 def _show_again(turn: Turn, topic: bytes, code: Code) -> None:

@@ -19,11 +19,13 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Showed an access secret after reading up to ``sequence``; ``fallback`` when it was the one before the current."""
+    """Showed the access secret of ``back`` epochs ago, having read up to ``sequence``; with ``walk`` an older one is
+    shown where the relay doesn't know it."""
 
     topic: bytes
     sequence: int
-    fallback: bool
+    back: int
+    walk: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from securechan.agent.events import (
 )
 from securechan.agent.policy import POLICY, Policy, Seat, policy_of, seats
 from securechan.agent.state import (
+    ACCESSES,
     CONVERSATIONS,
     GROUPS,
     PENDING,
@@ -199,6 +200,9 @@ def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry,
             turn.rows.drop(SENT, row)
     sending.reseal(turn, topic)
     previous = access_secret(group)
+    # The claim isn't in the chain, so it decides nothing; but what it says is that nobody can show the next secret.
+    true_hash = access_hash(access_secret(made.group))
+    false_hash = entry.commit is not None and entry.commit.next_access != true_hash
     turn.set_group(topic, made.group)
     turn.set_live(topic, change=b"", since=0, tried=-1, posted=frozenset())
     turn.move(topic, entry, position)
@@ -207,7 +211,8 @@ def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry,
     entering = [after[int(leaf)] for leaf in made.added]
     conversation = replace(
         conversation,
-        access_before=bytes(previous),
+        accesses=(*conversation.accesses, bytes(previous))[-ACCESSES:],
+        mend=int(false_hash),
         committed=turn.now,
         commit_trust=claim.trust,
     )
@@ -226,6 +231,9 @@ def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry,
         turn.emit(MemberRemoved(topic, seat.device, seat.officer, by.device, epoch))
     for seat in entering:
         turn.emit(MemberAdded(topic, seat.device, seat.officer, by.device, epoch))
+    if false_hash:
+        text = f"{by.device} told the relay a false hash with its commit: older secrets open the log until the next one"
+        turn.alarm(AlarmKind.WRONG_ACCESS, text, topic=topic, who=by.device, entry=entry.sequence)
     if made.extensions_changed:
         turn.emit(PolicyChanged(topic, by.device, epoch))
     turn.emit(EpochChanged(topic, epoch, by.device, len(after), entry.sequence))
@@ -267,7 +275,7 @@ def _vouch(
 def gone(turn: Turn, topic: bytes, by: str, sequence: int) -> None:
     """We were removed. The keys go; what was read stays with the archive; what was queued can't be sent."""
     forget(turn, topic)
-    turn.change(topic, standing=Standing.GONE, access_before=b"")
+    turn.change(topic, standing=Standing.GONE, accesses=())
     turn.emit(ConversationLeft(topic, by, sequence))
 
 

@@ -50,17 +50,21 @@ def follow(turn: Turn, topic: bytes) -> None:
     conversation = turn.conversation(topic)
     if conversation.standing is not Standing.MEMBER or turn.live(topic).following or not turn.session.connected:
         return
+    for back in range(len(conversation.accesses), 0, -1):
+        show(turn, topic, back=back, walk=False)  # the relay judges by all that a session has shown; some it never knew
     show(turn, topic)
     turn.send(Subscribe(topic, conversation.cursor.sequence), Following(topic))
     turn.set_live(topic, following=True)
 
 
-def show(turn: Turn, topic: bytes, *, fallback: bool = False) -> None:
-    """Show the access secret of our epoch, or the one before where the relay never learnt ours."""
+def show(turn: Turn, topic: bytes, *, back: int = 0, walk: bool = True) -> bool:
+    """Show the access secret of our epoch, or of ``back`` epochs before. Whether there is one."""
     conversation = turn.conversation(topic)
-    secret = conversation.access_before if fallback else access_secret(turn.group(topic))
-    if len(secret) == 32:
-        turn.send(Show(topic, bytes(secret)), Shown(topic, conversation.cursor.sequence, fallback))
+    if back > len(conversation.accesses):
+        return False
+    secret = conversation.accesses[-back] if back else access_secret(turn.group(topic))
+    turn.send(Show(topic, bytes(secret)), Shown(topic, conversation.cursor.sequence, back, walk))
+    return True
 
 
 # -------------------------------------------------------------------------------------------------------- queueing

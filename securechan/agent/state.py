@@ -35,6 +35,7 @@ Hash48 = Annotated[bytes, fixed(48)]
 Name = Annotated[str, text(255)]
 
 HISTORY: Final = 128  # chain values kept per conversation, to hold senders' claims against
+ACCESSES: Final = 7  # access secrets kept beside the current one; they open the log's door, and no message
 SEEN: Final = 256  # payload ids kept per conversation
 LETTERS_KEPT: Final = 256  # letters that are known again
 
@@ -117,7 +118,8 @@ class Conversation(Struct):
     last_commit: U64  # sequence of the last commit *entry*, void or not: what the relay expects next
     commit_trust: Position  # trust position of the last commit that counted
     history: Annotated[tuple[Position, ...], vec(1 << 16)]  # up to and including cursor, newest last
-    access_before: Opaque  # the access secret of the epoch before; empty at first
+    accesses: Annotated[tuple[Hash32, ...], vec(ACCESSES * 32)]  # access secrets of the epochs before, oldest first
+    mend: U8  # 1: the last commit came with a false access hash; the next one mends it
     renewed: U64  # when our own leaf was last renewed, Unix seconds
     committed: U64  # when the last commit was applied
     heard: U64  # when another member was last heard

@@ -17,7 +17,7 @@ from securechan.mls.keypackage import KeyPackage, LeafKeys, new_key_package
 from securechan.mls.nodes import BasicCredential, Capabilities
 from securechan.mls.registry import CredentialType, ProtocolVersion
 from securechan.wire.chain import Position
-from securechan.wire.frames import AnswerBody, Append, CommitClaim, Show
+from securechan.wire.frames import AnswerBody, Append, Appended, CommitClaim, Show
 from tests.support.world import Actor, World
 
 STEWARDS = ("ana@cert-hr", "cene@cert-si")
@@ -77,6 +77,7 @@ class Rogue:
     def __post_init__(self) -> None:
         self.group = group_of(self.actor, self.topic)
         self.row = row_of(self.actor, self.topic)
+        self.last_commit, self.next = self.row.last_commit, self.group
         self.claim = Claim(self.row.cursor, self.actor.agent.trust_position)
 
     def ask(self, body: Append | Show) -> AnswerBody:
@@ -101,5 +102,13 @@ class Rogue:
             **changes,  # type: ignore[arg-type]  # whatever the engine can make
         )
         self.group = step.current
-        claim = CommitClaim(self.row.last_commit, access or access_hash(access_secret(step.next)))
-        return self.append(step.commit, claim)
+        claim = CommitClaim(self.last_commit, access or access_hash(access_secret(step.next)))
+        answer = self.append(step.commit, claim)
+        if isinstance(answer, Appended):
+            self.last_commit = answer.sequence
+            self.next = step.next
+        return answer
+
+    def go_on(self) -> None:
+        """Into the epoch that the last commit opened."""
+        self.group = self.next
