@@ -46,6 +46,9 @@ COMMANDS: Final[dict[str, Verb]] = {
     "sync": Verb(_EVERYONE, "watch", "sync", "Fetch everything there is, once."),
     "watch": Verb(_EVERYONE, "watch", "watch", "Stay connected and show what comes."),
     "doctor": Verb(_EVERYONE, "doctor", "doctor", "Check this device: cryptography, files, clock, relay, trust."),
+    "demo": Verb(
+        _EVERYONE, "demo", "demo", "See it all at work on this machine: a relay, three agencies, five devices."
+    ),
     "profile": Verb(_EVERYONE, "profile", "", "The identities on this machine."),
     "completion": Verb(_EVERYONE, "completion", "completion", "Print a completion script for a shell."),
     "send": Verb(_OFFICER, "message", "send", "Send a message or a file to an officer or a conversation."),
