@@ -269,6 +269,9 @@ def _pending_words(data: dict[str, Any]) -> str:
         lines.append(f"           words {'  '.join(request['words'])}")
     for roster in data["rosters"]:
         lines += _roster_words(roster)
+    for wish in data["keys"]:
+        what = f"wants key {wish['add'][:16]} listed" if wish["add"] else f"uses key {wish['drop'][:16]} no more"
+        lines.append(f"key        {wish['id']}  {wish['device']}  {what}")
     if data["invites"]:
         lines.append(
             table(
@@ -278,6 +281,7 @@ def _pending_words(data: dict[str, Any]) -> str:
                 ]
             )
         )
+    lines += [f"refused    a letter: {safe(why)}" for why in data["refused"]]
     return "\n".join(lines) or "nothing waits"
 
 
@@ -319,6 +323,20 @@ def approve(
             [f"approved   {data['device']}  {data['officer']}  ({', '.join(data['roles'])})", *_carried_out(data)]
         ),
     )
+
+
+@app.command()
+def relist(
+    device: Annotated[str, typer.Argument(help="The device, or the id that admin pending shows.")],
+    note: Annotated[str, typer.Option("--note", help="For the other administrator, where two sign.")] = "",
+    out: Out = None,
+) -> None:
+    """Renew a device's key in the roster, as it has asked (key rotate --signature): first the new key is listed beside
+    the old one; when the device uses it everywhere it asks again, and the old one is dropped."""
+    data = _do("relist", {"id": device, "note": note}, "signing and publishing")
+    _keep_file(data, out)
+    done = f"listed     {data['add'][:16]}" if data["add"] else f"dropped    {data['drop'][:16]}"
+    here().emit(data, "\n".join([f"{done}  of {data['device']}", *_carried_out(data)]))
 
 
 @app.command()

@@ -46,7 +46,7 @@ def enrol(
         seconds = parse_duration(timeout) if timeout else None
     except ValueError as e:
         raise typer.BadParameter(str(e)) from None
-    line = _line(me, invite) if invite else ""
+    line = _line(me, invite) if invite else None
     run(_enrol(me, line, officer, device, wait=not no_wait, seconds=seconds, give_up=give_up))
 
 
@@ -60,7 +60,7 @@ def _line(me: Invocation, invite: str) -> str:
 
 
 async def _enrol(
-    me: Invocation, line: str, officer: str, device: str, *, wait: bool, seconds: int | None, give_up: bool
+    me: Invocation, line: str | None, officer: str, device: str, *, wait: bool, seconds: int | None, give_up: bool
 ) -> None:
     from clients.clock import SystemClock  # noqa: PLC0415 - likewise
     from clients.operations import enrol as enrolment  # noqa: PLC0415 - likewise
@@ -70,7 +70,7 @@ async def _enrol(
     profile, clock = me.profile, SystemClock()
     now = int(clock.time())
     with profile.hold(COMMAND):
-        if line:
+        if line is not None:
             invite = enrolment.parse_invite(line, now)
             vault = await enrolment.begin(
                 profile,
@@ -92,7 +92,7 @@ async def _enrol(
             try:
                 said = await enrolment.post(newcomer, clock)
             except (Untrusted, Conflict):
-                if line:
+                if line is not None:
                     enrolment.forget(profile, vault)  # nobody has seen these keys, and nobody will
                 raise
             if said["skew"]:

@@ -15,15 +15,17 @@ import base64
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Annotated, Any, Final
 
 from clients.errand import refusal
 from clients.federation import Address, newest_kem
-from clients.operations import directory
+from clients.operations import directory, wishes
 from clients.operations.engine import Params, Work
 from clients.operations.newcomer import OFFICE, ROSTER_KEY
 from clients.render import when
 from clients.vault import Put
+from securechan.agent.agent import Agent
 from securechan.agent.events import BoxRead, Event, RequestDone, RequestFailed
 from securechan.agent.inputs import Command, OpenBox, PublishTrust, ReadBox, SendOpaque, WriteBox
 from securechan.agent.state import ARCHIVE
@@ -56,6 +58,7 @@ from securechan.trust.view import View
 from securechan.wire.frames import Code, Error, TrustDocument
 
 ANSWER: Final = 30.0  # seconds for the relay to do what it is asked
+RACES: Final = 10  # times that a publication gives way to somebody else's
 PENDING: Final = "pending-roster"  # kind of an opaque letter
 NEXT_KEY: Final = "roster-key-next"
 _CURSOR: Final = "letters-read"
@@ -184,11 +187,34 @@ async def _read_box(work: Work, box: bytes) -> list[bytes]:
 
 
 async def _publish(work: Work, documents: Sequence[tuple[str, bytes]]) -> int:
-    """Have documents published, and wait until this device has read the publication."""
+    """Have documents published, and wait until this device has read the publication.
+
+    Where others were quicker it reads theirs and tries again: another agency's publication changes nothing in ours.
+    Raises Stale where a document of ours has been overtaken.
+    """
     body = tuple(TrustDocument(role, content) for role, content in documents)
-    sequence = await _asked(work, PublishTrust(body), "publish")
-    await work.runtime.until(lambda agent: agent.view.position.sequence >= sequence, ANSWER)
-    return sequence
+    for _ in range(RACES):
+        before, versions = work.agent.view.position.sequence, _versions(work, documents)
+        try:
+            sequence = await _asked(work, PublishTrust(body), "publish")
+        except Stale:
+            await work.runtime.until(partial(_past, before), ANSWER)
+            if _versions(work, documents) != versions:
+                raise
+            continue
+        await work.runtime.until(lambda agent: agent.view.position.sequence >= sequence, ANSWER)
+        return sequence
+    raise Stale("others publish all the time, and this was never first", hint="try again in a minute")
+
+
+def _past(sequence: int, agent: Agent) -> bool:
+    return agent.view.position.sequence > sequence
+
+
+def _versions(work: Work, documents: Sequence[tuple[str, bytes]]) -> list[int]:
+    """What stands of the documents' roles."""
+    found = (work.agent.view.document(role) for role, _ in documents)
+    return [0 if document is None else document.version for document in found]
 
 
 # -------------------------------------------------------------------------------------------------------------- letters
@@ -206,18 +232,20 @@ def _collect(work: Work) -> None:
             after = row
             said = json.loads(value)
             if said.get("event") == "opaque-received":
-                _take(work, str(said["kind"]), base64.b64decode(said["content"]))
+                _take(work, str(said["device"]), str(said["kind"]), base64.b64decode(said["content"]))
         work.vault.adopt([Put(OFFICE, _CURSOR, (after or "").encode())])
 
 
-def _take(work: Work, kind: str, content: bytes) -> None:
-    """One letter. What can't be believed is left: its sender is shown it by nobody, and the letter stays archived."""
+def _take(work: Work, sender: str, kind: str, content: bytes) -> None:
+    """One letter. What can't be believed is told of (`pending`), and the letter stays archived."""
     agent = work.agent
     try:
         if kind == PENDING:
             _keep_pending(work, PendingRoster.decode(content))
         elif kind == directory.KIND:
             directory.take(work.vault, agent.view, agent.device, agent.inbox_private, content)
+        elif kind == wishes.KIND:
+            wishes.take(work.vault, sender, content, agent.agency)
     except SecurechanError as e:
         work.vault.adopt([Put(OFFICE, f"refused/{hashlib.sha256(content).hexdigest()[:16]}", e.message[:500].encode())])
 
@@ -388,7 +416,8 @@ async def _read_boxes(work: Work) -> None:
 
 
 async def pending(work: Work, params: Json) -> Json:
-    """What waits for an administrator: requests with their six words, rosters to be signed, invites that are out."""
+    """What waits for an administrator: requests with their six words, rosters to be signed, devices that want another
+    key listed, invites that are out."""
     del params
     await work.synced()
     _me(work)
@@ -402,6 +431,10 @@ async def pending(work: Work, params: Json) -> Json:
             if invited.state is State.ASKED
         ],
         "rosters": [_tell_pending(work, ident, waiting) for ident, waiting in _pendings(work).items()],
+        "keys": [
+            wish.json(work.agent.view.device(wish.device)) for wish in wishes.standing(work.vault, work.agent.view)
+        ],
+        "refused": [value.decode() for row, value in work.vault.all(OFFICE).items() if row.startswith("refused/")],
         "invites": [
             {
                 "id": box[:8],
@@ -612,6 +645,19 @@ async def member_ls(work: Work, params: Json) -> Json:
             for stone in view.tombstones(agency)
         ],
     }
+
+
+async def relist(work: Work, params: Json) -> Json:
+    """``id`` (or the device's name), ``note``: list a device's new key, or drop its old one, as it has asked."""
+    said = Params(params)
+    await work.synced()
+    _me(work)
+    _collect(work)
+    wish = wishes.meant(wishes.standing(work.vault, work.agent.view), said.text("id"))
+    record = work.agent.view.device(wish.device)
+    note = said.text("note", "") or f"{wish.device}: {'a new key' if wish.add else 'its old key goes'}"
+    done = await _changed(work, replace=[wish.grant(record)], note=note)
+    return {**wish.json(record), **done}
 
 
 async def renew(work: Work, params: Json) -> Json:
@@ -827,6 +873,7 @@ OPERATIONS: Final = {
     "sign-roster": sign_roster,
     "revoke": revoke,
     "member-ls": member_ls,
+    "relist": relist,
     "renew": renew,
     "key": key,
     "rotation": rotation,

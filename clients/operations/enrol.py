@@ -117,7 +117,13 @@ def _create(path: Path, passphrase: str, kept: Newcomer) -> Vault:
 
 
 def tell(newcomer: Newcomer) -> Json:
-    """What a newcomer has to say to its administrator."""
+    """What a newcomer has to say to its administrator. Raises NotReady for who comes in without an invite."""
+    if not newcomer.invite:
+        raise NotReady(
+            "this profile waits for its agency's admission, not for a verdict",
+            hint="securechan admin join ADDRESS",
+            code="no-invite",
+        )
     request = EnrolRequest.decode(newcomer.request)
     invite = Invite.parse(newcomer.invite)
     return {
@@ -249,10 +255,6 @@ def _judge(view: View, newcomer: Newcomer, verdict: Verdict) -> bool:
 async def complete(vault: Vault, clock: Clock, *, timeout: float | None) -> Json:  # noqa: ASYNC109 - documented
     """Wait for the verdict and enrol. ``timeout`` in seconds. Raises TimedOut, Denied, Untrusted."""
     newcomer = newcomers.load(vault)
-    if not newcomer.invite:
-        raise NotReady(
-            "this profile waits for its agency's admission, not for a verdict", hint="securechan admin join ADDRESS"
-        )
     try:
         async with asyncio.timeout(timeout):
             await post(newcomer, clock)
