@@ -202,7 +202,7 @@ async def _publish(work: Work, documents: Sequence[tuple[str, bytes]]) -> int:
             if _versions(work, documents) != versions:
                 raise
             continue
-        await work.runtime.until(lambda agent: agent.view.position.sequence >= sequence, ANSWER)
+        await work.runtime.until(partial(_past, sequence - 1), ANSWER)
         return sequence
     raise Stale("others publish all the time, and this was never first", hint="try again in a minute")
 
