@@ -244,8 +244,14 @@ def planned(folder: Folder, change: Callable[[Plan, View | None], Plan], *, now:
     ceremony = make_ceremony(plan, view, now=now)
     folder.keep_plan(plan)
     folder.keep_ceremony(ceremony)
-    lost = 0 if before is None else sum(len(signing.signed) for signing in before.status())
+    lost = 0 if before is None else _signatures(before)
     return {**tell_ceremony(folder, ceremony), "signatures_lost": lost}
+
+
+def _signatures(ceremony: Ceremony) -> int:
+    """How many of the federation's own; an agency's stand whatever the plan."""
+    federal = {draft.role: draft.document for draft in ceremony.drafts if draft.role in ("root", "targets")}
+    return sum(len(document.metadata.signatures) for document in federal.values())
 
 
 def make_ceremony(plan: Plan, view: View | None, *, now: int) -> Ceremony | None:

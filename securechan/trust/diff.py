@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from securechan.trust.document import AgencyContents, Document, Federation, RootContents, Roster, Signatories
 from securechan.trust.draft import Draft
-from securechan.trust.records import DeviceRecord, Record, Tombstone
+from securechan.trust.records import CommunityBinding, DeviceRecord, Record, Tombstone
 from securechan.trust.view import View
 
 R = TypeVar("R")
@@ -113,8 +113,15 @@ def _federation(old: Federation | None, new: Federation) -> Iterator[str]:
     yield from _mapping("relay", relays, new.relays, lambda record: ", ".join(record.urls))
     yield from _changed("relay", relays, new.relays)
     communities = {} if old is None else old.communities
-    yield from _mapping("community", communities, new.communities, lambda record: ascii(record.title))
+    yield from _mapping("community", communities, new.communities, _community)
     yield from _changed("community", communities, new.communities)
+
+
+def _community(record: CommunityBinding) -> str:
+    """Whose invitation into it is joined unasked: what signing this is about."""
+    bound = [] if record.group is None else [f"group {record.group.hex()[:16]}"]
+    bound += [f"founder {founder}" for founder in record.founders]
+    return ", ".join([ascii(record.title), *bound])
 
 
 def _roster(old: Roster, new: Roster) -> Iterator[str]:

@@ -56,9 +56,10 @@ class Expiry:
         if self.role in {"timestamp", "snapshot"}:
             return "the publishing relay renews it unattended: check that it runs and can be reached"
         if self.role in {"root", "targets"}:
-            return f"the federation's key holders must sign a new {self.role}: securechan root rotate, or root publish"
+            verb = "rotate" if self.role == "root" else "renew"
+            return f"the federation's key holders must sign a new {self.role}: securechan root {verb}"
         if self.role.endswith(names.ROSTER_SUFFIX):
-            return "an administrator of the agency must sign the roster again: securechan admin rotate"
+            return "an administrator of the agency must sign the roster again: securechan admin renew"
         return "the agency's authority must sign its document again: securechan admin rotate"
 
 

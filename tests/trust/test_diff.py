@@ -77,7 +77,7 @@ def test_the_federation(world: World) -> None:
     assert "+ agency cert-it: 1 of 1 keys sign" in found
     assert "- agency cert-lt" in found
     assert "- relay relay-1" in found
-    assert "+ community eu-csirts: 'All'" in found
+    assert "+ community eu-csirts: 'All', founder cert-hr/d1" in found
 
 
 def test_no_field_of_policy_hides_behind_another(world: World) -> None:
