@@ -335,7 +335,6 @@ def _settle(turn: Turn) -> None:
     """Look at whatever this input has touched, until nothing more follows from it."""
     if turn.able:
         if turn.everything:
-            packages.look(turn)
             rotation.look(turn)
         receipts.post(turn)
     for _ in range(16):
@@ -348,6 +347,8 @@ def _settle(turn: Turn) -> None:
         for topic in topics:
             if turn.rows.get(CONVERSATIONS, topic.hex()) is not None:
                 reconcile.settle(turn, topic)
+    if turn.able:
+        packages.look(turn)
     if turn.session.connected:
         letters.deliver(turn)
         blobs.run(turn)

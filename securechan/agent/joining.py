@@ -57,7 +57,7 @@ def found(turn: Turn, policy: Policy) -> bytes:
         raise Invalid("the policy doesn't name you", hint=f"add {turn.me.officer}: a founder is a member")
     if len(turn.rows.all(CONVERSATIONS)) >= MOST_CONVERSATIONS:
         raise Conflict(f"{MOST_CONVERSATIONS} conversations are as many as a device may hold")
-    if any(each.name == policy.name and each.standing is Standing.MEMBER for each in turn.conversations()):
+    if any(each.name == policy.name and each.standing is not Standing.GONE for each in turn.conversations()):
         raise Conflict(f"you have a conversation called {policy.name} already", hint="choose another name")
     unknown = policy.agency_names() - set(turn.view.agencies)
     if unknown:

@@ -42,10 +42,10 @@ def look(turn: Turn) -> None:
     """Ask the relay how many are left, now and then; forget what can't be used any more."""
     if not turn.able or turn.view.find(turn.me.device) is None:
         return
-    for row, package in turn.rows.items(PACKAGES):
-        if package.not_after + MARGIN < turn.now:
-            turn.rows.drop(PACKAGES, row)
-    if turn.me.purge or turn.session.stocked + EVERY <= turn.now:
+    if turn.session.stocked + EVERY <= turn.now:
+        for row, package in turn.rows.items(PACKAGES):
+            if package.not_after + MARGIN < turn.now:
+                turn.rows.drop(PACKAGES, row)
         turn.set_session(stocked=turn.now)
         turn.send(CountKeyPackages(turn.me.suite), Counting())
     turn.wake(turn.session.stocked + EVERY)

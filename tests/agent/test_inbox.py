@@ -1,0 +1,147 @@
+"""Letters: sealed and signed to one device, read once, and what is wrong with one stops no other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from securechan.agent import letters
+from securechan.agent.events import Alarm, AlarmKind, OpaqueReceived, ReceiptReceived
+from securechan.agent.inputs import PublishBulletin, SendOpaque
+from securechan.agent.letters import OpaqueLetter, SealedLetter, SignedLetter
+from securechan.agent.state import LETTERS
+from securechan.agent.turn import Turn
+from securechan.bulletin.bulletin import Receipt, ReceiptKind, sign_receipt
+from securechan.bulletin.tlp import Tlp
+from securechan.crypto.contexts import REQUEST
+from securechan.crypto.suite import HYBRID
+from securechan.errors import SecurechanError, Unfit, Untrusted
+from securechan.trust.records import key_hash
+from securechan.wire.frames import AnswerBody, Deliver, inbox_topic
+from tests.agent.places import community
+from tests.support.world import Actor, World
+
+
+def deliver(sender: Actor, to: Actor, body: bytes) -> AnswerBody:
+    assert sender.member is not None
+    request = Deliver(inbox_topic(to.name), sender.world.chance(32), body)
+    return sender.world.loop.run_until_complete(sender.member.request(request))
+
+
+def turn_of(actor: Actor) -> Turn:
+    return Turn(actor.agent.rows, actor.agent.session, actor.world.chance, actor.world.now)
+
+
+def written(sender: Actor, to: Actor, content: bytes) -> bytes:
+    """A letter, sealed but not sent."""
+    turn = turn_of(sender)
+    assert letters.write(turn, turn.view.device(to.name), OpaqueLetter("test", content))
+    return next(iter(turn.rows.all(LETTERS).values())).body
+
+
+def test_something_opaque_reaches_the_other_devices_user_once(world: World) -> None:
+    ana, _bor, cene, _ = community(world)
+    ana.do(SendOpaque(cene.name, "pending-roster", b"\x00\x01"))
+    world.run(2)
+    cene.restart().connect()
+    world.run(2)
+    assert [(each.device, each.kind, each.content) for each in cene.told(OpaqueReceived)] == [
+        (ana.name, "pending-roster", b"\x00\x01")
+    ]
+    assert not ana.tables.get("letters")
+
+
+def test_a_letter_written_offline_is_delivered_at_the_next_connection(world: World) -> None:
+    ana, _bor, cene, _ = community(world)
+    ana.disconnect()
+    ana.do(SendOpaque(cene.name, "note", b"later"))
+    ana.restart().connect()
+    world.run(2)
+    assert [each.content for each in cene.told(OpaqueReceived)] == [b"later"]
+
+
+def test_what_is_wrong_with_a_letter_is_said_and_stops_no_other(world: World) -> None:
+    ana, bor, cene, _ = community(world)
+    body = written(ana, cene, b"honest")
+    sealed = SealedLetter.decode(body)
+    flipped = replace(sealed, ciphertext=sealed.ciphertext[:-1] + bytes([sealed.ciphertext[-1] ^ 1])).encode()
+    for bad in (b"", b"\xff" * 40, flipped, written(ana, bor, b"for bor")):
+        deliver(ana, cene, bad)
+    deliver(ana, cene, body)
+    world.run(2)
+    assert [each.kind for each in cene.told(Alarm)] == [AlarmKind.BAD_LETTER] * 4
+    assert [each.content for each in cene.told(OpaqueReceived)] == [b"honest"]
+
+
+def test_nobody_writes_in_anothers_name(world: World) -> None:
+    ana, bor, cene, _ = community(world)
+    turn = turn_of(bor)
+    letters.write(turn, turn.view.device(cene.name), OpaqueLetter("test", b"I am ana"))
+    letter, _ = letters.unseal(turn_of(cene), next(iter(turn.rows.all(LETTERS).values())).body)
+    forged = replace(letter, sender=ana.name).encode()
+    signed = SignedLetter(forged, HYBRID.signature.sign(bor.device.key, REQUEST, forged))
+    enc, ciphertext = HYBRID.hpke.seal(cene.device.inbox.public, letters.INFO, b"", signed.encode())
+    deliver(bor, cene, SealedLetter(enc, ciphertext).encode())
+    world.run(2)
+    assert not cene.told(OpaqueReceived)
+    assert [(each.kind, each.who) for each in cene.told(Alarm)] == [(AlarmKind.BAD_LETTER, ana.name)]
+
+
+def test_a_letter_from_a_trust_position_that_we_have_not_reached_waits_and_does_not_stop_us_for_ever(
+    world: World,
+) -> None:
+    ana, _bor, cene, _ = community(world)
+    ahead = turn_of(ana)
+    letters.write(ahead, ahead.view.device(cene.name), OpaqueLetter("test", b"from the future"))
+    letter, _ = letters.unseal(turn_of(cene), next(iter(ahead.rows.all(LETTERS).values())).body)
+    liar = replace(letter, trust=replace(letter.trust, sequence=10_000)).encode()
+    signed = SignedLetter(liar, HYBRID.signature.sign(ana.device.key, REQUEST, liar))
+    enc, ciphertext = HYBRID.hpke.seal(cene.device.inbox.public, letters.INFO, b"", signed.encode())
+    deliver(ana, cene, SealedLetter(enc, ciphertext).encode())
+    deliver(ana, cene, written(ana, cene, b"behind it"))
+    world.run(5)
+    assert not cene.told(OpaqueReceived)
+    world.run(60)
+    assert [each.content for each in cene.told(OpaqueReceived)] == [b"from the future", b"behind it"]
+
+
+def test_a_receipt_is_its_own_devices_word_about_what_it_was_sent(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    made = ana.do(PublishBulletin(topic, b"x", "text/plain", Tlp.GREEN, "t"))
+    world.run(3)
+    before = len(ana.told(ReceiptReceived))
+    from securechan.agent import receipts
+
+    def receipt(device: Actor, **changes: object) -> bytes:
+        fields: dict[str, object] = {
+            "bulletin": made.bulletin,
+            "revision": 1,
+            "digest": bytes(48),
+            "conversation": topic,
+            "kind": ReceiptKind.ACKNOWLEDGED,
+            "officer": device.officer,
+            "device": device.name,
+            "signer": key_hash(device.device.key.public),
+            "time": world.now,
+            **changes,
+        }
+        return sign_receipt(Receipt(**fields), device.device.key)  # type: ignore[arg-type]  # as the test wishes
+
+    turn = turn_of(ana)
+    record = turn.view.device(cene.name)
+    for bad in (receipt(cene), receipt(bor), b"", receipt(cene, officer="eva@cert-si")):
+        with pytest.raises(SecurechanError):
+            receipts.came(turn, bad, record)
+    receipts.came(turn, receipt(cene, bulletin="SC-2027-0009-aaaaaa"), record)  # nobody's: dropped
+    receipts.came(turn, receipt(cene, revision=7), record)
+    assert len(ana.told(ReceiptReceived)) == before
+    assert not list(turn.effects)
+
+
+def test_what_does_not_fit_a_letter_or_has_no_reader_is_refused(world: World) -> None:
+    ana, _, cene, _ = community(world)
+    with pytest.raises(Unfit):
+        ana.do(SendOpaque(cene.name, "big", bytes((1 << 20) + 1)))
+    with pytest.raises(Untrusted):
+        ana.do(SendOpaque("cert-si/nobody", "note", b""))

@@ -1,0 +1,79 @@
+"""Payloads on their way: in order, once, and looked at again when they are sealed."""
+
+from __future__ import annotations
+
+import pytest
+
+from securechan.agent.events import MessageDropped, MessageSent
+from securechan.agent.inputs import ChangePolicy, RotateEpochs, SendText
+from securechan.bulletin.payload import TEXT_MAX
+from securechan.bulletin.tlp import Tlp
+from securechan.errors import Conflict, Denied, Misuse, Unfit
+from tests.agent.places import STEWARDS, community, words
+from tests.support.world import World
+
+
+def test_many_words_keep_their_order_across_an_epoch(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    said = [str(number) for number in range(40)]
+    for body in said[:20]:
+        ana.do(SendText(topic, body, Tlp.GREEN))
+    bor.do(RotateEpochs(topic))
+    for body in said[20:]:
+        ana.do(SendText(topic, body, Tlp.GREEN))
+    world.run(10)
+    assert words(cene, topic) == words(bor, topic) == words(ana, topic) == said
+
+
+def test_one_id_is_one_message_however_often_it_is_asked_for(world: World) -> None:
+    ana, _bor, cene, topic = community(world)
+    identity = bytes(range(16))
+    ana.disconnect()
+    assert ana.do(SendText(topic, "once", Tlp.GREEN, identity)) == identity
+    assert ana.do(SendText(topic, "once", Tlp.GREEN, identity)) == identity
+    with pytest.raises(Conflict):
+        ana.do(SendText(topic, "other words", Tlp.GREEN, identity))
+    ana.connect()
+    world.run(3)
+    assert ana.do(SendText(topic, "once", Tlp.GREEN, identity)) == identity
+    world.run(3)
+    assert words(cene, topic) == ["once"]
+    assert ana.agent.outgoing(identity) == "sent"
+    with pytest.raises(Misuse):
+        ana.do(SendText(topic, "short id", Tlp.GREEN, b"1"))
+
+
+def test_what_the_policy_forbids_by_the_time_it_is_sealed_is_dropped_and_said(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    ana.disconnect()
+    identity = ana.do(SendText(topic, "amber words", Tlp.AMBER))
+    cene.do(ChangePolicy(topic, world.community("eu-csirts", stewards=STEWARDS, ceiling=Tlp.GREEN)))
+    world.run(5)
+    ana.connect()
+    world.run(5)
+    (dropped,) = ana.told(MessageDropped)
+    assert (dropped.payload, dropped.body) == (identity, "amber words")
+    assert words(bor, topic) == []
+
+
+def test_who_is_out_sends_nothing(world: World) -> None:
+    ana, _bor, cene, topic = community(world)
+    cene.do(ChangePolicy(topic, world.community("eu-csirts", "cert-si", stewards=("cene@cert-si",))))
+    world.run(20)
+    with pytest.raises(Denied):
+        ana.do(SendText(topic, "hello", Tlp.GREEN))
+
+
+def test_a_text_that_is_too_long_is_refused(world: World) -> None:
+    ana, _, _, topic = community(world)
+    with pytest.raises(Unfit):
+        ana.do(SendText(topic, "x" * (TEXT_MAX + 1), Tlp.GREEN))
+
+
+def test_what_the_log_holds_is_told_with_its_place(world: World) -> None:
+    ana, _, _, topic = community(world)
+    identity = ana.do(SendText(topic, "one", Tlp.GREEN))
+    world.run()
+    (sent,) = ana.told(MessageSent, topic)
+    assert (sent.payload, sent.epoch) == (identity, 1)
+    assert ana.agent.idle
