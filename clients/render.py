@@ -17,7 +17,7 @@ from typing import Final
 _KEPT_CONTROLS: Final = frozenset("\n\t")
 _JOINER: Final = "\u200d"
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_URL: Final = re.compile(r"\b(https?|s?ftps?)(:/{1,3})([^\s/]*)", re.IGNORECASE)
+_URL: Final = re.compile(r"(https?|s?ftps?)(:/{1,3})([^\s/]*)", re.IGNORECASE)
 _DOT: Final = re.compile(r"(?<!\[)\.(?!\])")
 _HOSTLIKE: Final = re.compile(
     r"(?:[0-9A-Za-z_\-\u00a1-\uffff]+\.)+(?:[A-Za-z\u00a1-\uffff][0-9A-Za-z\-\u00a1-\uffff]+|[0-9]+)"

@@ -2,82 +2,93 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from clients.render import safe, size, stranger
+from clients.render import size, stranger
+
+_OURS: Final = frozenset({"event", "at", "time", "sent", "ack_by", "valid_until"})
+_LONG: Final = frozenset({"header", "signature", "content"})
 
 
 def line(event: dict[str, Any]) -> str:
     """One event, one line (texts of several lines are indented)."""
+    event = {name: _harmless(name, value) for name, value in event.items() if name not in _LONG}
     time = event.get("time") or event.get("at") or ""
     words = _words(event)
     return f"{time}  {words}" if time else words
 
 
+def _harmless(name: str, value: Any) -> Any:
+    """Whatever others wrote, wherever in an event it stands."""
+    match value:
+        case str():
+            return value if name in _OURS else stranger(value, lines=name == "body")
+        case list():
+            return [_harmless(name, each) for each in value]
+        case _:
+            return value
+
+
 def _words(event: dict[str, Any]) -> str:
-    where = f"[{safe(event['name'])}] " if event.get("name") else ""
+    where = f"[{event['name']}] " if event.get("name") else ""
     match event["event"]:
         case "message-received":
             mark = "  !! its sender saw another history" if event["marked"] else ""
             return f"{where}{_who(event)}  {event['tlp']}{mark}\n{_indented(_text(event))}"
         case "message-dropped":
-            return f"not sent: {safe(event['reason'])}\n{_indented(stranger(event['body'], lines=True))}"
+            return f"not sent: {event['reason']}\n{_indented(event['body'])}"
         case "bulletin-received":
             what = f"{event['bulletin']} rev {event['revision']}"
-            said = [f"{where}bulletin {what}", event["issuer"], f"tlp:{event['tlp']}", stranger(event["title"])]
+            said = [f"{where}bulletin {what}", event["issuer"], f"tlp:{event['tlp']}", event["title"]]
             said += ["EXERCISE"] if event["exercise"] else []
             said += ["withdrawn"] if event["status"] == "withdrawn" else []
             said += [f"acknowledge by {event['ack_by']}"] if event.get("ack_by") and not event["own"] else []
             return "  ".join(said)
         case "bulletin-refused":
-            return f"refused a bulletin {safe(event['bulletin'])} of {safe(event['device'])}: {safe(event['reason'])}"
+            return f"refused a bulletin {event['bulletin']} of {event['device']}: {event['reason']}"
         case "receipt-received":
-            return f"{event['kind']}  {event['bulletin']} rev {event['revision']}  {safe(event['officer'])}"
+            return f"{event['kind']}  {event['bulletin']} rev {event['revision']}  {event['officer']}"
         case "member-added":
-            return (
-                f"{where}{safe(event['officer'])} entered with {safe(event['device'])}, let in by {safe(event['by'])}"
-            )
+            return f"{where}{event['officer']} entered with {event['device']}, let in by {event['by']}"
         case "member-removed":
-            return f"{where}{safe(event['device'])} of {safe(event['officer'])} was removed by {safe(event['by'])}"
+            return f"{where}{event['device']} of {event['officer']} was removed by {event['by']}"
         case "device-announced":
             agreed = "" if event["agrees"] else "  !! trust records say otherwise"
-            approvers = ", ".join(map(safe, event["approvers"]))
-            return f"new device {safe(event['device'])} of {safe(event['officer'])}, approved by {approvers}{agreed}"
+            approvers = ", ".join(event["approvers"])
+            return f"new device {event['device']} of {event['officer']}, approved by {approvers}{agreed}"
         case "device-waiting":
             return (
-                f"{safe(event['device'])} of {safe(event['officer'])} waits for a word:"
-                f" securechan verify confirm --device {safe(event['device'])}"
+                f"{event['device']} of {event['officer']} waits for a word:"
+                f" securechan verify confirm --device {event['device']}"
             )
         case "conversation-offered":
-            by = safe(event["by"])
-            return f"{by} offers a conversation called {safe(event['name'])}: securechan conversation accept {by}"
+            by = event["by"]
+            return f"{by} offers a conversation called {event['name']}: securechan conversation accept {by}"
         case "conversation-joined":
-            return f"{where}joined, epoch {event['epoch']}, let in by {safe(event['by'])}"
+            return f"{where}joined, epoch {event['epoch']}, let in by {event['by']}"
         case "conversation-left":
-            return f"removed from a conversation by {safe(event['by'])}"
+            return f"removed from a conversation by {event['by']}"
         case "alarm":
-            return f"ALARM {event['kind']}  {safe(event['who'])}  entry {event['entry']}: {stranger(event['text'])}"
+            return f"ALARM {event['kind']}  {event['who']}  entry {event['entry']}: {event['text']}"
         case "frozen" | "held":
-            return f"{event['event']}: {safe(event['reason'])}"
+            return f"{event['event']}: {event['reason']}"
         case "attachment-fetched":
-            return f"fetched {safe(event['attachment'])}"
+            return f"fetched {event['attachment']}"
         case kind:
             rest = "  ".join(
-                f"{name} {stranger(str(value))}"
-                for name, value in event.items()
-                if name not in ("event", "conversation", "at")
+                f"{name} {value}" for name, value in event.items() if name not in ("event", "conversation", "at")
             )
             return f"{kind}  {rest}"
 
 
 def _who(event: dict[str, Any]) -> str:
-    return "you" if event["own"] else safe(event["officer"])
+    return "you" if event["own"] else str(event["officer"])
 
 
 def _text(event: dict[str, Any]) -> str:
-    text = stranger(event["body"], lines=True)
+    text = str(event["body"])
     if event.get("attachment"):
-        name = f"{safe(event['attachment'])} ({size(event['size'])})  fetch: securechan read --fetch {event['payload']}"
+        name = f"{event['attachment']} ({size(event['size'])})  fetch: securechan read --fetch {event['payload']}"
         text = f"{name}\n{text}" if text else name
     return text
 

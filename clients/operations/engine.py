@@ -28,7 +28,7 @@ from clients.profile import Passphrases, Profile
 from clients.render import duration
 from clients.runtime import Runtime
 from clients.transport import SKEW_WARN, Route, Transport, Up
-from clients.vault import Vault
+from clients.vault import Put, Vault
 from securechan.errors import Malformed, NotReady, TimedOut, Unreachable
 from securechan.wire.handshake import DeviceCredential, RelayIdentity
 
@@ -39,6 +39,8 @@ MODULES: Final = frozenset(
     {"admin", "bulletin", "contact", "conversation", "device", "doctor", "key", "message", "status", "verify", "watch"}
 )
 PATIENCE: Final = 5.0  # seconds that a short command waits for another short command to be done
+ABSENT: Final = "absent"  # vault table: device → when none of its key packages was to be had
+FORGET: Final = 3600  # seconds after which such a device is waited for again
 CONNECT: Final = 20.0  # seconds for the first session
 
 Give = Callable[[Any], Awaitable[None]]
@@ -73,9 +75,15 @@ class Work:
 
     async def settled(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - passed on
         """Give what is under way a while to come to rest: what waits to be sent, and members to be let in or out who
-        can be. That others take their time is no failure."""
+        can be. That others take their time is no failure. Devices that have never been here are not waited for again
+        within the hour."""
+        tried = {name: int.from_bytes(at, "big") for name, at in self.vault.all(ABSENT).items()}
+        gone = {name for name, at in tried.items() if at + FORGET > self.now}
         with contextlib.suppress(TimedOut):
-            await self.runtime.until(lambda agent: agent.idle and not lookup.unsettled(agent, self.now), timeout)
+            await self.runtime.until(lambda agent: agent.idle and not lookup.unsettled(agent, self.now, gone), timeout)
+        fresh = lookup.absent(self.agent) - gone
+        stamp = self.now.to_bytes(8, "big")
+        self.vault.adopt([Put(ABSENT, name, stamp) for name in sorted(fresh)])
 
     async def synced(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - passed on
         """A session in which everything that the relay held has been read."""

@@ -7,6 +7,7 @@ look-alike.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Final
 
 from clients.render import when
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from securechan.agent.look import ConversationSummary
 
 SHORTEST_PREFIX: Final = 8  # hexadecimal digits
+SOON: Final = 4  # seconds until our turn that a short command waits for
 _SECONDS: Final = frozenset({"at", "time", "ack_by", "valid_until"})
 
 
@@ -37,9 +39,11 @@ def conversation(agent: Agent, said: str) -> ConversationSummary:
     return found[0]
 
 
-def unsettled(agent: Agent, now: int) -> bool:
-    """Whether the relay has questions of ours to answer (key packages to be stored, say), or a conversation waits for
-    its topic, or for members to be let in or out who can be."""
+def unsettled(agent: Agent, now: int, gone: Collection[str] = ()) -> bool:
+    """Whether something will soon come to rest: questions that the relay has still to answer (key packages to be
+    stored, say), a conversation that waits for its topic, or for members whom we are to let in or out. Not counted are
+    devices that are ``gone`` (none of their key packages was there lately), and what it will be our turn for later."""
+    from securechan.agent.membership import wait  # noqa: PLC0415 - it costs the whole protocol
     from securechan.agent.reconcile import difference_of  # noqa: PLC0415 - it costs the whole protocol
     from securechan.agent.state import Standing  # noqa: PLC0415 - likewise
     from securechan.agent.turn import Turn  # noqa: PLC0415 - likewise
@@ -51,10 +55,18 @@ def unsettled(agent: Agent, now: int) -> bool:
         if each.standing is Standing.FOUNDING:
             return True
         if each.standing is Standing.MEMBER:
-            difference, absent = difference_of(looking, each.topic), looking.live(each.topic).absent
-            if difference.removes or any(name not in absent for name in difference.adds):
+            difference, missing = difference_of(looking, each.topic), looking.live(each.topic).absent
+            group, seats = looking.group(each.topic), looking.seats(each.topic)
+            turn = wait(seats, int(group.own_leaf), difference.removes, group.epoch, difference.change())
+            due = difference.removes or any(name not in missing and name not in gone for name in difference.adds)
+            if due and turn is not None and turn <= SOON:
                 return True
     return False
+
+
+def absent(agent: Agent) -> frozenset[str]:
+    """Devices of which no key package was to be had in this session."""
+    return frozenset(name for live in agent.session.live.values() for name in live.absent)
 
 
 def timed(event: dict[str, Any], *, milliseconds: frozenset[str] = frozenset({"sent"})) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from tests.clients.conftest import Town
@@ -40,8 +41,11 @@ def test_a_command_is_run_for_each_event(town: Town, tmp_path: Path) -> None:
         assert process.stderr is not None
         assert process.stdout.readline().startswith("watching")
         town.hr.json("send", name, "-m", "ding")
-        while "message-received" not in (log.read_text() if log.exists() else ""):
-            assert process.stdout.readline()
+        assert "liaison-1@cert-hr" in process.stdout.readline()
+        until = time.monotonic() + 20
+        while "ding" not in (log.read_text() if log.exists() else ""):
+            assert time.monotonic() < until
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 130
         assert "--exec ended with 3" in process.stderr.read()
