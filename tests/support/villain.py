@@ -149,6 +149,7 @@ class Villain:
     entries: list[Entry] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     halt: Halt = Halt.MORE
+    shown: set[bytes] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.cursor, self.last_commit = self.row.cursor, self.row.last_commit
@@ -166,10 +167,9 @@ class Villain:
         villain.secrets = [access_secret(group)]
         async with Wire.open(cls.route(live, agent), villain._hear) as wire:
             villain.wire = wire
-            for secret in villain.secrets:
-                await villain.ask(Show(topic, secret))
+            villain.show(*villain.secrets)
             await villain.ask(Subscribe(topic, villain.cursor.sequence))
-            await villain.until(lambda: villain.halt is Halt.TAIL)
+            await villain.until(lambda: villain.halt in (Halt.TAIL, Halt.END))
             yield villain
 
     @staticmethod
@@ -259,9 +259,17 @@ class Villain:
             if entry.sequence > self.cursor.sequence:
                 self._read(entry)
         self.halt = run.halt
-        if run.halt is Halt.SHOW and self.wire is not None:
-            for secret in self.secrets:
-                self.wire.send(Show(self.topic, secret)).add_done_callback(lambda done: done.exception())
+        fresh = [secret for secret in self.secrets if secret not in self.shown]
+        if fresh or run.halt is Halt.SHOW:
+            self.halt = Halt.MORE  # there is more to come
+            self.show(*self.secrets)
+
+    def show(self, *secrets: bytes) -> None:
+        """Show these, without waiting for what the relay says."""
+        assert self.wire is not None
+        for secret in secrets:
+            self.shown.add(secret)
+            self.wire.send(Show(self.topic, secret)).add_done_callback(lambda done: done.exception())
 
     def _read(self, entry: Entry) -> None:
         self.entries.append(entry)
