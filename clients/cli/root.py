@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clients.cli.frame import group, here, run
-from clients.render import duration, safe, table, when
+from clients.render import duration, safe, table
 from securechan.errors import NotReady
 
 if TYPE_CHECKING:
-    from clients.operations.root import Change, Folder
+    from clients.operations.plan import Change
+    from clients.operations.root import Folder
 
 app = group("The root of trust: agencies, relays, policy; m-of-n ceremonies.")
 
@@ -99,6 +100,7 @@ def init(
     ] = None,
 ) -> None:
     """Found a federation: keys of its root and its administrators, and a folder for their ceremonies."""
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
     from clients.operations import root  # noqa: PLC0415 - likewise
 
     me = here()
@@ -106,8 +108,8 @@ def init(
         raise typer.BadParameter("a root needs keys: --keys N, or --root-key FILE for each holder")
     made = keys if targets_keys is None and not targets_key else targets_keys or 0
     same = made + len(targets_key or ()) == keys + len(root_key or ())
-    holders = root.Holders(tuple(root_key or ()), keys, threshold)
-    administrators = root.Holders(tuple(targets_key or ()), made, targets_threshold or (threshold if same else 0))
+    holders = planning.Holders(tuple(root_key or ()), keys, threshold)
+    administrators = planning.Holders(tuple(targets_key or ()), made, targets_threshold or (threshold if same else 0))
     with me.progress("making keys"):
         data = root.init(directory, holders, administrators, me.passphrases.new)
     me.emit(
@@ -153,9 +155,9 @@ def add_relay(
     directory: Dir = FOLDER,
 ) -> None:
     """Add a relay, or put another card in the place of its old one. The first one publishes for the federation."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
-    change = root.add_relay(here().read_in(card, 1 << 20), tuple(url or ()), publisher=False if mirror else None)
+    change = planning.add_relay(here().read_in(card, 1 << 20), tuple(url or ()), publisher=False if mirror else None)
     _plan(directory, change, f"planned    relay of {card}")
 
 
@@ -165,9 +167,9 @@ def remove_relay(
     directory: Dir = FOLDER,
 ) -> None:
     """Take a relay out of the federation."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
-    _plan(directory, root.drop_relay(name), f"planned    relay {name} goes")
+    _plan(directory, planning.drop_relay(name), f"planned    relay {name} goes")
 
 
 @app.command("admit-agency")
@@ -177,9 +179,9 @@ def admit_agency(
     directory: Dir = FOLDER,
 ) -> None:
     """Admit an agency by its application. Make sure by another channel that it comes from that agency."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
-    change = root.admit_agency(here().read_in(request), rekey=rekey)
+    change = planning.admit_agency(here().read_in(request), rekey=rekey)
     _plan(directory, change, f"planned    agency of {request}")
 
 
@@ -189,9 +191,9 @@ def remove_agency(
     directory: Dir = FOLDER,
 ) -> None:
     """Remove an agency: once published, its devices are out at once and everywhere."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
-    _plan(directory, root.remove_agency(agency), f"planned    agency {agency} goes")
+    _plan(directory, planning.remove_agency(agency), f"planned    agency {agency} goes")
 
 
 @app.command()
@@ -206,14 +208,14 @@ def community(
     directory: Dir = FOLDER,
 ) -> None:
     """Bind a community's name to its founders or its group: whoever is invited joins it unasked."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     if not remove and not founder and not bound_group:
         raise typer.BadParameter("name who may found it (--founder), or the group that it is (--group)")
     change = (
-        root.drop_community(name)
+        planning.drop_community(name)
         if remove
-        else root.community(name, founders=tuple(founder or ()), group=bound_group, title=title)
+        else planning.community(name, founders=tuple(founder or ()), group=bound_group, title=title)
     )
     _plan(directory, change, f"planned    community {name}{' goes' if remove else ''}")
 
@@ -232,6 +234,7 @@ def policy(
     directory: Dir = FOLDER,
 ) -> None:
     """Show the federation's shared rules, or plan others."""
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
     from clients.operations import root  # noqa: PLC0415 - likewise
     from securechan.trust.records import Policy  # noqa: PLC0415 - likewise
 
@@ -245,7 +248,7 @@ def policy(
     thresholds = {name: _count(value) for name, value in _pairs(minimum)}
 
     def change(standing: Policy) -> Policy:
-        return root.policy_with(
+        return planning.policy_with(
             standing,
             lifetimes=lifetimes,
             thresholds=thresholds,
@@ -254,7 +257,7 @@ def policy(
             agencies=agencies,
         )
 
-    _plan(directory, root.policy(change), "planned    policy")
+    _plan(directory, planning.policy(change), "planned    policy")
 
 
 def _pairs(said: list[str] | None) -> list[tuple[str, str]]:
@@ -380,17 +383,17 @@ def sync(
 @app.command()
 def remake(directory: Dir = FOLDER) -> None:
     """Make the ceremony again on what stands now; it has to be signed again."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
-    _plan(directory, root.remake, "planned    the same on what stands now")
+    _plan(directory, planning.remake, "planned    the same on what stands now")
 
 
 @app.command()
 def renew(directory: Dir = FOLDER) -> None:
     """Plan the federation's document for longer, with nothing else changed."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
-    _plan(directory, root.renew, "planned    the federation's document for longer")
+    _plan(directory, planning.renew, "planned    the federation's document for longer")
 
 
 @app.command()
@@ -410,12 +413,12 @@ def rotate(
 ) -> None:
     """Plan the next root: other keys, other thresholds, another online key; or, with no option, the same for longer.
     Enough of the old holders and of the new ones sign it."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     card = None if online is None else here().read_in(online, 1 << 20)
-    change = root.rotate(
-        root.Holders(tuple(root_key or ()), 0, threshold),
-        root.Holders(tuple(targets_key or ()), 0, targets_threshold),
+    change = planning.rotate(
+        planning.Holders(tuple(root_key or ()), 0, threshold),
+        planning.Holders(tuple(targets_key or ()), 0, targets_threshold),
         card,
     )
     _plan(directory, change, "planned    root rotation")
@@ -424,6 +427,7 @@ def rotate(
 @app.command()
 def reset(directory: Dir = FOLDER, yes: Yes = False) -> None:
     """Forget what is planned. What is published stands."""
+    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
     from clients.operations import root  # noqa: PLC0415 - likewise
 
     folder = root.Folder(directory)
@@ -431,7 +435,7 @@ def reset(directory: Dir = FOLDER, yes: Yes = False) -> None:
     if folder.view() is None:
         raise NotReady("a federation that is not published yet is nothing but its plan", hint="remove its folder")
     here().confirm("forget what is planned?", yes)
-    folder.keep_plan(root.Plan())
+    folder.keep_plan(planning.Plan())
     folder.keep_ceremony(None)
     here().emit({"planned": False}, "planned    nothing")
 
@@ -461,7 +465,7 @@ def _status_words(data: dict[str, Any]) -> str:
         ]
         lines += [f"community  {binding['name']}  {safe(binding['title'])}" for binding in federation["communities"]]
         lines += [
-            f"{expiry['state']:10} {expiry['role']} until {when(expiry['expires'])} ({duration(expiry['left'])})"
+            f"{expiry['state']:10} {expiry['role']} until {expiry['expires']} ({duration(expiry['left'])})"
             for expiry in federation["expiries"]
             if expiry["state"] != "ok"
         ]

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.operations import root
-from clients.operations.root import Folder, Plan
+from clients.operations import plan
+from clients.operations.plan import Plan
+from clients.operations.root import Folder
 from securechan.crypto.kem import MLKEM768_X25519
 from securechan.crypto.signature import COMPOSITE
 from securechan.errors import Malformed
@@ -181,7 +182,7 @@ def test_what_can_not_be_changes_nothing(office: Office, words: list[str], code:
 )
 def test_what_is_no_card_is_told(content: str) -> None:
     with pytest.raises(Malformed):
-        root.add_relay(content.encode(), ())
+        plan.add_relay(content.encode(), ())
 
 
 def test_one_relay_publishes_and_others_mirror(office: Office, tmp_path: Path) -> None:
