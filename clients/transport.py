@@ -51,6 +51,7 @@ from securechan.errors import (
 )
 from securechan.wire.frames import (
     MAX_FRAMES,
+    MOST_FRAMES,
     Answer,
     Append,
     Bye,
@@ -233,7 +234,7 @@ class Connection:
                 while self._ready:
                     chunks = [self._ready.popleft()]
                     size = len(chunks[0])
-                    while self._ready and size + len(self._ready[0]) <= COALESCE:
+                    while self._ready and size + len(self._ready[0]) <= COALESCE and len(chunks) < MOST_FRAMES:
                         chunks.append(self._ready.popleft())
                         size += len(chunks[-1])
                     await self._socket.send(self._session.seal_encoded(chunks, int(self._clock.time())))
@@ -263,8 +264,9 @@ class Connection:
         with contextlib.suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 now = int(self._clock.time())
-                if self._ready and now < self._session.expires:
-                    await self._socket.send(self._session.seal_encoded(self._ready, now))
+                while self._ready and now < self._session.expires:
+                    some = [self._ready.popleft() for _ in range(min(MOST_FRAMES, len(self._ready)))]
+                    await self._socket.send(self._session.seal_encoded(some, now))
                 if not self._session.said_bye:
                     await self._socket.send(self._session.farewell(reason, now))
         self._ready.clear()

@@ -31,6 +31,7 @@ from relay.people import Device, Guest, Office, Who
 from securechan.errors import CannotOpen, Malformed, Misuse, Refused, SecurechanError, Stale, Untrusted
 from securechan.wire.frames import (
     MAX_FRAMES,
+    MOST_FRAMES,
     Answer,
     Append,
     Bye,
@@ -191,7 +192,7 @@ class Connection:
         while self._pending and not socket.choked:
             chunks = [self._pending.popleft()]
             size = len(chunks[0])
-            while self._pending and size + len(self._pending[0]) <= RECORD_TARGET:
+            while self._pending and size + len(self._pending[0]) <= RECORD_TARGET and len(chunks) < MOST_FRAMES:
                 chunks.append(self._pending.popleft())
                 size += len(chunks[-1])
             self._waiting -= size

@@ -309,12 +309,15 @@ class OptionalCodec(Codec):
 
 @dataclass(frozen=True, slots=True)
 class VectorCodec(Codec):
-    """``T items<V>`` whose encoding is at most ``bound`` bytes."""
+    """``T items<V>`` whose encoding is at most ``bound`` bytes, of at most ``most`` items."""
 
     inner: Codec
     bound: int
+    most: int = DEFAULT_BOUND
 
     def write(self, value: tuple[Any, ...], out: bytearray) -> None:
+        if len(value) > self.most:
+            raise Misuse(f"a vector of {len(value)} items where at most {self.most} belong")
         body = bytearray()
         write = self.inner.write
         for item in value:
@@ -329,6 +332,8 @@ class VectorCodec(Codec):
         read = self.inner.read
         while inside.pos < inside.end:
             before = inside.pos
+            if len(items) >= self.most:  # small items cost far more time and memory than their bytes
+                raise Malformed(f"vector: more than {self.most} items at offset {before}")
             items.append(read(inside))
             if inside.pos == before:  # an empty element would loop for ever
                 raise Malformed(f"vector: element of no bytes at offset {before}")
@@ -394,9 +399,11 @@ def text(max: int) -> TextCodec:  # noqa: A002 - likewise
 
 @dataclass(frozen=True, slots=True)
 class vec:  # noqa: N801 - a word of the declaration language
-    """``Annotated[tuple[T, ...], vec(max=64)]``: the whole vector encodes to at most 64 bytes."""
+    """``Annotated[tuple[T, ...], vec(max=64, most=3)]``: the whole vector encodes to at most 64 bytes, and has at most
+    3 items."""
 
     max: int
+    most: int = DEFAULT_BOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -499,7 +506,7 @@ class Kept(Struct):
 _PLAIN: Final[dict[Any, Codec]] = {bytes: OpaqueCodec(DEFAULT_BOUND), str: TextCodec(4096)}
 
 
-def _codec_of(tp: Any, bound: int = DEFAULT_BOUND) -> Codec:
+def _codec_of(tp: Any, bound: int = DEFAULT_BOUND, most: int = DEFAULT_BOUND) -> Codec:
     """The codec that an annotation asks for. Raises `Misuse` for an annotation that says too little."""
     origin = get_origin(tp)
     if origin is Annotated:
@@ -509,14 +516,14 @@ def _codec_of(tp: Any, bound: int = DEFAULT_BOUND) -> Codec:
                 case Codec():
                     return note
                 case vec():
-                    return _codec_of(inner, note.max)
+                    return _codec_of(inner, note.max, note.most)
                 case select():
                     return SelectCodec(note.field, {k: _codec_of(v) for k, v in note.cases.items()}, note.cases)
         return _codec_of(inner, bound)
     if origin is tuple:
         args = get_args(tp)
         if len(args) == 2 and args[1] is Ellipsis:
-            return VectorCodec(_codec_of(args[0]), bound)
+            return VectorCodec(_codec_of(args[0]), bound, most)
     if origin in (Union, types.UnionType):
         args = get_args(tp)
         if len(args) == 2 and args[1] is types.NoneType:

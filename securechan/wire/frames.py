@@ -20,6 +20,9 @@ from securechan.wire.chain import ChainValue
 
 MAX_ENTRY: Final = 2 << 20  # bytes of one entry's body: a commit that fills a blank tree of 1,000 weighs 1.3 MB
 MAX_FRAMES: Final = (4 << 20) - (1 << 16)  # bytes of all frames of one record
+MOST_FRAMES: Final = 4096  # in one record: reading a frame costs time whatever its size
+MOST_DOCUMENTS: Final = 256  # in one publication
+MOST_PACKAGES: Final = 256  # in one request
 MAX_CHUNK: Final = 256 << 10  # bytes of one piece of a blob
 MAX_BLOB: Final = 64 << 20
 
@@ -139,13 +142,13 @@ class Publish(Struct):
     ``expected`` is the sequence of the newest trust entry the caller knows."""
 
     expected: U64
-    documents: Annotated[tuple[TrustDocument, ...], vec(MAX_ENTRY)]
+    documents: Annotated[tuple[TrustDocument, ...], vec(MAX_ENTRY, MOST_DOCUMENTS)]
 
 
 class Publication(Struct):
     """The body of a TRUST entry: documents that take effect together (snapshot and timestamp among them)."""
 
-    documents: Annotated[tuple[TrustDocument, ...], vec(MAX_ENTRY)]
+    documents: Annotated[tuple[TrustDocument, ...], vec(MAX_ENTRY, MOST_DOCUMENTS)]
 
 
 class PutBlob(Struct):
@@ -169,7 +172,7 @@ class PutKeyPackages(Struct):
 
     suite: U16
     purge: U8
-    packages: tuple[Annotated[bytes, opaque(1 << 16)], ...]
+    packages: Annotated[tuple[Annotated[bytes, opaque(1 << 16)], ...], vec(MAX_FRAMES, MOST_PACKAGES)]
     last_resort: Annotated[bytes, opaque(1 << 16)] | None
 
 
@@ -460,4 +463,4 @@ class RecordBody(Struct):
     """The plaintext of a record: what comes next, the frames, then zero bytes up to the bucket (padding.py)."""
 
     then: Then
-    frames: Annotated[tuple[Frame, ...], vec(MAX_FRAMES)]
+    frames: Annotated[tuple[Frame, ...], vec(MAX_FRAMES, MOST_FRAMES)]

@@ -28,7 +28,7 @@ from securechan.codec import U16, U32, Struct, write_varint
 from securechan.crypto.kdf import SHA384
 from securechan.crypto.secret import Secret
 from securechan.errors import CannotOpen, Invalid, Malformed, Misuse, SecurechanError, Stale
-from securechan.wire.frames import MAX_FRAMES, Bye, Frame, FrameKind, Reason, RecordBody, Then
+from securechan.wire.frames import MAX_FRAMES, MOST_FRAMES, Bye, Frame, FrameKind, Reason, RecordBody, Then
 from securechan.wire.padding import bucket, unfill
 
 RECORDS_PER_KEY: Final = 1 << 20
@@ -110,19 +110,23 @@ class Session:
     def seal(self, frames: Sequence[Frame], now: int) -> bytes:
         """One record of these frames. A ``Bye`` must be the last; after it nothing more can be sealed.
 
-        Raises `Misuse` where they exceed `MAX_FRAMES` bytes or the lane has ended, `Stale` once the session expired.
+        Raises `Misuse` where they exceed `MAX_FRAMES` bytes or `MOST_FRAMES`, or the lane has ended, `Stale` once the
+        session expired.
         """
         farewell = bool(frames) and frames[-1].kind is FrameKind.BYE
         if any(frame.kind is FrameKind.BYE for frame in frames[:-1]):
             raise Misuse("nothing follows a bye")
         if now >= self.expires and not farewell:
             raise Stale("the session has lived its 24 hours", hint="shake hands again")
+        if len(frames) > MOST_FRAMES:
+            raise Misuse(f"{len(frames)} frames where a record takes {MOST_FRAMES}", hint="split them")
         record = self._seal([frame.encode() for frame in frames], now)
         self._out.closed = farewell
         return record
 
     def seal_encoded(self, chunks: Iterable[bytes], now: int) -> bytes:
-        """As `seal`, of frames that are encoded already (no ``Bye`` among them): one copy, one AES-GCM call."""
+        """As `seal`, of frames that are encoded already, at most `MOST_FRAMES` and no ``Bye`` among them: one copy, one
+        AES-GCM call."""
         if now >= self.expires:
             raise Stale("the session has lived its 24 hours", hint="shake hands again")
         return self._seal(chunks, now)

@@ -13,6 +13,8 @@ from securechan.wire.frames import (
     ANSWERS,
     FRAMES,
     MAX_ENTRY,
+    MOST_DOCUMENTS,
+    MOST_PACKAGES,
     REQUESTS,
     TRUST_TOPIC,
     Answer,
@@ -33,6 +35,7 @@ from securechan.wire.frames import (
     FrameKind,
     Halt,
     Ping,
+    Publish,
     PutKeyPackages,
     Reason,
     RecordBody,
@@ -40,6 +43,7 @@ from securechan.wire.frames import (
     RequestBody,
     RequestKind,
     Then,
+    TrustDocument,
     inbox_topic,
 )
 
@@ -112,3 +116,17 @@ def test_a_record_body_says_what_comes_next() -> None:
     body = RecordBody(Then.REKEY, (Frame.of(Bye(Reason.DONE)),))
     assert body.encode()[0] == 1
     assert RecordBody.decode(body.encode()) == body
+
+
+def test_many_items_of_no_size_are_refused() -> None:
+    """A record holds three million empty packages, or a million empty documents: to make them takes seconds."""
+    packages = PutKeyPackages(1, 0, (b"",) * MOST_PACKAGES, None)
+    documents = Publish(0, (TrustDocument("", b""),) * MOST_DOCUMENTS)
+    assert PutKeyPackages.decode(packages.encode()) == packages
+    assert Publish.decode(documents.encode()) == documents
+    one_more = packages.encode().replace(b"\x41\x00" + bytes(256), b"\x41\x01" + bytes(257))
+    with pytest.raises(Malformed, match="more than 256 items"):
+        PutKeyPackages.decode(one_more)
+    one_more = documents.encode().replace(b"\x42\x00" + bytes(512), b"\x42\x02" + bytes(514))
+    with pytest.raises(Malformed, match="more than 256 items"):
+        Publish.decode(one_more)

@@ -12,7 +12,19 @@ from hypothesis import strategies as st
 from securechan.crypto.secret import Secret
 from securechan.errors import CannotOpen, Invalid, Malformed, Misuse, SecurechanError, Stale
 from securechan.wire import session as module
-from securechan.wire.frames import MAX_CHUNK, MAX_FRAMES, Answer, Bye, Done, Frame, Piece, Ping, Reason, Request
+from securechan.wire.frames import (
+    MAX_CHUNK,
+    MAX_FRAMES,
+    MOST_FRAMES,
+    Answer,
+    Bye,
+    Done,
+    Frame,
+    Piece,
+    Ping,
+    Reason,
+    Request,
+)
 from securechan.wire.padding import bucket
 from securechan.wire.session import MAX_RECORD, SECONDS_PER_KEY, SESSION_LIFETIME, Session
 from tests.wire.flows import LIMITS, NOW
@@ -40,6 +52,17 @@ def test_encoded_frames_are_sealed_as_the_frames_would_be() -> None:
     (one, _), (other, reader) = pair(), pair()
     assert one.seal(PING * 3, NOW) == (record := other.seal_encoded([frame.encode() for frame in PING * 3], NOW))
     assert reader.open(record, NOW) == PING * 3
+
+
+def test_a_record_of_very_many_frames_is_refused_before_they_are_made() -> None:
+    """688,128 pings fit into one record: to read them all took the relay's loop half a minute and 0.5 GB."""
+    client, relay = pair()
+    ping = PING[0].encode()
+    assert len(relay.open(client.seal_encoded([ping] * MOST_FRAMES, NOW), NOW)) == MOST_FRAMES
+    with pytest.raises(Malformed, match="more than 4096 items"):
+        relay.open(client.seal_encoded([ping * (MAX_FRAMES // len(ping))], NOW), NOW)
+    with pytest.raises(Misuse, match="where a record takes 4096"):
+        client.seal(PING * (MOST_FRAMES + 1), NOW)
 
 
 def test_short_frames_look_alike() -> None:
