@@ -232,13 +232,14 @@ def ack(bulletin: Bulletin, timeout: Timeout = 60.0) -> None:
 @app.command()
 def acks(
     bulletin: Bulletin,
-    fresh: Annotated[bool, typer.Option("--sync", help="Ask the relay for receipts first.")] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="Don't ask the relay for receipts first.")] = False,
 ) -> None:
     """Who has received and who has acknowledged a bulletin of your agency, and who hasn't."""
-    if fresh:
-        do("watch.sync")
-    data = do("bulletin.acks", online=False, bulletin=bulletin)
-    here().emit(data, lambda: _acks(data))
+    data = do("bulletin.acks", online=not offline, bulletin=bulletin, offline=offline)
+    me = here()
+    me.emit(data, lambda: _acks(data))
+    if not data["fresh"]:
+        me.note(f"as this device knows it; the relay was not asked: {safe(data['why'])}")
 
 
 def _acks(data: dict[str, Any]) -> str:

@@ -115,7 +115,10 @@ def create(
         renewal=seconds(renewal, "--renewal"),
     )
     here().emit(
-        data, f"founded  {safe(data['name'])}  id {data['id'][:12]}  {data['kind']}, at most tlp:{data['ceiling']}"
+        data,
+        f"founded  {safe(data['name'])}  id {data['id'][:12]}  {data['kind']}, at most tlp:{data['ceiling']},"
+        f" {data['members']} devices in it\n"
+        f"stewards {', '.join(map(safe, data['policy']['stewards']))}",
     )
 
 

@@ -107,6 +107,9 @@ def read(
         return
     data = do("message.read", online=False, **wish)
     me.emit(data, lambda: "\n".join(line(event) for event in data["events"]))
+    if data["offers"]:
+        many = "1 conversation is" if data["offers"] == 1 else f"{data['offers']} conversations are"
+        me.note(f"{many} offered to you: securechan conversation ls, then securechan conversation accept NAME")
 
 
 def _fetch(payload: str, output: Path | None) -> None:

@@ -18,7 +18,7 @@ from securechan.bulletin import tlp
 from securechan.bulletin.bulletin import BulletinHeader, Export, SignedBulletin, resolve
 from securechan.bulletin.document import Document, inspect
 from securechan.bulletin.tlp import Tlp
-from securechan.errors import Malformed, NotReady, Untrusted
+from securechan.errors import Malformed, NotReady, Refused, TimedOut, Unreachable, Untrusted
 
 if TYPE_CHECKING:
     from securechan.agent.look import BulletinSummary, Receipted
@@ -240,9 +240,20 @@ async def ack(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 
 
 async def acks(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """Who has received and who has acknowledged a bulletin of this agency, and who hasn't."""
-    found = _find(work, Params(said).text("bulletin"))
+    """Who has received and who has acknowledged a bulletin of this agency, and who hasn't; asked of the relay first
+    unless ``offline``. Where it can't be asked, ``fresh`` is false and ``why`` says why."""
+    params = Params(said)
+    found = _find(work, params.text("bulletin"))
+    why = "not asked"
+    if not params.flag("offline"):
+        try:
+            await work.synced(30.0)
+            why = ""
+        except (Unreachable, TimedOut, Refused) as e:
+            why = e.message
     return {
+        "fresh": not why,
+        "why": why,
         "bulletin": found.bulletin,
         "revision": found.revision,
         "title": found.title,

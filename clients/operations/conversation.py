@@ -119,7 +119,7 @@ async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         officers = (agent.officer, *officers)
     if not officers and not agencies and kind is Kind.ROOM:
         agencies = (AgencyScope(agent.agency, ()),)
-    stewards = params.texts("stewards") or (agent.officer,)
+    stewards = params.texts("stewards") or _stewards(work, kind, agencies)
     default = Tlp.RED if officers else Tlp.AMBER
     policy = Policy(
         name=params.text("name"),
@@ -138,7 +138,7 @@ async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
             lambda agent: agent.conversation(topic).standing != "founding", params.seconds("timeout", 30.0)
         )
     await work.settled(params.seconds("wait", 10.0))
-    return summary(work.agent.conversation(topic))
+    return summary(work.agent.conversation(topic)) | {"policy": policy_json(policy)}
 
 
 async def found(work: Work, policy: Policy) -> bytes:
@@ -183,6 +183,22 @@ def known(work: Work, policy: Policy) -> None:
                 hint="check the address; securechan contact ls shows who there is",
                 code="unknown-officer",
             )
+
+
+def _stewards(work: Work, kind: Kind, agencies: tuple[AgencyScope, ...]) -> tuple[str, ...]:
+    """Who may change a policy where nobody was named: the founder and, in a community, one officer of each other
+    agency, a bulletin desk's rather than an administrator's rather than any."""
+    found = [work.agent.officer]
+    if kind is not Kind.COMMUNITY:
+        return tuple(found)
+    for scope in agencies:
+        records = [
+            each for each in work.agent.view.devices(scope.agency) if not scope.roles or each.roles & {*scope.roles}
+        ]
+        if scope.agency != work.agent.agency and records:
+            best = min(records, key=lambda each: ("desk" not in each.roles, "admin" not in each.roles, each.address))
+            found.append(best.address)
+    return tuple(found)
 
 
 def _kind(said: str) -> Kind:

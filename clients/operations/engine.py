@@ -126,7 +126,7 @@ def load(vault: Vault) -> Agent:
     from securechan.agent.state import ME, TABLES  # noqa: PLC0415 - likewise
 
     if not vault.all(ME.name):
-        raise NotReady("this device is not approved yet", hint="finish with: securechan enrol", code="not-enrolled")
+        raise _unfinished(vault)
     return Agent.load({table: vault.all(table) for table in TABLES})
 
 
@@ -136,6 +136,19 @@ def _not_enrolled(profile: Profile) -> NotReady:
         hint="enrol this device: securechan enrol INVITE",
         code="not-enrolled",
     )
+
+
+def _unfinished(vault: Vault) -> NotReady:
+    """A vault without an agent yet: what finishes it."""
+    from clients.operations import newcomer  # noqa: PLC0415 - who is enrolled never needs it
+
+    held = vault.get(newcomer.TABLE, newcomer.ROW)
+    founder = held is not None and not newcomer.Newcomer.decode(held).invite
+    if founder:
+        message, hint = "this agency is not admitted yet, as far as this device knows", "securechan admin join ADDRESS"
+    else:
+        message, hint = "this device is not approved yet", "finish with: securechan enrol"
+    return NotReady(message, hint=hint, code="not-enrolled")
 
 
 async def open_vault(profile: Profile, passphrases: Passphrases) -> Vault:

@@ -148,7 +148,7 @@ async def read(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         for event in events:
             await work.give(event)
         await _follow(work, chosen[0].topic if name else None, wish, mark=not params.flag("peek"))
-    return {"events": events}
+    return {"events": events, "offers": len(work.agent.offers())}
 
 
 def _latest(work: Work, topic: bytes, wish: _Wish, count: int) -> Iterator[dict[str, Any]]:

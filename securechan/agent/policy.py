@@ -79,7 +79,7 @@ class Policy(Struct):
         if any(agency_of(steward) not in named for steward in self.stewards):
             raise Invalid("a steward must be of an agency that belongs")
         if self.kind is Kind.COMMUNITY and len(named) > 1 and len({agency_of(each) for each in self.stewards}) < 2:
-            raise Invalid("stewards of a community come from at least two agencies", hint="name one more steward")
+            raise Invalid("stewards of a community come from at least two agencies", hint="name one more: --steward officer@agency")
         if not 60 <= self.renewal <= 90 * 24 * HOUR:
             raise Invalid("epoch keys are renewed after a minute at the earliest, after 90 days at the latest")
 

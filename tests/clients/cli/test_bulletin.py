@@ -77,7 +77,7 @@ def test_published_listed_shown_acknowledged(town: Town, csaf: str, tmp_path: Pa
     raw = town.si.run("bulletin", "show", bulletin, "--raw").out
     assert raw == Path(csaf).read_text()
     assert town.si.run("bulletin", "ack", bulletin).out.startswith(f"acknowledged  {bulletin} rev 1 of cert-hr")
-    acks = town.hr.run("bulletin", "acks", bulletin, "--sync").out
+    acks = town.hr.run("bulletin", "acks", bulletin).out
     assert "1 acknowledged" in acks
     file = tmp_path / "out.scb"
     exported = town.si.run("bulletin", "export", bulletin, "-o", str(file))

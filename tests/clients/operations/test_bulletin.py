@@ -38,11 +38,13 @@ def test_from_publication_to_acknowledgement(town: Town, csaf: str) -> None:
     assert shown["exercise"]
     assert shown["due"]
     assert bulletin in [each["bulletin"] for each in town.si.json("bulletin", "ls", "--due")["bulletins"]]
-    before = town.hr.json("bulletin", "acks", bulletin, "--sync")["conversations"][0]
+    before = town.hr.json("bulletin", "acks", bulletin)["conversations"][0]
     assert [each["device"] for each in before["delivered"]] == ["cert-si/desk"]
     assert before["acknowledged"] == []
     assert not town.si.json("bulletin", "ack", bulletin)["due"]
-    after = town.hr.json("bulletin", "acks", bulletin, "--sync")["conversations"][0]
+    stale = town.hr.json("bulletin", "acks", bulletin, "--offline")
+    assert (stale["fresh"], stale["conversations"][0]["acknowledged"]) == (False, [])
+    after = town.hr.json("bulletin", "acks", bulletin)["conversations"][0]
     assert [each["officer"] for each in after["acknowledged"]] == ["liaison-1@cert-si"]
     assert bulletin not in [each["bulletin"] for each in town.si.json("bulletin", "ls", "--due")["bulletins"]]
 

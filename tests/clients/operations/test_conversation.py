@@ -30,6 +30,12 @@ def test_what_trust_does_not_know_is_refused_before_anything_is_founded(town: To
     assert town.hr.json("conversation", "ls") == before
 
 
+def test_stewards_come_from_every_agency_where_nobody_names_them(town: Town) -> None:
+    made = town.hr.json("conversation", "create", "unstewarded", "--agency", "cert-hr", "--agency", "cert-si:desk")
+    assert made["policy"]["stewards"] == ["liaison-1@cert-hr", "liaison-1@cert-si"]
+    assert made["policy"]["agencies"] == {"cert-hr": [], "cert-si": ["desk"]}
+
+
 def test_a_name_is_given_once(town: Town) -> None:
     name = town.community()
     said = town.hr.run("--json", "conversation", "create", name, "--room")
