@@ -13,7 +13,9 @@ import asyncio
 import base64
 import binascii
 import hashlib
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Final
 
 from clients.errand import Errand, fetch_card
@@ -72,6 +74,11 @@ class Address(Struct):
         names.check_handle(address.relay, "relay")
         return address
 
+    def reached(self, environment: Mapping[str, str] = os.environ) -> Address:
+        """The same, at the address that ``SECURECHAN_RELAY`` names, where it names one."""
+        url = environment.get("SECURECHAN_RELAY")
+        return replace(self, url=url) if url else self
+
     async def relay_key(self) -> RelayIdentity:
         """The relay that answers there, if it is the one. Raises Unreachable, and Untrusted (``wrong-relay``) where
         another answers."""
@@ -95,8 +102,9 @@ def newest_kem(relay: RelayRecord) -> bytes:
 
 
 def route_to(root_id: bytes, relay: RelayRecord, credential: Credential) -> Route:
-    """To a relay as its record names it."""
-    return Route(RelayIdentity(root_id, relay.name, newest_kem(relay)), relay.urls, credential)
+    """To a relay as its record names it; ``SECURECHAN_RELAY`` replaces its addresses."""
+    url = os.environ.get("SECURECHAN_RELAY")
+    return Route(RelayIdentity(root_id, relay.name, newest_kem(relay)), (url,) if url else relay.urls, credential)
 
 
 # -------------------------------------------------------------------------------------------------------------- replay

@@ -225,7 +225,7 @@ async def _join(line: str) -> dict[str, Any]:
     from clients.operations.engine import open_vault  # noqa: PLC0415 - likewise
 
     me = here()
-    parsed = Address.parse(line)
+    parsed = Address.parse(line).reached()
     with me.profile.hold(COMMAND), await open_vault(me.profile, me.passphrases) as vault:
         return await founding.join(vault, parsed, SystemClock())
 

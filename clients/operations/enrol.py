@@ -78,7 +78,13 @@ def parse_invite(line: str, now: int) -> Invite:
 
 def address_of(invite: Invite) -> Address:
     """Where the invite leads, and what proves it."""
-    return Address(invite.url, invite.relay, invite.kem_hash, invite.root_id)
+    return Address(invite.url, invite.relay, invite.kem_hash, invite.root_id).reached()
+
+
+async def _route(invite: Invite) -> Route:
+    """To the invite's relay, as its guest."""
+    address = address_of(invite)
+    return Route(await address.relay_key(), (address.url,), _guest(invite))
 
 
 # --------------------------------------------------------------------------------------------------------------- begin
@@ -177,7 +183,7 @@ def _guest(invite: Invite) -> Credential:
 async def post(newcomer: Newcomer, clock: Clock) -> Json:
     """Put the request into the invite's box. Raises Conflict ``invite-used`` where there is another in it."""
     invite = Invite.parse(newcomer.invite)
-    way = Route(await address_of(invite).relay_key(), (invite.url,), _guest(invite))
+    way = await _route(invite)
     async with _session(way, clock) as errand:
         entry_id = hashlib.sha256(newcomer.sealed).digest()
         try:
@@ -197,7 +203,7 @@ async def decided(newcomer: Newcomer, clock: Clock) -> Verdict:
     """The verdict, once there is one. Raises Denied for a no, which `listed` has not verified yet."""
     invite = Invite.parse(newcomer.invite)
     request = EnrolRequest.decode(newcomer.request)
-    way = Route(await address_of(invite).relay_key(), (invite.url,), _guest(invite))
+    way = await _route(invite)
     while True:
         try:
             async with _session(way, clock) as errand:
@@ -214,7 +220,7 @@ async def listed(newcomer: Newcomer, verdict: Verdict, clock: Clock) -> tuple[Vi
     """Trust, once it lists this device; the verdict is verified by it. Raises Denied for a denial, Untrusted where the
     roster says something else than was asked for."""
     invite = Invite.parse(newcomer.invite)
-    way = Route(await address_of(invite).relay_key(), (invite.url,), _guest(invite))
+    way = await _route(invite)
     while True:
         try:
             async with _session(way, clock) as errand:

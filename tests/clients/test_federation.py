@@ -72,6 +72,16 @@ def test_the_relay_that_answers_is_the_one_that_was_named(town: Town) -> None:
         assert e.value.code == "wrong-relay"
 
 
+def test_another_way_to_the_same_relay_may_be_named(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = address(town)
+    assert made.reached({}) == made
+    elsewhere = made.reached({"SECURECHAN_RELAY": "ws://127.0.0.1:1"})
+    assert (elsewhere.url, elsewhere.kem_hash) == ("ws://127.0.0.1:1", made.kem_hash)
+    known = record(town)
+    monkeypatch.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
+    assert route_to(made.root_id, known, town.founded.office("targets")).urls == ("ws://127.0.0.1:1",)
+
+
 def test_trust_is_replayed_from_the_root(town: Town) -> None:
     view = asyncio.run(view_of(town))
     assert view.root_id == town.founded.root_id

@@ -57,4 +57,5 @@ def office(town: Town) -> Station:
     """The desk of cert-hr, which holds the roster's key: one signature is enough there."""
     with Vault.open(town.hr.profile.vault, PASSPHRASE) as vault:
         vault.adopt([Put(OFFICE, ROSTER_KEY, private_key("cert-hr-roster"))])
+    town.hr.json("sync")
     return town.hr
