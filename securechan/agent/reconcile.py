@@ -13,6 +13,7 @@ newest trust that we have read, which is never below that of the last commit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -150,7 +151,7 @@ class _Wish:
         return self.renew or self.key is not None or self.policy is not None
 
 
-def _wish(turn: Turn, conversation: Conversation, there: dict[int, Seat], own: int) -> _Wish:
+def _wish(turn: Turn, conversation: Conversation, there: Mapping[int, Seat], own: int) -> _Wish:
     adopting = turn.key(KeyState.ADOPTING)
     key = adopting if adopting is not None and there[own].key != adopting.public else None
     policy = None
@@ -164,7 +165,7 @@ def _wish(turn: Turn, conversation: Conversation, there: dict[int, Seat], own: i
     return _Wish(renew or _mend_due(turn, conversation, there, own), key, policy)
 
 
-def _mend_due(turn: Turn, conversation: Conversation, there: dict[int, Seat], own: int) -> bool:
+def _mend_due(turn: Turn, conversation: Conversation, there: Mapping[int, Seat], own: int) -> bool:
     """After a commit with a false access hash somebody commits at once, so that the relay knows a hash that holds."""
     if not conversation.mend:
         return False
@@ -176,7 +177,7 @@ def _mend_due(turn: Turn, conversation: Conversation, there: dict[int, Seat], ow
     return True
 
 
-def _renewal_due(turn: Turn, conversation: Conversation, there: dict[int, Seat], own: int) -> bool:
+def _renewal_due(turn: Turn, conversation: Conversation, there: Mapping[int, Seat], own: int) -> bool:
     """Every member renews its own leaf in the interval of the policy, one after another."""
     policy = turn.policy(conversation.topic)
     apart = min(HOUR, policy.renewal)
@@ -189,7 +190,7 @@ def _renewal_due(turn: Turn, conversation: Conversation, there: dict[int, Seat],
     return False
 
 
-def _our_turn(turn: Turn, topic: bytes, difference: Difference, there: dict[int, Seat], own: int) -> bool:
+def _our_turn(turn: Turn, topic: bytes, difference: Difference, there: Mapping[int, Seat], own: int) -> bool:
     change, live = difference.change(), turn.live(topic)
     if live.change != change:
         live = turn.set_live(topic, change=change, since=turn.now)
@@ -242,7 +243,7 @@ def absent(turn: Turn, topic: bytes, device: str) -> None:
 
 
 def _taken(
-    turn: Turn, topic: bytes, names: tuple[str, ...], there: dict[int, Seat], removes: tuple[int, ...]
+    turn: Turn, topic: bytes, names: tuple[str, ...], there: Mapping[int, Seat], removes: tuple[int, ...]
 ) -> dict[str, KeyPackage]:
     """The key packages that hold against trust, of devices that aren't in the tree after ``removes``."""
     live = turn.live(topic)
@@ -254,7 +255,7 @@ def _taken(
             continue
         try:
             package = packages.parse(wire)
-            _check(turn, turn.view.device(name), package)
+            _check(turn, topic, turn.view.device(name), package)
             found[name] = package
         except SecurechanError as error:
             text = f"a key package of {name} is refused: {error.message}"
@@ -264,8 +265,10 @@ def _taken(
     return found
 
 
-def _check(turn: Turn, record: DeviceRecord, package: KeyPackage) -> None:
-    """Whether a key package is that device's, by trust. Raises `Invalid`, `Malformed`, `Denied`, `BadSignature`."""
+def _check(turn: Turn, topic: bytes, record: DeviceRecord, package: KeyPackage) -> None:
+    """Whether a key package is that device's, by trust; and where a device needs somebody who vouches for it, whether
+    somebody did for this very key: a roster may list another beside it. Raises `Invalid`, `Malformed`, `Denied`,
+    `BadSignature`."""
     check_key_package(turn.suite, package, turn.now)
     offered = seat(Member(LeafIndex(0), package.leaf_node))
     if offered.device != record.name or offered.officer != record.address:
@@ -273,6 +276,10 @@ def _check(turn: Turn, record: DeviceRecord, package: KeyPackage) -> None:
     digest = key_hash(offered.key)
     if digest not in record.hashes(turn.suite.name) or turn.view.tombstoned(digest) is not None:
         raise Denied("it is signed with a key that its agency does not list")
+    conversation = turn.conversation(topic)
+    known = turn.policy(topic).by_officer and record.address in conversation.officers
+    if known and Confirmed(record.name, digest) not in conversation.confirmed:
+        raise Denied("it is signed with a key that nobody here has vouched for")
 
 
 def _seal(turn: Turn, topic: bytes, adds: dict[str, KeyPackage], removes: tuple[int, ...], wish: _Wish) -> bool:

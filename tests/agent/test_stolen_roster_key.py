@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relay.people import Device
-from securechan.agent.events import Alarm, AlarmKind
+from securechan.agent.events import Alarm, AlarmKind, MemberAdded
 from securechan.agent.letters import Letter, LetterKind, ReaddLetter, SealedLetter, SignedLetter
 from securechan.agent.policy import seats
 from securechan.crypto.contexts import REQUEST
@@ -49,4 +49,5 @@ def test_a_second_key_in_the_roster_does_not_bring_its_holder_in_by_asking_to_be
     world.run(30)
 
     assert public not in {seat.key for seat in seats(group_of(ana, topic).members()).values()}
+    assert not ana.told(MemberAdded, topic)[1:]  # the thief never was in, not even for a moment
     assert AlarmKind.BAD_PACKAGE in {each.kind for each in ana.told(Alarm)}
