@@ -328,7 +328,7 @@ class VectorCodec(Codec):
 
     def read(self, r: Reader) -> tuple[Any, ...]:
         inside = r.sub(self.bound)
-        items = []
+        items: list[Any] = []
         read = self.inner.read
         while inside.pos < inside.end:
             before = inside.pos
