@@ -51,6 +51,7 @@ from securechan.trust.records import AgencyRecord, CommunityBinding, RelayRecord
 from securechan.wire.handshake import DeviceCredential, RelayIdentity
 from tests.support.federation import Device, make_device, root_signer
 from tests.support.relayproc import RelayProcess
+from tests.support.stage_actor import soon
 from tests.support.stage_ledger import Ledger
 from tests.support.world import signer
 
@@ -253,11 +254,6 @@ class Live:
 def archive(vault: Vault, topic: bytes) -> list[dict[str, Any]]:
     """A conversation's events as they stand in a vault."""
     return [json.loads(value) for _, value in vault.range(ARCHIVE, topic.hex(), limit=100_000)]
-
-
-def soon(attempt: int) -> float:
-    """Try again quickly: a relay on loopback comes back within a second."""
-    return min(0.2, 0.02 * 2**attempt)
 
 
 # ---------------------------------------------------------------------------------------------------------- the stage
