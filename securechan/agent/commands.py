@@ -126,7 +126,7 @@ def _attachment(turn: Turn, wish: SendAttachment) -> bytes:
     conversation = turn.conversation(wish.conversation)
     if len(wish.content) > CONTENT_MAX:
         raise Unfit(f"{len(wish.content)} bytes: an attachment has at most {CONTENT_MAX}")
-    if wish.id and (wish.id in conversation.seen or _queued(turn, wish.conversation, wish.id)):
+    if wish.id and (sending.seen(conversation, turn.me.device, wish.id) or _queued(turn, wish.conversation, wish.id)):
         return wish.id
     sending.allow(turn, conversation, wish.tlp)
     ref = blobs.put(turn, wish.content)

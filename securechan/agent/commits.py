@@ -24,7 +24,7 @@ from securechan.agent.events import (
     MemberRemoved,
     PolicyChanged,
 )
-from securechan.agent.policy import POLICY, Policy, Seat, policy_of, seats
+from securechan.agent.policy import POLICY, Policy, Seat, policy_of, seats_of
 from securechan.agent.state import (
     ACCESSES,
     CONVERSATIONS,
@@ -192,7 +192,7 @@ def _announce(turn: Turn, topic: bytes, pending: Pending) -> None:
 def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry, position: Position) -> None:
     """A commit counts: this conversation enters its next epoch."""
     group = turn.group(topic)
-    before, after = seats(group.members()), seats(made.group.members())
+    before, after = seats_of(group), seats_of(made.group)
     by = before[int(made.committer)]
     turn.rows.drop(PENDING, topic.hex())
     for row, _ in turn.rows.items(SENT):

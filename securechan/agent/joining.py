@@ -18,7 +18,7 @@ from securechan.agent.asks import Created
 from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
 from securechan.agent.founding import Founding, founder
 from securechan.agent.letters import WelcomeLetter
-from securechan.agent.policy import Kind, Officer, Policy, agency_of, policy_of, seats
+from securechan.agent.policy import Kind, Officer, Policy, agency_of, policy_of, seats_of
 from securechan.agent.state import (
     CONVERSATIONS,
     GROUPS,
@@ -128,7 +128,7 @@ def blank(
         rotate=0,
         hold=Hold.NO,
         claims=(),
-        seen=(),
+        seen=b"",
         unread=0,
         read=0,
         announced=(),
@@ -198,7 +198,7 @@ def consider(turn: Turn, topic: bytes) -> None:
         return
     if not offer.shown:
         turn.rows.put(OFFERS, topic.hex(), replace(offer, shown=1, name=offer.name or policy.name))
-        members = tuple(sorted(seat.device for seat in seats(group.members()).values()))
+        members = tuple(sorted(seat.device for seat in seats_of(group).values()))
         turn.emit(ConversationOffered(topic, policy.name, offer.by, members[:200]))
 
 
@@ -270,7 +270,7 @@ def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str)
     if known is not None:
         fresh = replace(fresh, seen=known.seen, unread=known.unread, read=known.read)
     if policy.by_officer:
-        there = seats(group.members()).values()
+        there = seats_of(group).values()
         officers = {seat.officer for seat in there} | set(offer.officers)
         confirmed = tuple(Confirmed(seat.device, key_hash(seat.key)) for seat in there)
         fresh = replace(fresh, officers=tuple(sorted(officers)), confirmed=confirmed)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from securechan.agent.policy import Policy, Seat, policy_of, seats
+from securechan.agent.policy import Policy, Seat, policy_of, seats_of
+from securechan.agent.sending import seen
 from securechan.agent.session import Live, Session
 from securechan.agent.state import (
     BULLETINS,
@@ -100,7 +101,7 @@ def conversation(rows: Rows, session: Session, row: Conversation, now: int = 0) 
     """One conversation. ``now`` = 0 leaves staleness out."""
     group = rows.get(GROUPS, row.topic.hex())
     policy = policy_of(group.context_extensions) if group is not None else None
-    members = tuple(seats(group.members()).values()) if group is not None else ()
+    members = tuple(seats_of(group).values()) if group is not None else ()
     live = session.live.get(row.topic, Live())
     quiet = now and row.standing is Standing.MEMBER and len(members) > 1 and row.heard + STALE < now
     return ConversationSummary(
@@ -142,8 +143,8 @@ def outgoing(rows: Rows, payload: bytes) -> str:
     for item in rows.all(OUTBOX).values():
         if item.id == payload:
             return "queued" if item.sealed is None else "sealed"
-    seen = any(payload in each.seen for each in rows.all(CONVERSATIONS).values())
-    return "sent" if seen else "unknown"
+    device = rows.all(ME)[ONLY].device
+    return "sent" if any(seen(each, device, payload) for each in rows.all(CONVERSATIONS).values()) else "unknown"
 
 
 def bulletins(rows: Rows) -> tuple[BulletinSummary, ...]:

@@ -18,14 +18,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from securechan.agent.policy import Policy, Seat, agency_of
-from securechan.trust.records import DeviceRecord, key_hash
+from securechan.trust.records import DeviceRecord
+from securechan.trust.records import key_hash as _key_hash
 from securechan.trust.view import View
 
 TURN: Final = 2  # seconds between one member's turn and the next
 MOST_AT_ONCE: Final = 64  # adds and removes in one commit
+
+
+key_hash = lru_cache(4096)(_key_hash)  # the same few keys are looked at with every entry
 
 
 @dataclass(frozen=True, slots=True)

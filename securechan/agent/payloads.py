@@ -33,6 +33,7 @@ from securechan.bulletin.payload import (
     Text,
 )
 from securechan.errors import SecurechanError
+from securechan.trust.records import key_hash
 from securechan.wire.frames import Entry
 
 MOST_ATTACHMENTS: Final = 1000
@@ -50,9 +51,18 @@ def receive(turn: Turn, topic: bytes, entry: Entry, seat: Seat, plaintext: bytes
     take(turn, topic, entry, seat, payload, own=False, marked=marked)
 
 
+def repeated(turn: Turn, topic: bytes, seat: Seat, plaintext: bytes) -> bool:
+    """Whether this is what the same device said before."""
+    try:
+        payload = Payload.decode(plaintext)
+    except SecurechanError:
+        return False
+    return sending.seen(turn.conversation(topic), seat.device, payload.id)
+
+
 def take(turn: Turn, topic: bytes, entry: Entry, seat: Seat, payload: Payload, *, own: bool, marked: bool) -> None:
     """A payload that stands in the log, ours or another's. Each id counts once."""
-    if not sending.remember(turn, topic, payload.id):
+    if not sending.remember(turn, topic, seat.device, payload.id):
         return
     body = payload.body
     match body:
@@ -129,7 +139,9 @@ def _confirmed(turn: Turn, topic: bytes, seat: Seat, body: DeviceConfirmation) -
     entitled = seat.officer == officer or seat.agency != agency_of(body.device)
     if not entitled or not admitted(seat, turn.view, turn.now):
         return
-    conversation = turn.conversation(topic)
+    conversation, own = turn.conversation(topic), Confirmed(seat.device, key_hash(seat.key))
+    if seat.device in conversation.intruders and own not in conversation.confirmed:
+        return  # for whom nobody has vouched, vouches for nobody, itself least of all
     mark = Confirmed(body.device, body.key_hash)
     if mark in conversation.confirmed or len(conversation.confirmed) >= MOST_CONFIRMED:
         return

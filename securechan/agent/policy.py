@@ -11,15 +11,17 @@ member reaches the same verdict, whatever it thinks of anyone (SPEC.md, void rul
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Final
 
 from securechan.bulletin.tlp import Tlp
 from securechan.codec import U32, Enum8, Struct, text, vec
 from securechan.errors import Invalid, Malformed, SecurechanError
 from securechan.mls.extensions import Extension, find
-from securechan.mls.group import Member
+from securechan.mls.group import Group, Member
+from securechan.trust.names import split_device, split_officer
 
 POLICY: Final = 0xF510
 OFFICER: Final = 0xF511
@@ -79,7 +81,10 @@ class Policy(Struct):
         if any(agency_of(steward) not in named for steward in self.stewards):
             raise Invalid("a steward must be of an agency that belongs")
         if self.kind is Kind.COMMUNITY and len(named) > 1 and len({agency_of(each) for each in self.stewards}) < 2:
-            raise Invalid("stewards of a community come from at least two agencies", hint="name one more: --steward officer@agency")
+            raise Invalid(
+                "stewards of a community come from at least two agencies",
+                hint="name one more: --steward officer@agency",
+            )
         if not 60 <= self.renewal <= 90 * 24 * HOUR:
             raise Invalid("epoch keys are renewed after a minute at the earliest, after 90 days at the latest")
 
@@ -136,9 +141,9 @@ def seat(member: Member) -> Seat:
     if data is None:
         raise Invalid(f"the leaf of {device[:80]} names no officer")
     officer = Officer.decode(data).address
-    agency, slash, name = device.partition("/")
-    if not (agency and slash and name) or agency_of(officer) != agency or "@" not in officer:
-        raise Invalid(f"the leaf of {device[:80]} claims an officer of another agency")
+    # Names have one form and a length: whatever else a leaf says to be, trust could never know it.
+    if split_device(device)[0] != split_officer(officer)[1]:
+        raise Invalid(f"the leaf of {device} claims an officer of another agency")
     return Seat(int(member.leaf), device, officer, member.signature_key)
 
 
@@ -153,13 +158,27 @@ def seats(members: Sequence[Member]) -> dict[int, Seat]:
     return out
 
 
+_TREES: Final = 64  # whose members are remembered
+_remembered: dict[bytes, Mapping[int, Seat]] = {}
+
+
+def seats_of(group: Group) -> Mapping[int, Seat]:
+    """The members of a group by leaf. A tree is read once: its hash says everything about it."""
+    found = _remembered.get(group.tree_hash)
+    if found is None:
+        while len(_remembered) >= _TREES:
+            _remembered.pop(next(iter(_remembered)), None)
+        found = _remembered[group.tree_hash] = MappingProxyType(seats(group.members()))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a commit does, as everyone sees it: seats before and after, and the two policies."""
 
     committer: int
-    before: dict[int, Seat]
-    after: dict[int, Seat]
+    before: Mapping[int, Seat]
+    after: Mapping[int, Seat]
     added: tuple[int, ...]
     removed: tuple[int, ...]
     old: Policy

@@ -26,7 +26,7 @@ from securechan.agent.asks import Comparing
 from securechan.agent.claims import Claim
 from securechan.agent.events import AlarmKind, Synced
 from securechan.agent.founding import FOUNDING
-from securechan.agent.policy import Change, permit, policy_of, seats
+from securechan.agent.policy import Change, permit, policy_of, seats, seats_of
 from securechan.agent.state import CONVERSATIONS, PENDING, Conversation, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Invalid, SecurechanError
@@ -147,8 +147,13 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
             if entry.kind is not EntryKind.APPLICATION:
                 _void(turn, conversation, entry, position, "a payload in the place of a commit", outcome.sender)
                 return
-            turn.set_group(topic, outcome.group)
             seat = turn.seats(topic)[int(outcome.sender)]
+            if payloads.repeated(turn, topic, seat, outcome.plaintext):
+                # Any member could have made this of what was said before. Were its key spent on it, the next thing that
+                # its sender says would be lost on us; so nothing is.
+                _void(turn, conversation, entry, position, f"a repetition of what {seat.device} said", None)
+                return
+            turn.set_group(topic, outcome.group)
             turn.move(topic, entry, position)
             turn.change(topic, heard=turn.now)
             marked = claims.hear(turn, turn.conversation(topic), entry.sequence, outcome.authenticated_data, seat)
@@ -169,8 +174,10 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
                 text = f"{who} made a commit that others can follow and we can't: {outcome.reason}"
                 turn.alarm(AlarmKind.CANNOT_FOLLOW, text, topic=topic, who=who, entry=entry.sequence)
                 recovery.freeze(turn, topic, text)
-        case Own(_, _, proven):
-            if proven:
+        case Own(_, _, proven, plaintext, data):
+            if proven and plaintext is not None and sending.was_said(turn, topic, data, plaintext):
+                _void(turn, conversation, entry, position, "a repetition of what we said", None)
+            elif proven:
                 turn.move(topic, entry, position)
                 recovery.rolled_back(turn, topic, entry.sequence)
             else:
@@ -244,7 +251,7 @@ def _check_effects(group: Group, effects: Effects) -> None:
     permit(
         Change(
             int(by),
-            seats(group.members()),
+            seats_of(group),
             seats(after),
             tuple(int(leaf) for leaf in applied.new_leaves),
             tuple(int(leaf) for leaf, _ in applied.removed),

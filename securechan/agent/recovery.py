@@ -18,7 +18,7 @@ from securechan.agent.asks import Dropped
 from securechan.agent.events import AlarmKind, Frozen
 from securechan.agent.letters import ReaddLetter
 from securechan.agent.membership import admitted, belongs
-from securechan.agent.policy import seats
+from securechan.agent.policy import seats_of
 from securechan.agent.state import CONVERSATIONS, GROUPS, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Denied, NotFound
@@ -50,7 +50,7 @@ def ask(turn: Turn, topic: bytes, reason: str) -> tuple[str, ...]:
     able = sorted(
         (
             seat.device
-            for seat in seats(group.members()).values()
+            for seat in seats_of(group).values()
             if seat.device != turn.me.device and admitted(seat, turn.view, turn.now)
         ),
         key=lambda name: turn.shuffle(topic, name),

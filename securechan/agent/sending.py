@@ -97,7 +97,7 @@ def queue(
             if Payload.decode(other.payload).body != body:
                 raise Conflict("another message is queued under that id")
             return payload.id  # asked for twice: it is the same message
-    if payload.id in conversation.seen:
+    if seen(conversation, turn.me.device, payload.id):
         return payload.id
     if len(outbox) >= MOST_QUEUED:
         raise NotReady(f"{MOST_QUEUED} messages wait to be sent", hint="connect to the relay, then send again")
@@ -205,14 +205,13 @@ def _seal(turn: Turn, conversation: Conversation, row: str, item: Outgoing) -> O
         except Denied as error:
             drop(turn, row, item, error)
             return None
-    group = turn.group(topic)
+    group, data = turn.group(topic), claims.ours(turn, conversation)
     size = len(item.payload)
     step = BUCKET if size < 16 << 10 else 4 << 10
-    after, message = group.protect(
-        item.payload, authenticated_data=claims.ours(turn, conversation), padding=-size % step
-    )
+    after, message = group.protect(item.payload, authenticated_data=data, padding=-size % step)
     turn.set_group(topic, after)
     turn.rows.put(SENT, f"{topic.hex()}{_digest(message)}", b"\x01")
+    turn.rows.put(SENT, f"{topic.hex()}{_digest(data + item.payload)}", b"\x02")
     sealed = replace(item, sealed=Sealed(group.epoch, turn.random(32), message))
     turn.rows.put(OUTBOX, row, sealed)
     return sealed
@@ -265,6 +264,12 @@ def was_sealed(turn: Turn, topic: bytes, message: bytes) -> bool:
     return turn.rows.get(SENT, f"{topic.hex()}{_digest(message)}") is not None
 
 
+def was_said(turn: Turn, topic: bytes, data: bytes, plaintext: bytes) -> bool:
+    """Whether we said this in the epoch that is open. A signature covers no generation (RFC 9420 §6.1), so any member
+    can seal what we signed a second time, under keys of ours that we have not used yet."""
+    return turn.rows.get(SENT, f"{topic.hex()}{_digest(data + plaintext)}") is not None
+
+
 def sent(turn: Turn, topic: bytes, entry: Entry) -> Payload:
     """A payload of ours stands in the log: every member reads it. The answer is what we said."""
     found = _row_of(turn, topic, entry)
@@ -280,10 +285,24 @@ def own_seat(turn: Turn, topic: bytes) -> Seat:
     return turn.seats(topic)[int(turn.group(topic).own_leaf)]
 
 
-def remember(turn: Turn, topic: bytes, identity: bytes) -> bool:
-    """Whether a payload is seen for the first time; from now on it isn't."""
+def mark(device: str, identity: bytes) -> bytes:
+    """What is kept of a payload that was read (16 bytes). An id is its sender's own: nobody can use up another's."""
+    return hashlib.sha256(device.encode() + b"\0" + identity).digest()[:16]
+
+
+def seen(conversation: Conversation, device: str, identity: bytes) -> bool:
+    """Whether this payload of this device was read before."""
+    wanted, marks = mark(device, identity), conversation.seen
+    at = marks.find(wanted)
+    while at >= 0 and at % 16:
+        at = marks.find(wanted, at + 1)
+    return at >= 0
+
+
+def remember(turn: Turn, topic: bytes, device: str, identity: bytes) -> bool:
+    """Whether a payload is read for the first time; from now on it isn't."""
     conversation = turn.conversation(topic)
-    if identity in conversation.seen:
+    if seen(conversation, device, identity):
         return False
-    turn.put(replace(conversation, seen=(*conversation.seen, identity)[-SEEN:]))
+    turn.put(replace(conversation, seen=(conversation.seen + mark(device, identity))[-SEEN * 16 :]))
     return True

@@ -6,7 +6,8 @@ trust          the trust view; trust_log: the chain value of every publication, 
 buried         keys that a roster told in a conversation revokes, and the trust log not yet
 conversations  what is known of each, by topic        groups   its MLS state (vault tables `epochs` and `ratchets`)
 pending        a commit that is sealed and not yet in the log
-sent           hashes of what we sealed in the current epoch: an own entry that isn't among them is a clone's
+sent           hashes of what we sealed, and of what we said in it, in the current epoch: an own entry that isn't among
+               them is a clone's
 outbox         payloads that don't stand in the log yet, in order
 letters        sealed messages to other devices' inboxes
 inbox          how far our own inbox is read
@@ -36,7 +37,7 @@ Name = Annotated[str, text(255)]
 
 HISTORY: Final = 128  # chain values kept per conversation, to hold senders' claims against
 ACCESSES: Final = 7  # access secrets kept beside the current one; they open the log's door, and no message
-SEEN: Final = 256  # payload ids kept per conversation
+SEEN: Final = 2048  # payloads remembered per conversation, 16 bytes each
 LETTERS_KEPT: Final = 256  # letters that are known again
 
 
@@ -124,17 +125,17 @@ class Conversation(Struct):
     committed: U64  # when the last commit was applied
     heard: U64  # when another member was last heard
     spoke: U64  # when anything was last in the log
-    confirmed: Annotated[tuple[Confirmed, ...], vec(1 << 18)]
-    officers: Annotated[tuple[Name, ...], vec(1 << 18)]  # officers that ever had a leaf (where membership goes by them)
-    leaving: Annotated[tuple[Name, ...], vec(1 << 18)]  # devices that asked to leave
+    confirmed: Annotated[tuple[Confirmed, ...], vec(1 << 20)]
+    officers: Annotated[tuple[Name, ...], vec(1 << 19)]  # officers that ever had a leaf (where membership goes by them)
+    leaving: Annotated[tuple[Name, ...], vec(1 << 19)]  # devices that asked to leave
     returning: Annotated[tuple[Name, ...], vec(1 << 16)]  # devices that asked to be added again, of us
-    intruders: Annotated[tuple[Name, ...], vec(1 << 16)]  # devices brought in though nobody had vouched for them
-    asked: Annotated[tuple[Name, ...], vec(1 << 12)]  # whom we asked to add us again
+    intruders: Annotated[tuple[Name, ...], vec(1 << 18)]  # devices brought in though nobody had vouched for them
+    asked: Annotated[tuple[Name, ...], vec(1 << 15)]  # whom we asked to add us again
     wanted: Opaque  # the policy that we, a steward, want; empty if it is as it should be
     rotate: U8  # 1: renew our leaf as soon as possible
     hold: Hold
     claims: Annotated[tuple[Name, ...], vec(1 << 12)]  # agencies whose members claim another history
-    seen: Annotated[tuple[PayloadId, ...], vec(SEEN * 16)]
+    seen: Annotated[bytes, opaque(SEEN * 16)]  # marks of payloads (`sending.mark`), the newest last
     unread: U32
     read: U64
     announced: Annotated[tuple[Confirmed, ...], vec(1 << 18)]  # waiting devices that people have been told of

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
 from securechan.agent.asks import Ask
 from securechan.agent.effects import Effect, Emit, Reconnect, Send
 from securechan.agent.events import KEPT, Alarm, AlarmKind, Event, to_json
-from securechan.agent.policy import Policy, Seat, policy_of, seats
+from securechan.agent.policy import Policy, Seat, policy_of, seats_of
 from securechan.agent.session import Live, Session
 from securechan.agent.state import (
     ARCHIVE,
@@ -121,8 +121,8 @@ class Turn:
     def policy(self, topic: bytes) -> Policy:
         return policy_of(self.group(topic).context_extensions)
 
-    def seats(self, topic: bytes) -> dict[int, Seat]:
-        return seats(self.group(topic).members())
+    def seats(self, topic: bytes) -> Mapping[int, Seat]:
+        return seats_of(self.group(topic))
 
     def live(self, topic: bytes) -> Live:
         return self.session.live.get(topic, Live())
