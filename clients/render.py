@@ -68,6 +68,17 @@ def stranger(text: str, *, lines: bool = False) -> str:
     return defang(safe(text, lines=lines))
 
 
+def file_name(text: str) -> str:
+    """A stranger's name for a file as one that may be written beside others: bare, visible, neither hidden nor an
+    option nor ``-``, at most 120 bytes. Empty where nothing is left of it."""
+    bare = text.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(c for c in bare if unicodedata.category(c) not in _UNSEEN).strip().lstrip(".-~ ")
+    while len(kept.encode()) > 120:
+        stem, dot, last = kept.rpartition(".")
+        kept = f"{stem[:-1]}{dot}{last}" if dot and stem and len(last) <= 16 else kept[:-1]
+    return kept
+
+
 # -------------------------------------------------------------------------------------------------------------- layout
 
 

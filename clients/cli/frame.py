@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -26,6 +27,7 @@ import typer
 from typer.core import TyperGroup
 
 from clients.profile import Home, Passphrases, Profile, terminal
+from clients.render import safe
 from securechan.errors import Denied, Invalid, Malformed, NotFound, NotReady
 
 VERSION: Final = 1  # of the form of what --json says
@@ -186,9 +188,9 @@ class Invocation:
         return content
 
     def write_out(self, path: str | Path, content: bytes) -> None:
-        """Write a file, whole or not at all, or to stdout for ``-`` (never bytes that are no text to a terminal)."""
+        """Write a file, whole or not at all, or to stdout for ``-`` (to a terminal only what does nothing but show)."""
         if str(path) == "-":
-            if sys.stdout.isatty() and not content.isascii():
+            if sys.stdout.isatty() and not _shows(content):
                 raise Invalid("that is not for a terminal", hint="name a file, or pipe it on", code="usage")
             sys.stdout.buffer.write(content)
             sys.stdout.flush()
@@ -196,14 +198,28 @@ class Invocation:
         write_file(Path(path), content)
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Put ``content`` in the place of ``path``. Raises NotReady (``file-unwritable``)."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+def _shows(content: bytes) -> bool:
+    """Whether a terminal shows these bytes and does nothing else: escape sequences are ASCII too."""
     try:
-        draft.write_bytes(content)
-        draft.replace(path)
+        text = content.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        return False
+    return safe(text, lines=True) == text
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put ``content``, readable by its owner alone, in the place of ``path``. Raises NotReady (``file-unwritable``)."""
+    # The folder may be everybody's: a name that can be guessed could be somebody else's link by now.
+    draft = path.with_name(f".{secrets.token_hex(8)}.part")
+    try:
+        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
     except OSError as e:
-        draft.unlink(missing_ok=True)
         raise NotReady(
             f"{path} can't be written: {e.strerror}",
             hint="check the folder and its permissions",

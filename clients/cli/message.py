@@ -14,6 +14,7 @@ import typer
 from clients.cli.doing import do, seconds
 from clients.cli.events import line
 from clients.cli.frame import group, here, run
+from clients.render import file_name
 from securechan.errors import Malformed
 
 app = group("Messages.")
@@ -116,7 +117,7 @@ def _fetch(payload: str, output: Path | None) -> None:
     me = here()
     data = do("message.fetch", id=payload)
     content = base64.b64decode(data["content"])
-    target = output or Path(Path(data["attachment"]).name or "attachment")
+    target = output or Path(file_name(data["attachment"]) or "attachment")
     if output is None and target.exists():
         raise typer.BadParameter(f"there is a file {target} already: say where with -o", param_hint="-o")
     me.write_out(target, content)
@@ -161,11 +162,7 @@ async def _chat(conversation: str, tlp: str) -> None:
     async def ask(name: str, **params: Any) -> Any:
         return await perform(me.profile, me.passphrases, name, params, give=give, command="securechan chat")
 
-    listening = asyncio.create_task(
-        ask("watch.follow" if me.profile.holder() is not None else "watch.watch", conversation=conversation)
-    )
-    if me.profile.holder() is not None and not listening.done():
-        watching.set()
+    listening = asyncio.create_task(ask("watch.watch", conversation=conversation))
     first = asyncio.create_task(watching.wait())
     try:
         await asyncio.wait((listening, first), return_when=asyncio.FIRST_COMPLETED)

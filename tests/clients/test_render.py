@@ -8,7 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clients.render import defang, duration, pad, parse_duration, safe, shorten, size, stranger, table, when, width
+from clients.render import (
+    defang,
+    duration,
+    file_name,
+    pad,
+    parse_duration,
+    safe,
+    shorten,
+    size,
+    stranger,
+    table,
+    when,
+    width,
+)
 
 
 @given(st.text())
@@ -125,3 +138,23 @@ def test_lengths_of_time_as_people_type_them(text: str, seconds: int) -> None:
 def test_other_lengths_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="length of time"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "written"),
+    [
+        ("report.pdf", "report.pdf"),
+        ("../../etc/passwd", "passwd"),
+        ("..\\..\\run.exe", "run.exe"),
+        ("-", ""),
+        ("..", ""),
+        (".bash_login", "bash_login"),
+        ("--output=x", "output=x"),
+        ("a\x1b[2J\n\u202eb", "a[2Jb"),
+        ("r\N{LATIN SMALL LETTER E WITH ACUTE}sum\N{LATIN SMALL LETTER E WITH ACUTE}.txt", "r\u00e9sum\u00e9.txt"),
+        ("x" * 255 + ".json", "x" * 115 + ".json"),
+        ("y" * 255, "y" * 120),
+    ],
+)
+def test_a_strangers_file_name_stays_where_it_is_put(said: str, written: str) -> None:
+    assert file_name(said) == written

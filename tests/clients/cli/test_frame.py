@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -215,6 +216,31 @@ def test_bytes_go_to_a_pipe_and_to_no_terminal(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(out, "isatty", lambda: True, raising=False)
     with pytest.raises(Invalid):
         Invocation().write_out("-", b"\xff\x00")
+
+
+@pytest.mark.parametrize("content", [b"\x1b]0;owned\x07", b"\x9b2J", "\u202e".encode(), b"a\rb", b"\x08"])
+def test_what_a_terminal_would_obey_is_not_written_to_one(content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr("sys.stdout", out)
+    monkeypatch.setattr(out, "isatty", lambda: True, raising=False)
+    Invocation().write_out("-", "plain \N{LATIN SMALL LETTER E WITH ACUTE}\r\n\ttext\n".encode())
+    before = out.buffer.getvalue()
+    with pytest.raises(Invalid):
+        Invocation().write_out("-", content)
+    assert out.buffer.getvalue() == before
+
+
+def test_what_is_written_is_its_owners_and_follows_nobodys_link(tmp_path: Path) -> None:
+    """Before, the draft had a name that could be guessed, and was opened through whatever link lay there."""
+    (tmp_path / "theirs").write_bytes(b"precious")
+    (tmp_path / f".x.{os.getpid()}").symlink_to(tmp_path / "theirs")
+    before = os.umask(0)
+    try:
+        write_file(tmp_path / "x", b"tlp:red")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "theirs").read_bytes() == b"precious"
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
 
 
 # -------------------------------------------------------------------------------------------------------------- others
