@@ -25,6 +25,8 @@ def demo(
     Needs no network, no configuration and no passphrase; everything is in a temporary folder that is removed at the
     end. It ends with exit code 1 and the name of the step if anything is not as it is told.
     """
+    import asyncio  # noqa: PLC0415 - only the command that runs loads its parts
+
     from clients.demo.story import play  # noqa: PLC0415 - it costs the whole protocol
 
     me = here()
@@ -34,6 +36,9 @@ def demo(
             sys.stdout.write(safe(line) + "\n")
             sys.stdout.flush()
 
-    data = run(play(keep, say))
+    try:
+        data = run(play(keep, say))
+    except asyncio.CancelledError:  # somebody has ended it: SIGTERM, or the terminal is gone
+        raise KeyboardInterrupt from None
     width = max(map(len, data["summary"]))
     me.emit(data, lambda: "\n" + "\n".join(f"{name:{width}}  {figure}" for name, figure in data["summary"].items()))

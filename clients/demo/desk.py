@@ -22,8 +22,9 @@ from clients.demo.narrator import Broken
 from clients.demo.processes import CLIENT, Children, Said
 from clients.operations.engine import perform
 from clients.profile import Home, Passphrases, Profile
+from clients.render import shorten
 
-PATIENCE: Final = 30.0  # seconds for anything to happen on a busy machine
+PATIENCE: Final = 60.0  # seconds for anything to happen on a busy machine
 LOOK: Final = 0.05  # seconds between two looks at a state that no event tells of
 
 Event = dict[str, Any]
@@ -151,7 +152,8 @@ class Desk:
             if wanted(data):
                 return data
             if time.monotonic() > until:
-                raise Broken(f"{self} did not come to {what} within {patience:.0f} s")
+                last = shorten(json.dumps(data), 400)
+                raise Broken(f"{self} did not come to {what} within {patience:.0f} s; it says {last}")
             await asyncio.sleep(LOOK)
 
 

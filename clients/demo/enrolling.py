@@ -36,19 +36,19 @@ async def devices(stage: Stage) -> None:
         newcomers = await asyncio.gather(*(_ask(stage, role) for role in OFFICERS))
         asked = time.monotonic() - began
         step.tell(f"five invites handed over, five requests sealed under their codes after {span(asked)}")
+        arriving = [asyncio.create_task(_arrive(stage, each)) for each in newcomers]
         compared = await asyncio.gather(
             *(_let_in(stage, [each for each in newcomers if each.role.agency == agency.name]) for agency in AGENCIES)
         )
-        await asyncio.gather(*(_arrived(each) for each in newcomers))
+        await asyncio.gather(*arriving)
         took = time.monotonic() - began
         for newcomer in newcomers:
             role = newcomer.role
             signers = [each.address for each in (administrator(role.agency), second(role.agency)) if each is not None]
             step.tell(f"{role.address:18} {role.name:18} words {newcomer.words}")
             step.tell(f"{'':18} {'':18} approved by {' and '.join(signers)}")
-        await asyncio.gather(*(stage[role].open() for role in OFFICERS))
         step.tell(
-            f"rosters published: {sum(compared)}; five devices enrolled in {span(took)}",
+            f"rosters published: {sum(compared)}; five devices enrolled and at work after {span(took)}",
             devices=[role.name for role in OFFICERS],
             rosters=sum(compared),
             enrolled_ms=milliseconds(took),
@@ -120,13 +120,15 @@ async def sign_too(stage: Stage, other: Role, roster: str, words: dict[str, str]
     return signed
 
 
-async def _arrived(newcomer: Newcomer) -> None:
+async def _arrive(stage: Stage, newcomer: Newcomer) -> None:
+    """The officer's ``securechan enrol`` ends well, and ``securechan watch`` takes over."""
     out, err = await newcomer.process.communicate()
     newcomer.said += err.decode(errors="replace")
     claim(
         newcomer.process.returncode == 0 and out.startswith(b"enrolled"),
         f"{newcomer.role.name} was let in ({newcomer.said.strip()[-300:]})",
     )
+    await stage[newcomer.role].open()
 
 
 async def community(stage: Stage) -> None:

@@ -22,8 +22,9 @@ from clients.demo.narrator import Step, claim, milliseconds, span
 from clients.demo.processes import Said
 from clients.demo.stage import Stage
 from clients.keyfile import KeyFile, Use
-from clients.operations import root
+from clients.operations import plan, root
 from clients.render import size
+from securechan.trust.view import View
 
 HOLDERS: Final = ("root holder one", "root holder two", "root holder three")
 
@@ -87,9 +88,9 @@ async def _holders(stage: Stage) -> None:
     """Each holder of the root and each federation administrator makes a key, under a passphrase of their own."""
 
     def passphrase(what: str) -> str:
-        return stage.passphrases(what.rpartition(" ")[2]).new(what)
+        return stage.passphrases(f"holder-{what[-1]}").new(what)
 
-    three = root.Holders(made=3, threshold=2)
+    three = plan.Holders(made=3, threshold=2)
     await asyncio.to_thread(root.init, stage.federation, three, three, passphrase)
 
 
@@ -120,14 +121,14 @@ async def federation(stage: Stage) -> None:
 def _plan(stage: Stage, folder: root.Folder) -> None:
     now = int(SystemClock().time())
     card = (stage.relay_home / "card.json").read_bytes()
-    changes: list[root.Change] = [root.add_relay(card, (stage.url,))]
-    changes += [root.admit_agency(stage.papers(f"{each.name}.application").read_bytes()) for each in AGENCIES]
-    changes.append(root.community(COMMUNITY, founders=(DESK_AA.name,), title="Early warning"))
+    changes: list[plan.Change] = [plan.add_relay(card, (stage.url,))]
+    changes += [plan.admit_agency(stage.papers(f"{each.name}.application").read_bytes()) for each in AGENCIES]
+    changes.append(plan.community(COMMUNITY, founders=(DESK_AA.name,), title="Early warning"))
 
-    def change(plan: root.Plan, view: Any) -> root.Plan:
+    def change(standing: plan.Plan, view: View | None) -> plan.Plan:
         for each in changes:
-            plan = each(plan, view)
-        return plan
+            standing = each(standing, view)
+        return standing
 
     root.planned(folder, change, now=now)
 
@@ -137,12 +138,12 @@ async def _sign(stage: Stage, folder: root.Folder, number: int, step: Step) -> f
 
     def sign() -> tuple[dict[str, Any], float]:
         began = time.monotonic()
+        keys = [
+            KeyFile.load(folder.path / "keys" / f"{use.value}-{number}.key", use) for use in (Use.ROOT, Use.TARGETS)
+        ]
         opened = root.open_ceremony(folder.ceremony_path, "")
-        for use in (Use.ROOT, Use.TARGETS):
-            name = f"{use.value}-{number}"
-            key = KeyFile.load(folder.path / "keys" / f"{name}.key", use)
-            opened = root.sign(folder.ceremony_path, opened, [key], stage.passphrases(name))
-        return root.tell_drafts(opened), time.monotonic() - began
+        signed = root.sign(folder.ceremony_path, opened, keys, stage.passphrases(f"holder-{number}"))
+        return root.tell_drafts(signed), time.monotonic() - began
 
     told, took = await asyncio.to_thread(sign)
     signing = next(each for each in told["signing"] if each["role"] == "root")

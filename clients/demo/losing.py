@@ -70,7 +70,9 @@ async def theft(stage: Stage) -> None:
             read_before=len(before),
             read_after=len(after),
         )
-        stage.narrator.sum_up("revocation", f"session ended in {span(dropped)}, out of every tree in {span(removed)}")
+        stage.narrator.sum_up(
+            "revocation", f"its process out in {span(dropped)}, its leaf out of every tree in {span(removed)}"
+        )
 
 
 async def death(stage: Stage) -> None:

@@ -59,6 +59,7 @@ class Children:
     def __init__(self, logs: Path) -> None:
         self._logs = logs
         self._running: set[Process] = set()
+        self._over = False
 
     async def start(self, log: str, *words: str, environment: Mapping[str, str], stdin: int = DEVNULL) -> Process:
         """Start one; its stdout is a pipe, its stderr goes to ``log``."""
@@ -87,6 +88,9 @@ class Children:
             limit=LINE,
         )
         self._running.add(process)
+        if self._over:
+            await self.end(process, signal.SIGTERM)
+            raise Broken("the demonstration is over")
         return process
 
     async def end(self, process: Process, how: signal.Signals = signal.SIGINT) -> int:
@@ -105,7 +109,8 @@ class Children:
         return process.returncode or 0
 
     async def end_all(self) -> None:
-        """Nothing that was started here goes on."""
+        """Nothing that was started here goes on, and nothing more is started."""
+        self._over = True
         ending = [self.end(process, signal.SIGTERM) for process in self._running]
         await asyncio.gather(*ending)
 

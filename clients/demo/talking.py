@@ -21,16 +21,17 @@ CSAF: Final = "moveit.csaf-2.0.json"
 SECOND_STIX: Final = "proxyshell.stix.json"
 STRICT: Final = "phishing-wave.txt"
 MISSED: Final = 20  # messages that the absent device misses
+_LISTS: Final = ("acknowledged", "delivered", "missing")
 
 
-async def _publish(stage: Stage, step: Step, issuer: Role, file: str, label: str) -> dict[str, Any]:
+async def _publish(stage: Stage, step: Step, issuer: Role, file: str) -> dict[str, Any]:
     """Publish a file and wait until everyone else shows it; what the issuer was told."""
     content = (DATA / file).read_bytes()
     others = stage.officers(issuer)
     since = marks(others)
     began = time.monotonic()
     told: dict[str, Any] = await stage[issuer].ask(
-        "bulletin.publish", to=COMMUNITY, content=base64.b64encode(content).decode(), tlp=label, ack_by=4 * 3600
+        "bulletin.publish", to=COMMUNITY, content=base64.b64encode(content).decode(), tlp="green", ack_by=4 * 3600
     )
     shown = await all_hear(
         others,
@@ -57,7 +58,7 @@ async def _publish(stage: Stage, step: Step, issuer: Role, file: str, label: str
         devices=len(shown),
         last_shown_ms=milliseconds(last),
     )
-    stage.narrator.sum_up(received["media_type"], f"{size(len(content))} to the last of {len(shown)} in {span(last)}")
+    stage.narrator.sum_up(f"{step.name} bulletin", f"{size(len(content))} to the last of {len(shown)} in {span(last)}")
     return told
 
 
@@ -65,7 +66,7 @@ async def stix(stage: Stage) -> None:
     """A STIX bundle, acknowledged by people."""
     with stage.narrator.step("stix", "a STIX 2.1 bulletin is broadcast and acknowledged") as step:
         issuer = stage[DESK_AA]
-        told = await _publish(stage, step, DESK_AA, STIX, "green")
+        told = await _publish(stage, step, DESK_AA, STIX)
         bulletin = told["bulletin"]
         people = stage.officers(DESK_AA, LAPTOP_CC)
         await asyncio.gather(*(desk.ask("bulletin.ack", bulletin=bulletin) for desk in people))
@@ -73,27 +74,26 @@ async def stix(stage: Stage) -> None:
             "bulletin.acks",
             lambda told: (
                 len(told["conversations"][0]["acknowledged"]) == len(people)
-                and len(told["conversations"][0]["delivered"]) == 1
+                and len(told["conversations"][0]["delivered"]) == len(people) + 1
             ),
             what="every receipt",
             online=False,
             bulletin=bulletin,
         )
-        lists = acks["conversations"][0]
-        names = {kind: [each["device"] for each in lists[kind]] for kind in ("acknowledged", "delivered", "missing")}
-        step.tell(f"acknowledged  {', '.join(names['acknowledged'])}")
-        step.tell(
-            f"only received {', '.join(names['delivered'])}    missing {', '.join(names['missing']) or 'nobody'}",
-            acks=names,
-        )
-        claim(names["delivered"] == [LAPTOP_CC.name], "who has not acknowledged is listed as having received it")
+        names = {
+            kind: [each["device"] for each in told] for kind, told in acks["conversations"][0].items() if kind in _LISTS
+        }
+        silent = [name for name in names["delivered"] if name not in names["acknowledged"]]
+        claim(silent == [LAPTOP_CC.name], "who has not acknowledged is listed as having received it")
+        step.tell(f"acknowledged  {', '.join(names['acknowledged'])}", acks=names)
+        step.tell(f"only received {', '.join(silent)}    missing {', '.join(names['missing']) or 'nobody'}")
         stage.narrator.sum_up("acknowledged", f"{len(people)} of {len(people) + 1} by people, 1 only received")
 
 
 async def csaf(stage: Stage) -> None:
     """A CSAF advisory of another agency, verified outside the channel."""
     with stage.narrator.step("csaf", "a CSAF 2.0 bulletin, verified outside the channel") as step:
-        told = await _publish(stage, step, LIAISON_BB, CSAF, "green")
+        told = await _publish(stage, step, LIAISON_BB, CSAF)
         packed = await stage[DESK_CC].ask("bulletin.export", online=False, bulletin=told["bulletin"])
         began = time.monotonic()
         verified = await asyncio.to_thread(verify, base64.b64decode(packed["export"]), bytes.fromhex(packed["root_id"]))
@@ -101,7 +101,7 @@ async def csaf(stage: Stage) -> None:
         claim(verified["issuer"] == LIAISON_BB.agency, "the export says who issued it")
         step.tell(
             f"exported, {size(packed['size'])}: verified against nothing but the root's hash in {span(took)}:"
-            f" {verified['officer']}",
+            f" {verified['officer']}@{verified['issuer']}",
             export_bytes=packed["size"],
             verified_ms=milliseconds(took),
         )
@@ -201,7 +201,7 @@ async def absence(stage: Stage) -> None:
                 await stage[LIAISON_AA].ask("key.rotate", epochs=True, conversation=COMMUNITY)
         content = (DATA / SECOND_STIX).read_bytes()
         told = await stage[DESK_AA].ask(
-            "bulletin.publish", to=COMMUNITY, content=base64.b64encode(content).decode(), tlp="green"
+            "bulletin.publish", to=COMMUNITY, content=base64.b64encode(content).decode(), tlp="amber"
         )
         now = (await stage.of_one_mind(DESK_CC))["epoch"]
         missed = len(stage.entries(stage.community)) - before
