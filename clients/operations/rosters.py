@@ -26,14 +26,13 @@ from securechan.errors import Conflict, Denied, Invalid, NotFound, SecurechanErr
 from securechan.trust import authority
 from securechan.trust.diff import diff
 from securechan.trust.draft import Draft
-from securechan.trust.enrolment import (
-    EnrolRequest,
-)
+from securechan.trust.enrolment import EnrolRequest
 from securechan.trust.names import split_device
 from securechan.trust.pending import PendingRoster
 from securechan.trust.records import DeviceRecord, Reason
 
 PENDING: Final = "pending-roster"  # kind of an opaque letter
+TOLD: Final = 32  # letters that are not believed of which people are told
 _CURSOR: Final = "letters-read"
 _REASONS: Final[tuple[Reason, ...]] = ("revoked", "lost", "left")
 
@@ -62,25 +61,51 @@ def _take(work: Work, sender: str, kind: str, content: bytes) -> None:
     agent = work.agent
     try:
         if kind == PENDING:
-            _keep_pending(work, PendingRoster.decode(content))
+            pending = _believed(work, content)
+            if pending is not None:
+                _keep_pending(work, pending)
         elif kind == directory.KIND:
             directory.take(work.vault, agent.view, agent.device, agent.inbox_private, content)
         elif kind == wishes.KIND:
             wishes.take(work.vault, sender, content, agent.agency)
     except SecurechanError as e:
-        work.vault.adopt([Put(OFFICE, f"refused/{hashlib.sha256(content).hexdigest()[:16]}", e.message[:500].encode())])
+        told = sum(row.startswith("refused/") for row in work.vault.all(OFFICE))
+        if told < TOLD:
+            name = hashlib.sha256(content).hexdigest()[:16]
+            work.vault.adopt([Put(OFFICE, f"refused/{name}", f"{sender}: {e.message}"[:500].encode())])
+
+
+def _believed(work: Work, content: bytes) -> PendingRoster | None:
+    """A roster that another administrator proposes; None for one that trust has overtaken. Raises as `verify`."""
+    pending = PendingRoster.decode(content)
+    if pending.agency != work.agent.agency:
+        raise Denied(f"{pending.proposer} proposes a roster of another agency", code="role-denied")
+    try:
+        pending.verify(work.agent.view)
+    except Stale:
+        return None
+    return pending
 
 
 def _keep_pending(work: Work, pending: PendingRoster) -> str:
     """Remember a roster that waits; its id. Signatures of copies are put together."""
     ident = _pending_id(pending)
-    known = work.vault.get(OFFICE, f"pending/{ident}")
-    if known is not None:
-        draft = pending.draft.merge(PendingRoster.decode(known).draft)
-        if draft.content == PendingRoster.decode(known).content:
-            return ident
-    work.vault.adopt([Put(OFFICE, f"pending/{ident}", pending.encode())])
+    draft = pending.draft
+    kept = work.vault.get(OFFICE, f"draft/{ident}")
+    if kept is not None:
+        draft = draft.merge(Draft(draft.role, kept))
+    work.vault.adopt([Put(OFFICE, f"pending/{ident}", pending.encode()), Put(OFFICE, f"draft/{ident}", draft.content)])
     return ident
+
+
+def _forget_pending(work: Work, ident: str) -> None:
+    work.vault.adopt([Put(OFFICE, f"pending/{ident}", None), Put(OFFICE, f"draft/{ident}", None)])
+
+
+def _draft(work: Work, ident: str, waiting: PendingRoster) -> Draft:
+    """A roster that waits, with all signatures that have come."""
+    kept = work.vault.get(OFFICE, f"draft/{ident}")
+    return waiting.draft if kept is None else Draft(waiting.draft.role, kept)
 
 
 def _pending_id(pending: PendingRoster) -> str:
@@ -97,7 +122,7 @@ def pending_rosters(work: Work) -> dict[str, PendingRoster]:
             continue
         pending = PendingRoster.decode(value)
         if pending.draft.version <= work.agent.view.roster_version(work.agent.agency):
-            work.vault.adopt([Put(OFFICE, row, None)])
+            _forget_pending(work, row.removeprefix("pending/"))
         else:
             found[row.removeprefix("pending/")] = pending
     return found
@@ -186,7 +211,7 @@ async def changed(work: Work, *, note: str = "", requests: tuple[EnrolRequest, .
 def tell_pending(work: Work, ident: str, waiting: PendingRoster) -> Json:
     view = work.agent.view
     standing = view.document(work.agent.agency)
-    signing = None if standing is None else waiting.draft.signing(standing)
+    signing = None if standing is None else _draft(work, ident, waiting).signing(standing)
     return {
         "id": ident,
         "proposer": waiting.proposer,
@@ -217,7 +242,10 @@ async def show_roster(work: Work, params: Json) -> Json:
     administrator(work)
     collect(work)
     if said.text("file", ""):
-        ident = _keep_pending(work, PendingRoster.decode(said.data("file")))
+        given = _believed(work, said.data("file"))
+        if given is None:
+            raise Stale("this roster was overtaken", hint="the proposer must make it again from the current roster")
+        ident = _keep_pending(work, given)
     else:
         ident = said.text("id", "")
     ident, waiting = _waiting(work, ident)
@@ -232,14 +260,17 @@ async def sign_roster(work: Work, params: Json) -> Json:
     administrator(work)
     ident, waiting = _waiting(work, said.text("id"))
     view = work.agent.view
-    draft = waiting.verify(view)
+    waiting.verify(view)
+    standing = view.document(work.agent.agency)
+    if standing is None:
+        raise Untrusted(f"{work.agent.agency} has published nothing yet", code="unknown-agency")
+    draft = _draft(work, ident, waiting)
     signer = roster_signer(work)
-    signing = waiting.signing(view)
+    signing = draft.signing(standing)
     if signer.keyid not in signing.waiting and signer.keyid not in signing.signed:
         raise Denied("this device's roster key is not one that the agency's authority lists", code="wrong-key")
     signed = draft.sign(signer)
-    standing = view.document(work.agent.agency)
-    missing = 0 if standing is None else signed.signing(standing).missing
+    missing = signed.signing(standing).missing
     if missing:
         again = PendingRoster.make(
             signed,
@@ -253,7 +284,7 @@ async def sign_roster(work: Work, params: Json) -> Json:
         sent = await _send_pending(work, again)
         return {"published": False, "roster": signed.version, "missing": missing, "sent_to": sent}
     sequence = await publish(work, [signed.pair()])
-    work.vault.adopt([Put(OFFICE, f"pending/{ident}", None)])
+    _forget_pending(work, ident)
     return {"published": True, "roster": signed.version, "missing": 0, "sequence": sequence}
 
 
