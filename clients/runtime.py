@@ -84,6 +84,7 @@ class Runtime:
         self._alarm: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Callable[[Event], None]] = []
+        self._link_listeners: list[Callable[[Up | Down], None]] = []
         self._failure: BaseException | None = None
 
     # --------------------------------------------------------------------------------------------------- beginning, end
@@ -181,6 +182,11 @@ class Runtime:
         self._listeners.append(hear)
         return lambda: self._listeners.remove(hear)
 
+    def listen_link(self, hear: Callable[[Up | Down], None]) -> Callable[[], None]:
+        """Have every session won or lost told to ``hear``; the return value ends that."""
+        self._link_listeners.append(hear)
+        return lambda: self._link_listeners.remove(hear)
+
     async def events(self) -> AsyncGenerator[Event, None]:
         """Events from now on. Raises what ended the runtime, or the relay's final word."""
         heard: asyncio.Queue[Event] = asyncio.Queue()
@@ -225,7 +231,7 @@ class Runtime:
                 match event:
                     case Up():
                         self._session += 1
-                        self.link = event
+                        self._linked(event)
                         self._post(_Item(Connected(event.relay, event.relay_time), session=self._session))
                         self._wake_waiters()
                     case Arrived(frames):
@@ -234,7 +240,7 @@ class Runtime:
                     case Down(error, _, _):
                         self._asks.clear()
                         self._session += 1
-                        self.link = event
+                        self._linked(event)
                         self._post(_Item(Disconnected(error.code)))
                         self._wake_waiters()
                     case _:
@@ -242,6 +248,11 @@ class Runtime:
                 while len(self._inbox) > BACKLOG:
                     self._room.clear()
                     await self._room.wait()
+
+    def _linked(self, link: Up | Down) -> None:
+        self.link = link
+        for hear in tuple(self._link_listeners):
+            hear(link)
 
     def _take(self, frame: Answer | Entries | Heads, transport: Transport) -> None:
         match frame:

@@ -72,6 +72,14 @@ def _words(event: dict[str, Any]) -> str:
             return f"ALARM {event['kind']}  {event['who']}  entry {event['entry']}: {event['text']}"
         case "frozen" | "held":
             return f"{event['event']}: {event['reason']}"
+        case "watching":
+            return f"watching as {event['device']}; Ctrl-C ends it"
+        case "relay-up":
+            warning = f"  warning: {event['warning']}" if event["warning"] else ""
+            return f"connected to {event['relay']}{warning}"
+        case "relay-down":
+            again = "" if event["retry_in"] is None else f"; again in {event['retry_in']:.0f} s"
+            return f"not connected: {event['message']}{again}"
         case "attachment-fetched":
             return f"fetched {event['attachment']}"
         case kind:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -13,6 +14,7 @@ from clients.cli.events import line
 from clients.cli.frame import group, here
 
 app = group("Stay in touch with the relay.")
+_OF_THE_LINE: Final = frozenset({"watching", "relay-up", "relay-down"})
 
 
 @app.command()
@@ -44,13 +46,10 @@ def watch(
 
     def give(event: dict[str, Any]) -> None:
         me.item(event, lambda: line(event))
-        if execute is not None and event["event"] != "watching":
+        if execute is not None and event["event"] not in _OF_THE_LINE:
             done = subprocess.run(execute, shell=True, input=json.dumps(event), text=True, check=False)  # noqa: S602 - the user's own command
             if done.returncode:
                 me.warn(f"--exec ended with {done.returncode}")
 
-    params: dict[str, Any] = {"conversation": conversation, "all": every}
-    if me.profile.holder() is not None:  # somebody watches already: listen in
-        do("watch.follow", give=give, **params)
-    else:
-        do("watch.watch", give=give, **params)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends it as Ctrl-C does
+    do("watch.watch", give=give, conversation=conversation, all=every)

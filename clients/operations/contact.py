@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from clients.operations import directory
 from clients.operations.engine import Operation, Params, Work
 from securechan.errors import NotFound, SecurechanError
 from securechan.trust.cards import ContactCard, DirectoryKey, open_card
 from securechan.trust.names import split_officer
-
-TABLE: Final = "directory"
-"""The vault table of directory keys; each row an encoded `DirectoryKey`, named by its id in hexadecimal."""
-
-
-def keys(work: Work) -> tuple[DirectoryKey, ...]:
-    """The directory keys that this device holds."""
-    return tuple(DirectoryKey.decode(value) for value in work.vault.all(TABLE).values())
 
 
 async def ls(work: Work, said: dict[str, Any]) -> dict[str, Any]:
@@ -24,7 +17,7 @@ async def ls(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     view = work.agent.view
     if agency:
         view.agency(agency)
-    held = keys(work)
+    held = directory.keys(work.vault)
     return {"contacts": [_contact(work, held, each) for each in view.officers(agency or None)]}
 
 
@@ -35,7 +28,7 @@ async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     records = work.agent.view.devices_of(officer)
     if not records:
         raise NotFound(f"{officer} has no device in this federation", hint="securechan contact ls")
-    return _contact(work, keys(work), officer) | {"devices": sorted(record.name for record in records)}
+    return _contact(work, directory.keys(work.vault), officer) | {"devices": sorted(record.name for record in records)}
 
 
 def _contact(work: Work, held: tuple[DirectoryKey, ...], address: str) -> dict[str, Any]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+import asyncio
+import contextlib
+from typing import Any, Final, assert_never
 
 from clients import control
 from clients.operations import lookup
-from clients.operations.engine import Operation, Params, Work, operation
+from clients.operations.conversation import summary
+from clients.operations.engine import Operation, Params, Work, operation, skewed
+from clients.transport import SKEW_WARN, Down, Up
 from securechan.agent.events import kind_of, to_json
+from securechan.errors import SecurechanError
 
 QUIET: Final = frozenset({"synced", "epoch-changed", "message-sent", "trust-changed", "request-done"})
 """Kinds of events that `watch` tells only to who asks for ``all``: they are of the machine, not of people."""
@@ -29,53 +34,79 @@ async def sync(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         await work.settled()
     finally:
         stop()
+    conversations = work.agent.conversations(work.now)
     return {
         "came": {kind: number for kind, number in sorted(came.items()) if kind not in QUIET},
-        "conversations": [
-            {
-                "id": each.topic.hex(),
-                "name": each.name,
-                "epoch": each.epoch,
-                "unread": each.unread,
-                "state": each.standing,
-            }
-            for each in work.agent.conversations()
-        ],
+        "conversations": [summary(each) for each in conversations],
         "offers": len(work.agent.offers()),
-        "unread": sum(each.unread for each in work.agent.conversations()),
+        "unread": sum(each.unread for each in conversations),
     }
 
 
 async def watch(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """Give every event until whoever asked has had enough; with ``conversation`` only of that one, with ``all`` those
-    of the machine too. Does the errands of other invocations meanwhile."""
+    """Give every event, and every session won or lost, until whoever asked has had enough; with ``conversation`` only
+    of that one, with ``all`` those of the machine too. Does the errands of other invocations meanwhile; one that wants
+    to watch as well is given the same events."""
+
+    async def errand(name: str, wanted: dict[str, Any], give: Any) -> Any:
+        theirs = Work(work.runtime, work.profile, work.clock, give)
+        return await (_stream if name == "watch.watch" else operation(name))(theirs, wanted)
+
+    async with control.serving(work.profile.control, errand):
+        return await _stream(work, said)
+
+
+async def _stream(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     params = Params(said)
     name = params.text("conversation", "")
     topic = lookup.conversation(work.agent, name).topic if name else None
     every = params.flag("all")
+    told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
-    async def errand(op: str, wanted: dict[str, Any], give: Any) -> Any:
-        return await operation(op)(Work(work.runtime, work.profile, work.clock, give), wanted)
-
-    async with control.serving(work.profile.control, errand):
-        await work.give({"event": "watching", "device": work.agent.device})
-        await stream(work, topic, every=every)
-    return {}
-
-
-async def follow(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """As `watch`, for one who doesn't hold the profile: only the events."""
-    params = Params(said)
-    name = params.text("conversation", "")
-    await stream(work, lookup.conversation(work.agent, name).topic if name else None, every=params.flag("all"))
-    return {}
-
-
-async def stream(work: Work, topic: bytes | None, *, every: bool) -> None:
-    """Give events as they come."""
-    async for event in work.runtime.events():
+    def hear(event: Any) -> None:
         if (every or kind_of(event) not in QUIET) and topic in (None, getattr(event, "conversation", None)):
-            await work.give(lookup.timed(to_json(event)))
+            told.put_nowait(lookup.timed(to_json(event)))
+
+    with contextlib.ExitStack() as stack:
+        stack.callback(work.runtime.listen(hear))
+        stack.callback(work.runtime.listen_link(lambda link: told.put_nowait(_link(link))))
+        await work.give({"event": "watching", "device": work.agent.device})
+        if work.runtime.link is not None:
+            told.put_nowait(_link(work.runtime.link))
+        ending = asyncio.create_task(work.runtime.ended())
+        try:
+            while True:
+                coming = asyncio.create_task(told.get())
+                try:
+                    await asyncio.wait((coming, ending), return_when=asyncio.FIRST_COMPLETED)
+                    if not coming.done():
+                        ending.result()
+                        return {}
+                    await work.give(coming.result())
+                finally:
+                    coming.cancel()
+        finally:
+            ending.cancel()
+            with contextlib.suppress(asyncio.CancelledError, SecurechanError):
+                await ending
 
 
-OPERATIONS: Final[dict[str, Operation]] = {"sync": sync, "watch": watch, "follow": follow}
+def _link(link: Up | Down) -> dict[str, Any]:
+    match link:
+        case Up():
+            warning = skewed(link.skew) if abs(link.skew) > SKEW_WARN else ""
+            return {"event": "relay-up", "relay": link.relay, "url": link.url, "warning": warning}
+        case Down(error, reason, retry_in):
+            return {
+                "event": "relay-down",
+                "code": error.code,
+                "message": error.message,
+                "hint": error.hint,
+                "reason": None if reason is None else reason.name.lower(),
+                "retry_in": None if retry_in is None else round(retry_in, 1),
+            }
+        case _:
+            assert_never(link)
+
+
+OPERATIONS: Final[dict[str, Operation]] = {"sync": sync, "watch": watch}

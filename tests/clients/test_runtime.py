@@ -424,6 +424,19 @@ def test_no_relay_is_told_at_once_unless_one_is_patient(vault: Vault) -> None:
     run(story())
 
 
+def test_sessions_won_and_lost_are_told(vault: Vault) -> None:
+    async def story() -> None:
+        heard: list[Any] = []
+        async with (peer := Peer()).serving(), runtime(vault, {}, on_line(peer)) as r:
+            stop = r.listen_link(heard.append)
+            await r.online(5)
+            assert [type(each) for each in heard] == [Up]
+            stop()
+        assert len(heard) == 1
+
+    run(story())
+
+
 def test_the_relays_final_word_ends_it(vault: Vault) -> None:
     async def story() -> None:
         async def replaced(server: ServerConnection, session: Session) -> None:

@@ -71,8 +71,10 @@ def test_a_locked_profile(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        told(town.hr2.run("read"), 8, f"in use by process {process.pid} (securechan backup", f"kill {process.pid}")
-        process.kill()
+        try:
+            told(town.hr2.run("read"), 8, f"in use by process {process.pid} (securechan backup", f"kill {process.pid}")
+        finally:
+            process.kill()
 
 
 def test_a_corrupted_vault(town: Town) -> None:

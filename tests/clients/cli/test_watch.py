@@ -37,16 +37,20 @@ def test_a_command_is_run_for_each_event(town: Town, tmp_path: Path) -> None:
     with subprocess.Popen(
         arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=environment
     ) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        assert process.stdout.readline().startswith("watching")
-        town.hr.json("send", name, "-m", "ding")
-        assert "liaison-1@cert-hr" in process.stdout.readline()
-        until = time.monotonic() + 20
-        while "ding" not in (log.read_text() if log.exists() else ""):
-            assert time.monotonic() < until
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
-        assert "--exec ended with 3" in process.stderr.read()
+        try:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            assert process.stdout.readline().startswith("watching as cert-si/desk")
+            assert process.stdout.readline() == "connected to relay-1\n"
+            town.hr.json("send", name, "-m", "ding")
+            assert "liaison-1@cert-hr" in process.stdout.readline()
+            until = time.monotonic() + 20
+            while "ding" not in (log.read_text() if log.exists() else ""):
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 130
+            assert "--exec ended with 3" in process.stderr.read()
+        finally:
+            process.kill()
     assert '"body": "ding"' in log.read_text()

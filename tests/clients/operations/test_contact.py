@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from clients.operations.contact import TABLE
-from clients.vault import Put, Vault
+from clients.operations.directory import keep
+from clients.vault import Vault
 from securechan.trust.cards import DirectoryKey
 from tests.clients.conftest import Town
 from tests.clients.station import PASSPHRASE
@@ -25,6 +25,6 @@ def test_a_directory_key_that_opens_nothing_does_no_harm(town: Town) -> None:
     station = town.again("reader", "cert-si/desk")
     key = DirectoryKey.new("cert-si")
     with Vault.open(station.profile.vault, PASSPHRASE) as vault:
-        vault.adopt([Put(TABLE, f"{key.agency}/{key.id.hex()}", key.encode())])
+        keep(vault, key)
     station.json("sync")
     assert len(station.json("contact", "ls", "cert-hr")["contacts"]) == 1

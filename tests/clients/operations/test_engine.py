@@ -70,8 +70,10 @@ def held(profile: Profile) -> Iterator[None]:
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        yield
-        process.kill()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 def test_two_short_commands_take_turns(town: Town) -> None:

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.clients.conftest import Town
 from tests.clients.station import Station
 
@@ -40,10 +42,13 @@ def watching(station: Station, *words: str) -> Iterator[Watching]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         watch = Watching(process)
-        watch.until("watching")
-        yield watch
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 130
+        try:
+            watch.until("watching")
+            yield watch
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+        finally:
+            process.kill()
 
 
 def test_events_come_as_they_happen_and_others_have_errands_done(town: Town) -> None:
@@ -60,6 +65,23 @@ def test_events_come_as_they_happen_and_others_have_errands_done(town: Town) -> 
     town.hr.json("sync")
     assert town.hr.json("read", name)["events"][-1]["body"] == "yes"
     assert not town.si.profile.control.exists()
+
+
+def test_who_watches_second_is_given_the_same_events(town: Town) -> None:
+    name = town.community()
+    with watching(town.si) as first, watching(town.si, name) as second:
+        assert second.until("relay-up")["url"] == town.relay.url
+        town.hr.json("send", name, "-m", "to both")
+        assert first.until("message-received")["body"] == second.until("message-received")["body"] == "to both"
+
+
+def test_a_lost_relay_is_told_and_waited_for(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
+    with watching(town.si) as watch:
+        down = watch.until("relay-down")
+        assert "127.0.0.1:1" in down["message"]
+        assert down["retry_in"] is not None
+        assert watch.until("relay-down")["code"] == down["code"]
 
 
 def test_sync_says_what_came(town: Town) -> None:
