@@ -112,7 +112,7 @@ class Newcomer(Struct):
         """Its record in trust. Raises Untrusted: not listed yet, revoked, or listed with keys that it did not make."""
         record = view.device(self.name)
         same = (
-            self.public in record.keys.get(SUITE, ())
+            dict(record.keys) == {SUITE: (self.public,)}  # not one more than ours: another's would speak as we do
             and record.inbox == self.inbox_public
             and record.officer == self.officer
         )

@@ -394,13 +394,12 @@ def admitted(view: View, request: EnrolRequest) -> DeviceRecord:
     """The record that a roster has for the requesting device. Raises Untrusted: not yet, revoked, or with other keys
     than the request's (``identity-changed``)."""
     record = view.device(request.name)
-    for key in request.proposal.keys:
-        if key_hash(key.public) not in record.hashes(key.suite):
-            raise Untrusted(
-                f"the roster lists {request.name} with a key that this device did not make",
-                code="identity-changed",
-                hint="tell your administrator at once: somebody else's request was approved",
-            )
+    if dict(record.keys) != {key.suite: (key.public,) for key in request.proposal.keys}:  # not one more than ours
+        raise Untrusted(
+            f"the roster lists {request.name} with a key that this device did not make",
+            code="identity-changed",
+            hint="tell your administrator at once: somebody else's request was approved",
+        )
     if record.inbox != request.proposal.inbox or record.officer != request.proposal.officer:
         raise Untrusted(
             f"the roster lists {request.name} differently from what was requested",

@@ -370,6 +370,12 @@ def test_a_roster_that_lists_other_keys_is_noticed(invite: Invite) -> None:
         admitted(world.view, new.request)
     assert caught.value.code == "identity-changed"
     world = World()
+    record = authority.add_key(new.request.record(since=NOW), "hybrid", thief.key.public)
+    world.publish(world.roster("cert-hr", add=[record]))
+    with pytest.raises(Untrusted) as caught:  # ours, and another beside it
+        admitted(world.view, new.request)
+    assert caught.value.code == "identity-changed"
+    world = World()
     record = authority.changed(new.request.record(since=NOW), inbox=thief.inbox.public)
     world.publish(world.roster("cert-hr", add=[record]))
     with pytest.raises(Untrusted) as caught:

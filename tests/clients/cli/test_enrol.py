@@ -17,8 +17,11 @@ from clients.clock import SystemClock
 from clients.operations import enrol, newcomer
 from clients.profile import Home
 from clients.vault import Vault
+from securechan.crypto.signature import COMPOSITE
 from securechan.errors import Untrusted
+from securechan.trust.authority import add_key
 from securechan.trust.enrolment import Invite
+from securechan.trust.records import DeviceRecord
 from tests.clients.cli.conftest import Person
 from tests.clients.conftest import Town
 from tests.clients.station import PASSPHRASE, Station
@@ -218,6 +221,24 @@ def test_a_roster_with_other_keys_than_ours_is_an_alarm(town: Town) -> None:
 
     with pytest.raises(Untrusted) as e:
         fresh.admitted(Listing())  # type: ignore[arg-type]  # a view that lists somebody else's keys
+    assert e.value.code == "identity-changed"
+
+
+def test_a_roster_with_another_key_beside_ours_is_an_alarm() -> None:
+    fresh = newcomer.Newcomer.make("cert-hr", "desk", "liaison-1", now=1)
+    record = fresh.record(frozenset({"liaison"}), 1)
+
+    class Listing:
+        def __init__(self, listed: DeviceRecord) -> None:
+            self.listed = listed
+
+        def device(self, _: str) -> DeviceRecord:
+            return self.listed
+
+    assert fresh.admitted(Listing(record)) is record  # type: ignore[arg-type]  # as much of a view as is asked
+    both = add_key(record, "hybrid", COMPOSITE.generate()[1])
+    with pytest.raises(Untrusted) as e:
+        fresh.admitted(Listing(both))  # type: ignore[arg-type]  # likewise
     assert e.value.code == "identity-changed"
 
 
