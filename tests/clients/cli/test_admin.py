@@ -4,6 +4,7 @@ administrators, is in tests/stories."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from clients.keyfile import PublicKey, Use
 from clients.operations import admin, directory, founding
 from clients.operations.newcomer import OFFICE, ROSTER_KEY
-from clients.vault import Vault
+from clients.operations.rotation import NEXT_KEY
+from clients.vault import Put, Vault
 from securechan.errors import BadSignature, Invalid, Malformed, NotFound
 from securechan.trust.enrolment import Invite
 from tests.clients.cli.conftest import Person
@@ -219,12 +221,25 @@ def test_a_device_that_is_no_administrators_may_not(town: Town, office: Station,
     assert person.run("sync").code == 4
 
 
-def test_who_has_no_roster_key_signs_none(town: Town) -> None:
-    said = town.si.run("--json", "admin", "renew")
+@pytest.fixture
+def keyless(town: Town) -> Iterator[Station]:
+    """The desk of cert-si without any key of its office, whatever other tests gave it."""
+    rows = (ROSTER_KEY, NEXT_KEY)
+    with Vault.open(town.si.profile.vault, PASSPHRASE) as vault:
+        held = {row: vault.get(OFFICE, row) for row in rows}
+        vault.adopt([Put(OFFICE, row, None) for row in rows])
+    town.si.json("sync")
+    yield town.si
+    with Vault.open(town.si.profile.vault, PASSPHRASE) as vault:
+        vault.adopt([Put(OFFICE, row, held[row]) for row in rows])
+
+
+def test_who_has_no_roster_key_signs_none(keyless: Station) -> None:
+    said = keyless.run("--json", "admin", "renew")
     assert (said.code, said.error["code"]) == (8, "no-roster-key")
-    made = town.si.json("admin", "key")
-    assert town.si.json("admin", "key") == made
-    assert town.si.run("--json", "admin", "renew").error["code"] == "no-roster-key"
+    made = keyless.json("admin", "key")
+    assert keyless.json("admin", "key") == made
+    assert keyless.run("--json", "admin", "renew").error["code"] == "no-roster-key"
 
 
 def test_a_strange_roster_key_signs_nothing(town: Town, office: Station) -> None:
