@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from clients import keyfile
 from clients.operations import plan
 from clients.operations.plan import Plan
 from clients.operations.root import Folder
@@ -18,6 +19,7 @@ from securechan.crypto.signature import COMPOSITE
 from securechan.errors import Malformed
 from securechan.trust.bundle import Bundle
 from tests.clients.cli.conftest import Person
+from tests.clients.station import CHEAP
 from tests.clients.station import run as invocation
 
 
@@ -51,13 +53,22 @@ class Office:
         return ["--key", str(self.folder / "keys" / f"{name}.key")]
 
 
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one root key, two administrators' keys of which one signs, and a relay. Each test has a copy."""
+    folder = tmp_path_factory.mktemp("planned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(keyfile, "COST", CHEAP)
+        made = Office(Person(folder), folder / "federation")
+        made.data("init", "--keys", "1", "--targets-keys", "2", "--targets-threshold", "1")
+        made.data("add-relay", str(card(folder)))
+    return made.folder
+
+
 @pytest.fixture
-def office(person: Person, tmp_path: Path) -> Office:
-    """One root key, two administrators' keys of which one signs, and a relay."""
-    made = Office(person, tmp_path / "federation")
-    made.data("init", "--keys", "1", "--targets-keys", "2", "--targets-threshold", "1")
-    made.data("add-relay", str(card(tmp_path)))
-    return made
+def office(person: Person, planned: Path, tmp_path: Path) -> Office:
+    shutil.copytree(planned, tmp_path / "federation")
+    return Office(person, tmp_path / "federation")
 
 
 # ---------------------------------------------------------------------------------------------------------------- init
