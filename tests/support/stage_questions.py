@@ -40,6 +40,12 @@ def settled(agent: Agent, topic: bytes, members: int, epoch: int = 0) -> Convers
     return found
 
 
+def read(agent: Agent, topic: bytes, sequence: int) -> bool:
+    """The log is read up to there, blobs included."""
+    found = talk(agent, topic)
+    return found is not None and found.sequence >= sequence and agent.idle
+
+
 def pending(agent: Agent, topic: bytes) -> ConversationSummary | None:
     """The conversation, while a commit of ours is on its way."""
     found = talk(agent, topic)
