@@ -13,8 +13,6 @@ from securechan.agent.state import (
     CONVERSATIONS,
     GROUPS,
     ME,
-    ME,
-    ONLY,
     OFFERS,
     ONLY,
     OUTBOX,

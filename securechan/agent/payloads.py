@@ -37,7 +37,7 @@ from securechan.trust.records import key_hash
 from securechan.wire.frames import Entry
 
 MOST_ATTACHMENTS: Final = 1000
-MOST_CONFIRMED: Final = 2000
+MOST_CONFIRMED: Final = 500  # devices vouched for that are kept, per conversation
 
 
 def receive(turn: Turn, topic: bytes, entry: Entry, seat: Seat, plaintext: bytes, *, marked: bool) -> None:
@@ -143,7 +143,13 @@ def _confirmed(turn: Turn, topic: bytes, seat: Seat, body: DeviceConfirmation) -
     if seat.device in conversation.intruders and own not in conversation.confirmed:
         return  # for whom nobody has vouched, vouches for nobody, itself least of all
     mark = Confirmed(body.device, body.key_hash)
-    if mark in conversation.confirmed or len(conversation.confirmed) >= MOST_CONFIRMED:
+    if mark in conversation.confirmed:
         return
-    turn.put(replace(conversation, confirmed=(*conversation.confirmed, mark)))
+    kept = conversation.confirmed
+    if len(kept) >= MOST_CONFIRMED:  # then those go first that trust knows nothing of: anybody may make such names up
+        unknown = next((each for each in kept if turn.view.find(each.device) is None), None)
+        if unknown is None:
+            return
+        kept = tuple(each for each in kept if each is not unknown)
+    turn.put(replace(conversation, confirmed=(*kept, mark)))
     turn.emit(DeviceConfirmed(topic, body.device, seat.device))

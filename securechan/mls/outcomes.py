@@ -76,13 +76,16 @@ class Own:
     """This member's own message. A commit of one's own isn't processed but adopted as the `Step` that made it.
 
     ``proven``: the message verifies under our own key and has a generation that this state never used: so this state
-    isn't the newest (a restored backup or a clone). Where it is False the bytes alone must tell, since a spent key is
-    gone and any member can *claim* to be us in what it seals.
+    isn't the newest (a restored backup or a clone), unless it said just that before: the signature covers no
+    generation, so any member can seal anew what this one signed in the epoch. Where it is False the bytes alone must
+    tell, since a spent key is gone and any member can *claim* to be us in what it seals.
     """
 
     content_type: ContentType
     generation: int | None  # None in a PublicMessage
     proven: bool
+    plaintext: bytes | None = None  # the payload, where it verified and is one
+    authenticated_data: bytes = b""  # likewise
 
 
 @dataclass(frozen=True, slots=True)

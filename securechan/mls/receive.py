@@ -107,7 +107,9 @@ def _open_private(group: Group, message: PrivateMessage) -> tuple[Group, Verifie
     ratchets, key = group.ratchets.take(suite, leaf, message.content_type, sender.generation)
     verified = open_content(suite, key, sender, message).verify(suite, public, state.context.encode())
     if leaf == state.own_leaf:
-        return Own(message.content_type, sender.generation, proven=True)
+        said = verified.content.content
+        plaintext = said if isinstance(said, bytes) else None
+        return Own(message.content_type, sender.generation, True, plaintext, message.authenticated_data)
     return replace(group, ratchets=ratchets), verified
 
 

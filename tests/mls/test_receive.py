@@ -363,7 +363,7 @@ def test_only_a_signature_proves_that_a_message_is_ours(trio: list[Group]) -> No
     assert isinstance(bob.receive(posing), Void)  # a generation that bob never used: it can be checked, and fails
     after, sent = bob.protect(b"really mine")
     assert bob.receive(sent) == Own(
-        ContentType.APPLICATION, 0, proven=True
+        ContentType.APPLICATION, 0, proven=True, plaintext=b"really mine"
     )  # to the state before, proof of a later one
     assert after.receive(sent) == Own(ContentType.APPLICATION, 0, proven=False)
     assert after.receive(posing) == Own(ContentType.APPLICATION, 0, proven=False)  # so bytes must be compared

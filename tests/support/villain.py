@@ -293,25 +293,23 @@ class Villain:
             case _:
                 pass
 
-    # --------------------------------------------------------------------------------------------- what MLS leaves open
 
-    def again(self, message: bytes, generation: int) -> bytes:
-        """Another member's message, signature and all, sealed anew under a later generation of that member's keys. Who
-        is in the epoch knows these keys, and the signature covers no generation (RFC 9420 §6.1, §6.3.1)."""
-        private = MLSMessage.decode(message).body
-        assert isinstance(private, PrivateMessage)
-        suite, state = self.group.suite, self.group.state
-        sender = open_sender(suite, state.secrets.sender_data, private)
-        leaf = LeafIndex(sender.leaf_index)
-        _, key = self.group.ratchets.take(suite, leaf, private.content_type, sender.generation)
-        content = open_content(suite, key, sender, private)
-        verified = content.verify(suite, state.leaf(leaf).signature_key, state.context.encode())
-        ratchets = self.group.ratchets
-        while ratchets.next_generation(leaf, private.content_type) < generation:
-            number = ratchets.next_generation(leaf, private.content_type)
-            ratchets, _ = ratchets.take(suite, leaf, private.content_type, number)
-        _, forged = seal(suite, state.secrets.sender_data, ratchets, leaf, verified.message, 0)
-        return encode_message(forged)
+def again(group: Group, message: bytes, generation: int) -> bytes:
+    """A member's message of this epoch, signature and all, sealed anew under a later generation of that member's keys.
+    Whoever is in the epoch has these keys, and the signature covers no generation (RFC 9420 §6.1, §6.3.1). ``group``
+    is the value before that message was read."""
+    private = MLSMessage.decode(message).body
+    assert isinstance(private, PrivateMessage)
+    suite, state = group.suite, group.state
+    sender = open_sender(suite, state.secrets.sender_data, private)
+    leaf = LeafIndex(sender.leaf_index)
+    ratchets, key = group.ratchets.take(suite, leaf, private.content_type, sender.generation)
+    content = open_content(suite, key, sender, private)
+    verified = content.verify(suite, state.leaf(leaf).signature_key, state.context.encode())
+    while (number := ratchets.next_generation(leaf, private.content_type)) < generation:
+        ratchets, _ = ratchets.take(suite, leaf, private.content_type, number)
+    _, forged = seal(suite, state.secrets.sender_data, ratchets, leaf, verified.message, 0)
+    return encode_message(forged)
 
 
 def package(device: str, officer: str, now: int, private: bytes | None = None) -> KeyPackage:
