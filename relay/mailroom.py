@@ -385,6 +385,8 @@ class Mailroom:
                 return refusal(Code.FORBIDDEN, "an office reads trust and publishes, nothing else")
             case _:
                 pass
+        if topic is not None and topic.id in self._inboxes and topic.kind not in (None, TopicKind.INBOX):
+            return self._evict(member, number, body, topic)
         match body:
             case Append():
                 return self._append(member, number, body, _there(topic))
@@ -736,6 +738,25 @@ class Mailroom:
         return Done()
 
     # ---------------------------------------------------------------------------------------------- inboxes, boxes
+
+    async def _evict(self, member: Member, number: int, body: RequestBody, topic: OpenTopic) -> Reply:
+        """Whoever guessed a device's name before it was admitted may have made a topic in the place of its inbox, so
+        as to read its letters and to keep them from it. The place is its own now; then the request goes on."""
+
+        def finish(result: Result) -> AnswerBody:
+            if isinstance(result, base.Made):
+                self._fresh.pop(topic, None)
+                self._topics.blank(topic)
+            return Done()
+
+        failed = await self._finished(base.DropTopic(topic.id), finish)
+        if isinstance(failed, Error):
+            return failed
+        if topic.kind not in (None, TopicKind.INBOX):
+            return refusal(Code.INTERNAL, "the inbox could not be cleared")
+        event(log, "a topic in an inbox's place was dropped", level=logging.WARNING)
+        handled = self._handle(member, number, body, topic)
+        return await handled if isinstance(handled, Coroutine) else handled
 
     def _deliver(self, member: Member, number: int, body: Deliver, topic: OpenTopic) -> Handled:
         who = _device(member)

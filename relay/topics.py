@@ -24,7 +24,7 @@ from relay.access import Access
 from relay.bounds import Bounds
 from relay.outgoing import entries_frame
 from relay.store.base import Box, Confirm, Placed, Store, Stored, Topic, TopicKind
-from securechan.wire.chain import Position
+from securechan.wire.chain import Position, start
 from securechan.wire.frames import Halt
 
 if TYPE_CHECKING:
@@ -214,6 +214,19 @@ class Topics:
         opened = self._open.pop(topic, None)
         if opened is not None:
             self._tails -= opened.tail.size
+
+    def blank(self, opened: OpenTopic) -> None:
+        """It is no topic any more: nobody reads it, nothing of it is remembered."""
+        self._tails -= opened.tail.size
+        for member, reader in list(opened.readers.items()):
+            reader.state = State.IDLE
+            member.readers.pop(opened.id, None)
+        opened.readers.clear()
+        opened.witnesses.clear()
+        opened.kind, opened.access, opened.box, opened.unsaved = None, None, None, None
+        opened.last = opened.trimmed = start(opened.id)
+        opened.commit, opened.commit_id = 0, bytes(32)
+        opened.tail = Tail(0, self._bounds.tail)
 
     def _shed(self) -> None:
         """Close topics that nobody uses, the longest unused first, down to the bound."""

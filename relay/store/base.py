@@ -214,6 +214,14 @@ class TrimTo:
 
 
 @dataclass(frozen=True, slots=True)
+class DropTopic:
+    """Forget a topic that stands where an inbox belongs, and all its entries. `Made`; `Missing` where there is none, or
+    it is an inbox."""
+
+    topic: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class PutPackages:
     """Keep key packages of a device. `Counted` (all of that suite), `Overfull` beyond ``room``."""
 
@@ -275,7 +283,18 @@ class Charge:
 
 
 Write = (
-    NewTopic | NewBox | Append | Confirm | TrimTo | PutPackages | TakePackage | PutPart | DropUpload | Sweep | Charge
+    NewTopic
+    | NewBox
+    | Append
+    | Confirm
+    | TrimTo
+    | DropTopic
+    | PutPackages
+    | TakePackage
+    | PutPart
+    | DropUpload
+    | Sweep
+    | Charge
 )
 
 

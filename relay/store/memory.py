@@ -23,6 +23,7 @@ from relay.store.base import (
     CommitRow,
     Confirm,
     Counted,
+    DropTopic,
     DropUpload,
     Known,
     Made,
@@ -123,6 +124,8 @@ class MemoryStore:
                 return self._confirm(write)
             case TrimTo():
                 return self._trim(write)
+            case DropTopic():
+                return self._drop_topic(write)
             case PutPackages():
                 return self._put_packages(write)
             case TakePackage():
@@ -359,6 +362,15 @@ class MemoryStore:
         gone = self._drop(self._uploads, key)
         if gone is not None:
             self._hold(-len(gone.data))
+
+    def _drop_topic(self, w: DropTopic) -> Result:
+        there = self._topics.get(w.topic)
+        if there is None or there.kind is TopicKind.INBOX:
+            return Missing()
+        self._drop(self._boxes, w.topic)
+        self._drop(self._topics, w.topic)
+        self._hold(-sum(len(stored.wire) for stored, _ in there.entries))
+        return Made()
 
     def _sweep(self, w: Sweep) -> Result:
         blobs = [key for key, blob in self._blobs.items() if blob.expires <= w.now][: w.limit]

@@ -34,6 +34,7 @@ from relay.store.base import (
     CommitRow,
     Confirm,
     Counted,
+    DropTopic,
     DropUpload,
     Known,
     Made,
@@ -295,6 +296,8 @@ class SqliteStore:
                 return self._confirm(write)
             case TrimTo():
                 return self._trim(write)
+            case DropTopic():
+                return self._drop_topic(write)
             case PutPackages():
                 return self._put_packages(write)
             case TakePackage():
@@ -465,6 +468,24 @@ class SqliteStore:
         )
         return Trimmed(head.trimmed)
 
+    def _drop_topic(self, w: DropTopic) -> Result:
+        head = self._head(w.topic)
+        if head is None or head.kind is TopicKind.INBOX:
+            return Missing()
+        self._flush()
+        self._db.execute("delete from box where topic = ?", (w.topic,))
+        self._forget(w.topic, head)
+        return Made()
+
+    def _forget(self, topic: bytes, head: _Head) -> None:
+        """Delete a topic; what the batch has collected is written already."""
+        self._db.execute("delete from entry where key between ? and ?", (head.low, head.high))
+        self._db.execute("delete from claim where topic = ?", (head.number,))
+        self._db.execute("delete from topic where number = ?", (head.number,))
+        self._heads.pop(topic, None)
+        self._dirty.pop(topic, None)
+        self._new = {name: found for name, found in self._new.items() if name[0] != topic}
+
     # ---------------------------------------------------------------------------------------------- the rest
 
     def _put_packages(self, w: PutPackages) -> Result:
@@ -538,10 +559,7 @@ class SqliteStore:
             self._db.execute("delete from box where topic = ?", (topic,))
             head = self._head(topic)
             if head is not None:
-                self._db.execute("delete from entry where key between ? and ?", (head.low, head.high))
-                self._db.execute("delete from topic where number = ?", (head.number,))
-                self._heads.pop(topic, None)
-                self._dirty.pop(topic, None)
+                self._forget(topic, head)
         spent = self._db.execute(
             "delete from spent where hash in (select hash from spent where at <= ? limit ?)",
             (w.now - SPENT_FOR, w.limit),

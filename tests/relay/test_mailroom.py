@@ -31,6 +31,7 @@ from securechan.wire.frames import (
     Deliver,
     Done,
     Entries,
+    EntryKind,
     Error,
     GetBlob,
     GetHeads,
@@ -53,6 +54,7 @@ from securechan.wire.frames import (
 from securechan.wire.handshake import DeviceClaim, DeviceProof, GuestClaim, GuestProof, OfficeClaim, OfficeProof
 from securechan.wire.heads import verify_heads
 from tests.relay.desk import NAME, Client, Clock, Desk, digest, founded, online, open_desk
+from tests.support.federation import make_device
 
 T = digest("topic")
 S0, S1, S2, S3 = (digest("secret", n) for n in range(4))
@@ -459,6 +461,34 @@ async def test_inboxes_are_written_by_all_and_read_and_trimmed_by_one() -> None:
         await later.read(yours)
         await later.halted(yours, Halt.TAIL, 1)
         assert later.bodies(yours) == [b"receipt"]
+
+
+async def test_an_inbox_whose_name_was_guessed_beforehand_is_its_owners() -> None:
+    """A member makes a group topic where the inbox of a device will be that isn't enrolled yet. Before, its owner read
+    nothing there for ever, and the squatter read its letters."""
+    async with open_desk() as desk:
+        squatter, sender = desk.client("cert-hr/a"), desk.client("cert-hr/b")
+        place = inbox_topic("cert-si/new")
+        await squatter.create(place, S0)
+        await squatter.read(place)
+        await squatter.say(place, b"mine")
+        await squatter.halted(place, Halt.TAIL, 1)
+        view = desk.trust.view
+        assert view is not None
+        device = make_device("cert-si", "new", "liaison-9", now=desk.clock() // 1000)
+        role, content = founded().roster("cert-si", view, add=[device.record])
+        assert await sender.ask(Publish(view.position.sequence, (TrustDocument(role, content),))) == Appended(2)
+
+        numbers = [sender.send(Deliver(place, digest(n), b"letter")) for n in range(3)]
+        assert [await sender.answer(number) for number in numbers] == [Appended(1), Appended(2), Appended(3)]
+        owner = desk.client("cert-si/new")
+        await owner.read(place)
+        assert [entry.kind for entry in await owner.halted(place, Halt.TAIL, 3)] == [EntryKind.INBOX] * 3
+        assert squatter.bodies(place) == [b"mine"]
+        assert (await squatter.refused(Show(place, S0))).code is Code.UNKNOWN_TOPIC
+        assert (await squatter.refused(Subscribe(place, 0))).code is Code.FORBIDDEN
+        assert (await squatter.refused(Append(place, digest("x"), b"x", None))).code is Code.UNKNOWN_TOPIC
+        assert await owner.ask(Trim(place, 3)) == Done()
 
 
 async def test_an_inbox_holds_so_many() -> None:

@@ -19,6 +19,7 @@ from relay.store.base import (
     Clash,
     Confirm,
     Counted,
+    DropTopic,
     DropUpload,
     Made,
     Missing,
@@ -414,6 +415,26 @@ def test_a_box_opens_once_and_goes_with_its_entries(play: Callable[[Story], None
         assert await store.topic(TOPIC) is None
         assert await all_of(store) == []
         assert await one(store, group()) == Made()
+
+    play(story)
+
+
+def test_a_topic_in_an_inboxs_place_goes_with_all_it_holds(play: Callable[[Story], None]) -> None:
+    async def story(store: Store) -> None:
+        assert await one(store, DropTopic(TOPIC)) == Missing()
+        await one(store, group())
+        await one(store, entry("theirs"))
+        results = await store.commit([entry("more"), DropTopic(TOPIC), entry("gone")])
+        assert results[1:] == [Made(), Missing()]
+        assert await store.topic(TOPIC) is None
+        assert await all_of(store) == []
+        assert await store.entry(TOPIC, entry("theirs").entry_id) is None
+        inbox = entry("letter", creates=TopicKind.INBOX)
+        assert isinstance(await one(store, inbox), Placed)
+        assert await one(store, DropTopic(TOPIC)) == Missing()  # an inbox is nobody's to drop
+        head = await store.topic(TOPIC)
+        assert head is not None
+        assert (head.kind, head.last.sequence, head.count, head.rungs) == (TopicKind.INBOX, 1, 1, ())
 
     play(story)
 
