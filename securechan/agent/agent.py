@@ -312,6 +312,8 @@ def _ticked(turn: Turn) -> None:
     if turn.able:
         inbox.go_on(turn)
         _compare(turn)
+        for topic in list(turn.session.doubts):
+            reading.go_on(turn, topic)
     for topic, at in list(turn.session.refollow.items()):
         if at <= turn.now:
             turn.set_session(refollow={k: v for k, v in turn.session.refollow.items() if k != topic})

@@ -34,6 +34,7 @@ from securechan.agent.asks import (
     Counting,
     Created,
     Delivering,
+    Doubting,
     Downloading,
     Dropped,
     Following,
@@ -155,7 +156,7 @@ def _refused(turn: Turn, ask: Ask, error: Error) -> None:
             turn.emit(RequestFailed("publish", code.name.lower().replace("_", "-"), error.message, error.retry_after))
         case Boxing():
             turn.emit(RequestFailed("box", code.name.lower().replace("_", "-"), error.message, error.retry_after))
-        case Counting() | Comparing() | Pinging() | Trimming() | Dropped():
+        case Counting() | Comparing() | Doubting() | Pinging() | Trimming() | Dropped():
             pass  # asked again in time
         case _:
             assert_never(ask)

@@ -115,6 +115,11 @@ class Comparing:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubting:
+    """Asked for the trust log's signed head, because a commit names a position beyond what was read."""
+
+
+@dataclass(frozen=True, slots=True)
 class Publishing:
     """Asked the publisher to publish documents."""
 
@@ -148,6 +153,7 @@ Ask = (
     | Uploading
     | Downloading
     | Comparing
+    | Doubting
     | Publishing
     | Boxing
     | Pinging

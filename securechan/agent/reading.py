@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import Final, assert_never
 
 from securechan.agent import claims, commits, payloads, recovery, sending
-from securechan.agent.asks import Comparing
+from securechan.agent.asks import Doubting
 from securechan.agent.claims import Claim
 from securechan.agent.events import AlarmKind, Synced
 from securechan.agent.founding import FOUNDING
@@ -80,6 +80,8 @@ def go_on(turn: Turn, topic: bytes) -> None:
                 return
             _read(turn, conversation, entry)
         turn.set_live(topic, waiting=turn.live(topic).waiting[1:])
+    if topic in turn.session.doubts:
+        turn.set_session(doubts={each: doubt for each, doubt in turn.session.doubts.items() if each != topic})
     conversation = turn.conversation(topic)
     if conversation.standing is not Standing.MEMBER:
         return
@@ -112,7 +114,8 @@ def _trust_read(turn: Turn, conversation: Conversation, entry: Entry) -> bool:
     if doubt.sequence == entry.sequence and head >= 0:
         return head < needed and head <= read  # the relay has signed that its trust log ends before: the claim is false
     turn.set_session(doubts={**turn.session.doubts, conversation.topic: (entry, -1)})
-    turn.send(GetHeads((TRUST_TOPIC,)), Comparing())
+    turn.send(GetHeads((TRUST_TOPIC,)), Doubting())
+    turn.wake(turn.now + 1)
     return False
 
 

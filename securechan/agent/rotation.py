@@ -20,7 +20,7 @@ from securechan.agent.policy import agency_of
 from securechan.agent.state import KEYS, Confirmed, DeviceKey, KeyState, Standing
 from securechan.agent.turn import Turn
 from securechan.bulletin.payload import Control, ControlKind, DeviceConfirmation
-from securechan.errors import Conflict, Denied, NotFound
+from securechan.errors import Conflict, Denied, NotFound, NotReady
 from securechan.trust.records import key_hash
 
 KEY_REQUEST: Final = "key-rotation"
@@ -33,7 +33,9 @@ KEY_REQUEST: Final = "key-rotation"
 
 def epochs(turn: Turn, topic: bytes | None) -> tuple[bytes, ...]:
     """Renew our leaf in one conversation or in all, by a commit made at once. Raises `NotFound`, `Denied`."""
-    if topic is not None and turn.conversation(topic).standing is not Standing.MEMBER:
+    if topic is not None and (standing := turn.conversation(topic).standing) is not Standing.MEMBER:
+        if standing is Standing.FOUNDING:
+            raise NotReady("this conversation is not made yet", hint="connect to the relay, then try again")
         raise Denied("you are no member of this conversation")
     chosen = [
         each.topic
