@@ -7,7 +7,7 @@ import contextlib
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,18 +36,22 @@ async def play(keep: Path | None, say: Say) -> dict[str, Any]:
     narrator = Narrator(say)
     stage = Stage(folder, narrator)
     stays = keep is not None
+    before = asyncio.all_tasks()
     say(f"a relay, {len(AGENCIES)} agencies, {len(OFFICERS)} devices: real processes on the loopback, in {folder}")
     try:
         with _ended_by_signals():
             await _acts(stage)
         _last(stage)
-    except (SecurechanError, Broken, OSError, TimeoutError, KeyError, AssertionError) as e:
+    except Exception as e:
         stays = True
         raise _failed(stage, e) from e
     finally:
-        await _finish(stage)
+        ending = asyncio.create_task(_end(stage, asyncio.all_tasks() - before))
+        with contextlib.suppress(asyncio.CancelledError):  # whoever is impatient now has been heard already
+            await asyncio.shield(ending)
+        await ending
         if not stays:
-            await asyncio.to_thread(shutil.rmtree, folder)
+            shutil.rmtree(folder)
     return {
         "steps": [step.json() for step in narrator.steps],
         "summary": dict(narrator.rows),
@@ -69,14 +73,13 @@ def _last(stage: Stage) -> None:
     narrator.sum_up("all", f"{len(narrator.steps)} steps in {span(narrator.seconds)}")
 
 
-async def _finish(stage: Stage) -> None:
-    """End every process, even if somebody is impatient meanwhile."""
-    ending = asyncio.ensure_future(stage.children.end_all())
-    try:
-        await asyncio.shield(ending)
-    except asyncio.CancelledError:
-        await ending
-        raise
+async def _end(stage: Stage, tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """End whatever an act has begun: its tasks, every process, and threads that still write into the folder."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await stage.children.end_all()
+    await asyncio.get_running_loop().shutdown_default_executor()
 
 
 def _folder(keep: Path | None) -> Path:
@@ -94,7 +97,8 @@ def _folder(keep: Path | None) -> Path:
 
 
 def _failed(stage: Stage, error: BaseException) -> DemoFailed:
-    told = error.message if isinstance(error, SecurechanError) else str(error) or type(error).__name__
+    known = isinstance(error, SecurechanError | Broken)
+    told = str(error) if known else f"{type(error).__name__}: {error}"
     return DemoFailed(
         f"the demonstration failed at step {len(stage.narrator.steps)}, {stage.narrator.at}: {told}",
         hint=f"what each process said is in {stage.folder / 'logs'}",

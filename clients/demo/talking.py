@@ -21,6 +21,7 @@ CSAF: Final = "moveit.csaf-2.0.json"
 SECOND_STIX: Final = "proxyshell.stix.json"
 STRICT: Final = "phishing-wave.txt"
 MISSED: Final = 20  # messages that the absent device misses
+PHRASES: Final = ("CVE-2021-44228", "Log4j", "CVE-2023-34362", "MOVEit")  # of what is published
 _LISTS: Final = ("acknowledged", "delivered", "missing")
 
 
@@ -105,14 +106,13 @@ async def csaf(stage: Stage) -> None:
             export_bytes=packed["size"],
             verified_ms=milliseconds(took),
         )
-        phrases = ("CVE-2023-34362", "CVE-2021-44228", "MOVEit", "Log4j", COMMUNITY)
-        seen = [each for each in stage.known_to_relay(phrases) if each != COMMUNITY]
+        seen = stage.known_to_relay(PHRASES)
         claim(not seen, f"the relay holds no word of it (it holds {seen})")
+        weight = stage.disk(stage.relay_home)
         step.tell(
-            f"in everything that the relay has written, {size(stage.disk(stage.relay_home))}, none of"
-            f" {', '.join(phrases[:-1])} is to be found",
-            relay_bytes=stage.disk(stage.relay_home),
-            plaintext_found=0,
+            f"{', '.join(PHRASES)}: nowhere in the {size(weight)} that the relay has written",
+            relay_bytes=weight,
+            plaintext_found=len(seen),
         )
 
 
