@@ -82,6 +82,8 @@ def _words(event: dict[str, Any]) -> str:
             return f"not connected: {event['message']}{again}"
         case "attachment-fetched":
             return f"fetched {event['attachment']}"
+        case "opaque-received":
+            return f"{event['officer']} has sent a letter ({event['kind']}): securechan admin pending"
         case kind:
             rest = "  ".join(
                 f"{name} {value}" for name, value in event.items() if name not in ("event", "conversation", "at")

@@ -14,7 +14,7 @@ from clients.transport import SKEW_WARN, Down, Up
 from securechan.agent.events import kind_of, to_json
 from securechan.errors import SecurechanError
 
-QUIET: Final = frozenset({"synced", "epoch-changed", "message-sent", "trust-changed", "request-done"})
+QUIET: Final = frozenset({"synced", "epoch-changed", "message-sent", "trust-changed", "request-done", "box-read"})
 """Kinds of events that `watch` tells only to who asks for ``all``: they are of the machine, not of people."""
 
 
