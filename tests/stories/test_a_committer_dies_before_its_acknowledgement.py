@@ -46,7 +46,7 @@ async def test_a_renewal_that_was_stored_and_never_acknowledged(stage: Stage) ->
         assert there.authenticator == bor.talk(topic).authenticator
         await ana.do(SendText(topic, "see what?", Tlp.GREEN))
         await bor.heard(MessageReceived, 2)
-        await ana.until(ask.settled, topic, 2)
+        await ana.until(ask.read, topic, bor.talk(topic).sequence)
         await ana.kill()
         words = [each["body"] for each in ana.archive(topic) if each["event"] == "message-received"]
         assert words == bor.words(topic) == ["did you see that?", "see what?"]
@@ -78,8 +78,7 @@ async def test_a_commit_that_lets_somebody_in(stage: Stage) -> None:
         (joined,) = await bor.heard(ConversationJoined)
         assert joined.epoch == there.epoch == 1
         await bor.say(topic, "here I am")
-        await bor.idle()
-        await ana.until(ask.settled, topic, 2)
+        await ana.until(ask.read, topic, bor.talk(topic).sequence)
         await ana.kill()
         shown = ana.archive(topic)
         assert [each["body"] for each in shown if each["event"] == "message-received"] == ["here I am"]

@@ -118,6 +118,7 @@ async def _one_round(stage: Stage, process: Process, bor: Live, moment: int) -> 
     await bor.heard(ReceiptReceived, where=acknowledged)
     await bor.heard(BulletinReceived, 2, where=lambda event: event.conversation == topic)
     await bor.heard(MessageReceived, 3, where=lambda event: event.conversation == topic)
+    await ana.insist(lambda: process.until(ask.read, topic, bor.talk(topic).sequence))
     there = await ana.insist(lambda: process.until(ask.settled, topic, 2))
     await bor.until(lambda agent: ask.settled(agent, topic, 2, there.epoch))
     assert bor.talk(topic).authenticator == there.authenticator

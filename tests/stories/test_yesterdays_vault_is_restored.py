@@ -6,20 +6,30 @@ device finds entries of its own leaf that it can't remember, with its own signat
 conversation, has the relay forget its key packages, and asks members to put it out and in again, with fresh keys. What
 its user wants to say meanwhile waits, and arrives once.
 
+It may die between any two effects of all that, too.
+
 Where the device had said nothing since, there is nothing to prove and nothing to fear: it reads on.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import TypeVar
 
 import pytest
 
 from securechan.agent.events import AlarmKind, ConversationJoined, Frozen, MemberAdded, MessageReceived
 from securechan.agent.inputs import RotateEpochs, SendText
 from securechan.bulletin.tlp import Tlp
+from tests.support import stage_questions as ask
 from tests.support.stage import Live, Stage
+from tests.support.stage_process import Died, Nursery
 
+T = TypeVar("T")
+
+MOMENTS = [pytest.param(moment, marks=[] if moment == 9 else [pytest.mark.slow]) for moment in range(1, 36)]
 YESTERDAY = "as of yesterday"
 
 
@@ -98,4 +108,54 @@ async def test_a_device_that_had_been_silent_since(stage: Stage) -> None:
             assert ana.words(topic) == cene.words(topic) == [YESTERDAY, "by bor", "by cene", "is anybody there?"]
             assert not ana.told(Frozen)
             assert not [alarm for each in (ana, bor, cene) for alarm in each.alarms()]
+    assert not stage.ledger.reused()
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_it_dies_while_it_recovers(stage: Stage, moment: int) -> None:
+    """Before its n-th effect since the restored vault was opened, and once more a little later."""
+    async with AsyncExitStack() as exits:
+        nursery = await exits.enter_async_context(Nursery(stage))
+        bor, cene = await exits.enter_async_context(stage.all("bor", "cene"))
+        ana = stage.live("ana")
+        async with ana:
+            topic = await stage.found(ana, [bor, cene])
+            room = await stage.found(ana, [bor], stage.room_policy("operations"))
+            await ana.say(topic, YESTERDAY)
+        backup = shutil.copy(ana.profile.vault, stage.folder / "backup")
+        await _a_day_passes(stage, ana, bor, topic, ["one", "two"], renewed=True)
+        shutil.copy(backup, ana.profile.vault)
+
+        process, moments = nursery.process("ana"), [moment + 3]
+        await process.start(die=moment)
+
+        async def insist(step: Callable[[], Awaitable[T]]) -> T:
+            while True:
+                try:
+                    return await step()
+                except Died:
+                    await process.start(die=moments.pop() if moments else 0)
+
+        identity = bytes(range(16))
+        await insist(lambda: process.do(SendText(topic, "is anybody there?", Tlp.GREEN, identity)))
+        await insist(lambda: process.until(ask.sent, identity))
+        await bor.say(topic, "welcome back")
+        await insist(lambda: process.until(ask.settled, topic, 3, 2))
+        await insist(lambda: process.until(ask.settled, room, 2, 2))
+        await insist(lambda: process.until(ask.read, topic, bor.talk(topic).sequence))
+        await insist(lambda: process.die(0))
+        for where, members in ((topic, 3), (room, 2)):
+            there = await process.until(ask.settled, where, members)
+            await bor.until(lambda agent, least=there.epoch, at=where: agent.conversation(at).epoch >= least)
+            assert there.authenticator == bor.talk(where).authenticator
+        assert process.lives > 1
+        await process.kill()
+        shown = process.archive(topic)
+        said = [each["body"] for each in shown if each["event"] == "message-received"]
+        assert said == [YESTERDAY, "is anybody there?", "welcome back"]
+        assert [each["event"] for each in shown].count("frozen") == 1
+        for each in (bor, cene):
+            await each.heard(MessageReceived, where=lambda event: event.body == "welcome back")
+            assert each.words(topic) == [YESTERDAY, "one", "two", "is anybody there?", "welcome back"]
+            assert not each.alarms()
     assert not stage.ledger.reused()
