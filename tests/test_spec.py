@@ -254,6 +254,15 @@ def test_refusals_of_publications() -> None:
     assert raised - {"not-started"} == set(told)
 
 
+def test_other_refusals_of_trust() -> None:
+    told = {bare(row["code"]) for number in ("9.5", "9.12") for row in table(number, "code")}
+    raised = set()
+    for path in (ROOT_FOLDER / "securechan/trust").glob("*.py"):
+        raised |= set(re.findall(r'code="([a-z-]+)"', path.read_text()))
+    raised |= set(re.findall(r'"(grace|frozen|expired)"', Path(str(freshness.__file__)).read_text()))
+    assert told == raised
+
+
 def test_records_have_the_fields_that_are_told() -> None:
     told: dict[str, list[str]] = {}
     name = ""
