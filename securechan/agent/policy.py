@@ -196,7 +196,7 @@ def permit(change: Change) -> None:
         raise Invalid("a committer changes its own name", rule="void rule: identity")
     if change.new != change.old and by.officer not in change.old.stewards:
         raise Invalid(f"{by.officer} is no steward, and changes the policy", rule="void rule: stewards")
-    if change.new.kind is not change.old.kind:
+    if change.new.kind is not change.old.kind or change.new.by_officer is not change.old.by_officer:
         raise Invalid("the kind of a conversation is for its life", rule="void rule: kind")
     if len(change.after) > MAX_MEMBERS:
         raise Invalid(f"more than {MAX_MEMBERS} members", rule="void rule: size")

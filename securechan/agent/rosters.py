@@ -63,7 +63,8 @@ def told(turn: Turn, topic: bytes, sequence: int, seat: Seat, notice: RosterNoti
 
 
 def foretold(view: View, agency: str, document: RosterDocument) -> tuple[Tombstone, ...]:
-    """The tombstones of a roster that is newer than what the trust log gave us, if its agency signed it. Raises
+    """The tombstones of a roster that is newer than what the trust log gave us, if its agency signed it; only those
+    over keys that trust lists for that very device, since an agency revokes its own and nobody else's. Raises
     `Untrusted`, `Malformed`, `Invalid`."""
     delegator, held = view.document(agency), view.document(document.role)
     if delegator is None:
@@ -72,7 +73,12 @@ def foretold(view: View, agency: str, document: RosterDocument) -> tuple[Tombsto
     verify(delegator, roster)
     if not isinstance(roster.contents, Roster) or (held is not None and roster.version <= held.version):
         return ()
-    return roster.contents.tombstones
+    return tuple(stone for stone in roster.contents.tombstones if _its_own(view, stone))
+
+
+def _its_own(view: View, stone: Tombstone) -> bool:
+    record = view.find(stone.name)
+    return record is not None and set(stone.keys) <= set(record.hashes(None))
 
 
 def _bury(turn: Turn, topic: bytes, stone: Tombstone, seat: Seat, sequence: int) -> None:

@@ -268,7 +268,7 @@ class BulletinRow(Struct):
     revision: U32
     header: Opaque
     signature: Opaque
-    digest: Hash48  # of header and signature: what the next revision names as its previous one
+    digest: Hash48  # of the header: what the next revision names as its previous one
     device: Name
     payload: PayloadId
     sequence: U64  # 0 while ours isn't in the log

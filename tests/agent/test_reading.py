@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import sleep
 
 from securechan.agent.claims import Claim
@@ -17,8 +18,8 @@ from securechan.agent.events import (
     MessageReceived,
     MessageSent,
 )
-from securechan.agent.inputs import AcceptConversation, ChangePolicy, Resume, RotateEpochs, SendText
-from securechan.agent.policy import POLICY
+from securechan.agent.inputs import AcceptConversation, ChangePolicy, CreateConversation, Resume, RotateEpochs, SendText
+from securechan.agent.policy import POLICY, AgencyScope, policy_of
 from securechan.bulletin.payload import Payload, Text
 from securechan.bulletin.tlp import Tlp
 from securechan.wire.chain import Position
@@ -233,6 +234,27 @@ def test_a_member_who_is_no_steward_cannot_change_the_policy(world: World) -> No
     assert ana.agent.conversation(topic).policy == cene.agent.conversation(topic).policy
     assert epoch(ana, topic) == 1
     assert [each.who for each in alarms(ana, AlarmKind.VOID)] == [bor.name]
+
+
+def test_a_steward_cannot_turn_named_officers_into_whole_agencies(world: World) -> None:
+    (ana,), (cene,) = world.enrol_all("cert-hr", "ana"), world.enrol_all("cert-si", "cene")
+    for each in (ana, cene):
+        each.connect()
+    world.run()
+    topic = ana.do(CreateConversation(world.direct("ana and cene", "ana@cert-hr", "cene@cert-si")))
+    world.run(3)
+    cene.do(AcceptConversation(topic))
+    world.run(3)
+    rogue = Rogue(ana, topic)
+    policy = replace(
+        rogue_policy(rogue), officers=(), agencies=(AgencyScope("cert-hr", ()), AgencyScope("cert-si", ()))
+    )
+    others = tuple(each for each in rogue.group.context_extensions if each.kind != POLICY)
+    rogue.commit(extensions=(*others, policy.extension()))
+    ana.disconnect()
+    world.run(3)
+    assert epoch(cene, topic) == 1
+    assert [each.who for each in alarms(cene, AlarmKind.VOID)] == [ana.name]
 
 
 def test_wrong_access_hashes_of_valid_commits_lock_nobody_out_and_are_mended(world: World) -> None:

@@ -2,19 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from relay.people import Device
-from securechan.agent.events import Alarm, AlarmKind, MemberAdded
+from securechan.agent.events import Alarm, AlarmKind, MemberAdded, MemberRemoved
+from securechan.agent.inputs import SendText
 from securechan.agent.letters import Letter, LetterKind, ReaddLetter, SealedLetter, SignedLetter
 from securechan.agent.policy import seats
+from securechan.bulletin.payload import Control, ControlKind, Payload, RosterDocument, RosterNotice
+from securechan.bulletin.tlp import Tlp
 from securechan.crypto.contexts import REQUEST
 from securechan.crypto.suite import HYBRID
 from securechan.mls.message import MLSMessage
 from securechan.trust import authority
-from securechan.trust.records import key_hash
+from securechan.trust.document import target
+from securechan.trust.records import Tombstone, key_hash
 from securechan.wire.frames import Appended, Deliver, Done, PutKeyPackages, inbox_topic
-from tests.agent.places import group_of, package
+from tests.agent.places import Rogue, community, group_of, package
 from tests.agent.test_membership import direct
-from tests.support.world import Wire, World
+from tests.support.federation import forge
+from tests.support.world import Wire, World, signer
+
+
+def test_a_roster_told_in_a_conversation_buries_nobody_elses_keys(world: World) -> None:
+    """Publication would refuse a tombstone over keys that the agency never listed; told in a conversation, such a
+    roster had everybody put the other agencies' devices out."""
+    ana, bor, cene, topic = community(world)
+    draft = world.roster("cert-hr", revoke={"bor-laptop": "lost"})
+    stolen = world.view.device(cene.name).hashes(None)
+
+    def bury(signed: dict[str, Any]) -> None:
+        stone = Tombstone(
+            agency="cert-hr", device="bor-laptop", officer="bor", keys=stolen, reason="lost", at=world.now
+        )
+        signed["targets"]["cert-hr/+2"] = target("cert-hr/+2", stone).to_dict()
+
+    forged = forge(draft.content, bury, signer("cert-hr-roster"))
+    notice = RosterNotice((RosterDocument(draft.role, forged),))
+    thief = Rogue(ana, topic)
+    thief.say(Payload.of(bytes(16), world.now * 1000, Control(ControlKind.ROSTER, notice)).encode())
+    world.run(30)
+    for each in (bor, cene):
+        quarantined = {alarm.who for alarm in each.told(Alarm) if alarm.kind is AlarmKind.QUARANTINE}
+        assert quarantined <= {bor.name}  # of whom the agency may say so
+    assert bor.name in {each.device for each in cene.told(MemberRemoved, topic)}
+    assert cene.name in {seat.device for seat in seats(group_of(cene, topic).members()).values()}
+    identity = cene.do(SendText(topic, "still here", Tlp.GREEN))
+    world.run(5)
+    assert cene.agent.outgoing(identity) == "sent"
 
 
 def test_a_second_key_in_the_roster_does_not_bring_its_holder_in_by_asking_to_be_readded(world: World) -> None:
