@@ -29,6 +29,7 @@ from relay import access, limits
 from relay.bounds import DAY, Bounds
 from relay.heads import _PERIOD
 from relay.limits import BURST, Quotas
+from relay.store.base import SPENT_FOR
 from securechan.agent import (
     agent,
     blobs,
@@ -548,6 +549,7 @@ LIMITS: Final[dict[str, tuple[int | str, str]]] = {
     "entries of a box": (_BOUNDS.box_entries, ""),
     "life of a box": (_BOUNDS.box_lifetime, ""),
     "key packages of a device and suite": (_BOUNDS.packages, ""),
+    "time for which a used key package is remembered": (SPENT_FOR, ""),
     "life of a blob": (_BOUNDS.blob_lifetime, ""),
     "life of an unfinished upload": (_BOUNDS.upload_lifetime, ""),
     "retention of GROUP and INBOX entries": (_BOUNDS.retention, ""),
@@ -628,6 +630,54 @@ def test_limits() -> None:
     assert BURST == 60
     assert workflow.MAX_DOCUMENTS == frames.MOST_DOCUMENTS
     assert limits.DAY == DAY
+
+
+@pytest.mark.parametrize(
+    ("where", "phrase"),
+    [
+        ("3.5", f"expires in {handshake.COOKIE_LIFETIME} s"),
+        ("4.2", f"record 2^{session.RECORDS_PER_KEY.bit_length() - 1} or after one hour"),
+        ("5.1", f"at most {frames.MOST_FRAMES:,}."),
+        ("5.2", f"At most {frames.MOST_DOCUMENTS} documents in a Publish, {frames.MOST_PACKAGES} packages"),
+        ("6.7", f"at most {_BOUNDS.inbox_entries:,} entries"),
+        ("6.8", f"now + {_BOUNDS.box_lifetime // DAY} days"),
+        ("6.8", f"up to {_BOUNDS.box_entries} entries"),
+        ("6.10", f"for {SPENT_FOR // DAY} days"),
+        ("7.5", f"At most {access.RATE_MAX} unconfirmed commits"),
+        ("7.5", f"at most {access.LIVE_MAX} live claims"),
+        ("7.6", f"last {state.ACCESSES + 1} epochs"),
+        ("8.2", f"({state.HISTORY} at least)"),
+        ("8.4", f"at most every {_BOUNDS.head_every:.0f} s"),
+        ("9.2", f"At most {trust_document.MAX_KEYS} keys a role, {trust_document.MAX_SIGNATURES} signatures"),
+        ("9.3", f"at most {strict.MAX_DEPTH} containers deep and {strict.MAX_DOCUMENT / (1 << 20)} MiB"),
+        ("9.5", f"At most {workflow.MAX_DOCUMENTS} documents and {workflow.MAX_PUBLICATION >> 20} MiB"),
+        ("9.7", ", ".join(map(str, freshness.STAGES[:-1])) + f" and {freshness.STAGES[-1]} days"),
+        ("10.2", f"for {enrolment.LIFETIME // 3600} h"),
+        ("11.1", f"until {keypackage.DEFAULT_LIFETIME // DAY} days after"),
+        ("11.6", f"a multiple of {sending.BUCKET} bytes"),
+        ("11.6", f"At most {sending.WINDOW} of one conversation"),
+        ("11.7", f"At most {membership.MOST_AT_ONCE} adds and {membership.MOST_AT_ONCE} removes"),
+        ("11.8", f"waits k × {membership.TURN} s"),
+        ("11.8", f"again after {reconcile.ABSENT} s, doubling to {reconcile.ABSENT_MOST} s"),
+        ("11.10", f"more than {policy.MAX_MEMBERS:,} members"),
+        ("11.10", f"({state.SEEN:,} of a conversation)"),
+        ("11.12", f"up to {commits.TREE_INLINE >> 10} KiB"),
+        ("11.13", f"after {recovery.AGAIN} s to three"),
+        ("11.13", f"the last {state.LETTERS_KEPT}"),
+        ("11.15", f"In {reconcile.QUIET // 3600} hours of silence"),
+        ("11.15", f"`stale since` after {look.STALE // 3600}"),
+        ("11.16", f"at most {rosters.LARGEST >> 10} KiB"),
+        ("12.1", f"at most {letters.MOST_RECEIPTS} in a letter"),
+        ("12.2", f"up to {inbox.PATIENCE} s"),
+        ("12.3", f"for {letters.FOR // DAY} days"),
+        ("13.3", f"at most {strict_json.MAX_DEPTH} levels"),
+        ("13.6", f"at most {receipts.DESKS} devices"),
+        ("14.1", f"{COST.memory}, {COST.iterations}, {COST.lanes}"),
+        ("15", f"they fill to {BURST:.0f} s worth"),
+    ],
+)
+def test_numbers_in_the_text(where: str, phrase: str) -> None:
+    assert phrase in prose(where)
 
 
 # ------------------------------------------------------------------------------------------------------------ labels
