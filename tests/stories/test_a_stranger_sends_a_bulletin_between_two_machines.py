@@ -63,7 +63,8 @@ async def test_a_bulletin_crosses_from_one_machine_to_another(tmp_path: Path) ->
             shown = await cene.words("bulletin", "show", sent["bulletin"])  # done by the watching process
             assert NOTE.strip() in shown
             await cene.run("bulletin", "ack", sent["bulletin"])
-        acks = await ana.run("bulletin", "acks", sent["bulletin"], "--sync")
+        acks = await ana.run("bulletin", "acks", sent["bulletin"])
+        assert acks["fresh"]
         (there,) = acks["conversations"]
         assert [each["device"] for each in there["acknowledged"]] == ["cert-si/desk"]
         assert there["missing"] == []
