@@ -84,20 +84,22 @@ class Founding:
     _keeper: Any  # the folder goes with it
 
 
+Cast = tuple[tuple[str, str], ...]
+
+
 @cache
-def founding() -> Founding:
-    """The same federation for every stage of this process: two agencies, two devices each, one bound community."""
+def founding(extras: Cast = ()) -> Founding:
+    """The same federation for every stage of this process: two agencies, their devices, one bound community."""
+    cast = (*CAST.items(), *extras)
     keeper = tempfile.TemporaryDirectory(prefix="securechan-stage-", ignore_cleanup_errors=True)
     folder, now = Path(keeper.name) / "relay", int(time.time())
     keyring.make_home(folder)
     keys = keyring.make(folder, now)
     online = OnlineKey(keys.online).public
-    devices = {
-        name: make_device(home, f"{name}-laptop", name, "liaison", "desk", now=now) for name, home in CAST.items()
-    }
+    devices = {name: make_device(home, f"{name}-laptop", name, "liaison", "desk", now=now) for name, home in cast}
     papers = []
     for agency in sorted(set(CAST.values())):
-        records = [devices[name].record for name, home in CAST.items() if home == agency]
+        records = [devices[name].record for name, home in cast if home == agency]
         application = authority.application(
             made(AgencyRecord, agency=agency, title=f"Agency {agency}", country="EU"),
             keys=[signer(agency).public],
@@ -158,7 +160,7 @@ class Live:
     @property
     def device(self) -> str:
         """``cert-hr/ana-laptop``."""
-        return f"{CAST[self.name]}/{self.name}-laptop"
+        return self.agent.device
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -260,10 +262,11 @@ def archive(vault: Vault, topic: bytes) -> list[dict[str, Any]]:
 
 
 class Stage:
-    """A relay and the cast. ``environment`` adds ``SECURECHAN_RELAY_*`` settings."""
+    """A relay and the cast (``extras`` join those who are always there). ``environment`` adds ``SECURECHAN_RELAY_*``
+    settings."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
-        self.founding = founding()
+    def __init__(self, folder: Path, extras: Cast = (), **environment: str) -> None:
+        self.founding = founding(extras)
         self.folder = folder
         self.ledger = Ledger(folder / "ledger")
         home = folder / "relay"
