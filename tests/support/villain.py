@@ -30,7 +30,15 @@ from securechan.agent.founding import FOUNDING
 from securechan.agent.policy import POLICY, Officer
 from securechan.agent.state import CONVERSATIONS, GROUPS, TABLES, Conversation
 from securechan.agent.turn import access_hash, access_secret
-from securechan.bulletin.payload import Payload, PayloadBody, Text
+from securechan.bulletin.payload import (
+    Control,
+    ControlKind,
+    Payload,
+    PayloadBody,
+    RosterDocument,
+    RosterNotice,
+    Text,
+)
 from securechan.bulletin.tlp import Tlp
 from securechan.crypto.suite import HYBRID
 from securechan.mls import commit as commits
@@ -310,6 +318,11 @@ def again(group: Group, message: bytes, generation: int) -> bytes:
         ratchets, _ = ratchets.take(suite, leaf, private.content_type, number)
     _, forged = seal(suite, state.secrets.sender_data, ratchets, leaf, verified.message, 0)
     return encode_message(forged)
+
+
+def notice(role: str, content: bytes) -> PayloadBody:
+    """A signed roster, told in a conversation."""
+    return Control(ControlKind.ROSTER, RosterNotice((RosterDocument(role, content),)))
 
 
 def package(device: str, officer: str, now: int, private: bytes | None = None) -> KeyPackage:

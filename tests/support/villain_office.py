@@ -1,0 +1,58 @@
+"""Who holds an agency's roster key, or has stolen it: signs the next roster, and has the relay publish it.
+
+async with Office.open(stage, "cert-si") as office:
+    await office.publish(revoke={"dora-laptop": "lost"})
+    await office.replay(documents)                      anything that somebody signed once
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any, Self
+
+from clients.clock import SystemClock
+from clients.errand import Errand
+from clients.federation import publish, replay
+from clients.transport import Route
+from securechan.trust import authority
+from securechan.trust.draft import Draft
+from securechan.trust.view import View
+from securechan.wire.handshake import OfficeCredential, RelayIdentity
+from tests.support.stage import RELAY, Stage
+from tests.support.world import private_key, signer
+
+
+@dataclass
+class Office:
+    """A session of the holder of a roster key. ``view`` is trust as it found it."""
+
+    errand: Errand
+    agency: str
+    view: View
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, stage: Stage, agency: str) -> AsyncIterator[Self]:
+        role, founded = f"{agency}-roster", stage.founding
+        key = signer(role)
+        credential = OfficeCredential(role, key.keyid, private_key(role), key.public)
+        route = Route(RelayIdentity(founded.root_id, RELAY, founded.kem), (stage.relay.url,), credential)
+        async with Errand.begin(route, SystemClock()) as errand:
+            yield cls(errand, agency, await replay(errand, founded.root_id))
+
+    def roster(self, **changes: Any) -> Draft:
+        """The agency's next roster, signed."""
+        return authority.roster(self.view, self.agency, now=int(time.time()), **changes).sign(
+            signer(f"{self.agency}-roster")
+        )
+
+    async def publish(self, **changes: Any) -> int:
+        """Make the next roster, and have it published; the sequence of the publication."""
+        return await self.replay((self.roster(**changes).pair(),))
+
+    async def replay(self, documents: tuple[tuple[str, bytes], ...]) -> int:
+        """Have these documents published. Raises what the relay says against it."""
+        return await publish(self.errand, self.view, documents)
