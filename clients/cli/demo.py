@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from clients.cli.frame import group, here, run
-from clients.render import safe
+from clients.render import safe, table
 
 app = group("See the whole channel at work on this machine.")
 
@@ -40,5 +40,7 @@ def demo(
         data = run(play(keep, say))
     except asyncio.CancelledError:  # somebody has ended it: SIGTERM, or the terminal is gone
         raise KeyboardInterrupt from None
-    width = max(map(len, data["summary"]))
-    me.emit(data, lambda: "\n" + "\n".join(f"{name:{width}}  {figure}" for name, figure in data["summary"].items()))
+    rows = list(data["summary"].items())
+    if data["folder"] is not None:
+        rows.append(("kept", data["folder"]))
+    me.emit(data, lambda: "\n" + table([[name, safe(figure)] for name, figure in rows]))

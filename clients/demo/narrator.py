@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from clients.render import table
 from securechan.errors import SecurechanError
 
 WIDTH: Final = 72
@@ -88,10 +87,6 @@ class Narrator:
     def sum_up(self, name: str, figure: str) -> None:
         """A line of the table at the end."""
         self.rows.append((name, figure))
-
-    def summary(self) -> str:
-        """The table."""
-        return table(self.rows)
 
 
 def milliseconds(seconds: float) -> int:

@@ -148,6 +148,15 @@ class Stage:
             )
             return [size for (size,) in found]
 
+    def entry(self, topic: str, sequence: int) -> int:
+        """The size in bytes of one entry as the relay has stored it."""
+        with contextlib.closing(self._database()) as database:
+            found = database.execute(
+                "select length(e.wire) from entry e join topic t on e.key = (t.number << 40 | ?) where t.topic = ?",
+                (sequence, bytes.fromhex(topic)),
+            )
+            return int(found.fetchone()[0])
+
     def stored(self) -> int:
         """How many entries the relay has stored, of all topics."""
         with contextlib.closing(self._database()) as database:

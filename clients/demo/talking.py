@@ -43,7 +43,7 @@ async def _publish(stage: Stage, step: Step, issuer: Role, file: str) -> dict[st
     last = max(shown.values()) - began
     received = await stage[others[0].role].ask("bulletin.show", online=False, bulletin=told["bulletin"])
     claim(base64.b64decode(received["content"]) == content, "the bulletin is received exactly as it was published")
-    entry = stage.entries(stage.community)[-1]
+    entry = stage.entry(stage.community, told["sequence"])
     step.tell(f"{told['bulletin']}  {received['title']}")
     step.tell(
         f"{file}: {size(len(content))}, tlp:{received['tlp']}, signed by {issuer.name}; entry {told['sequence']},"

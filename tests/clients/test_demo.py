@@ -80,7 +80,8 @@ def test_the_whole_story(surroundings: dict[str, str], tmp_path: Path) -> None:
     assert facts["theft"]["exit_code"] == facts["theft"]["refused_exit_code"] == Exit.UNTRUSTED
     assert facts["theft"]["read_before"] == facts["theft"]["read_after"]
     assert facts["death"]["stored_before"] < facts["death"]["sent"] == facts["death"]["stored_after"]
-    assert set(facts["death"]["read"].values()) == {losing.BURST}
+    assert facts["death"]["lost"] == 0
+    assert set(facts["death"]["read"].values()) == {losing.BURST + losing.LATE}
     assert data["folder"] is None
     assert data["summary"]["relay kill -9"]
     assert not alive(facts["relay"]["pid"])
@@ -174,7 +175,7 @@ def test_lines_for_people_and_figures_for_scripts() -> None:
     assert lines[:2] == [" 1  the first step", "    two and two"]
     assert lines[2].endswith(" s")
     assert teller.steps[0].json()["facts"] == {"sum": 4}
-    assert teller.summary() == "sum  4"
+    assert teller.rows == [("sum", "4")]
     assert teller.at == "the first step"
     assert (narrator.span(0.0413), narrator.span(2.44)) == ("41 ms", "2.4 s")
 
