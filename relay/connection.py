@@ -421,7 +421,7 @@ def _account(who: Who) -> tuple[str, str]:
         case Device():
             return who.name, who.agency
         case Guest():
-            return f"box {who.box.hex()}", who.agency
+            return f"box {who.box.hex()}", ""  # a stranger with an invite must not use up what its agency has
         case Office():
             return f"office {who.role} {who.key_id}", ""
         case _:

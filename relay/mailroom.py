@@ -115,6 +115,7 @@ class Mailroom:
         self._ledger = Ledger(store, self.bounds)
         self._members: dict[Member, None] = {}
         self._devices: dict[str, Member] = {}
+        self._guests: dict[bytes, Member] = {}  # by box
         self._inboxes: dict[bytes, str] = {}
         self._fresh: dict[OpenTopic, list[Stored]] = {}  # durable, not yet sent
         self._lanes: dict[tuple[Member, bytes], deque[tuple[int, RequestBody]]] = {}
@@ -256,8 +257,13 @@ class Mailroom:
                 assert_never(claim)
 
     def enter(self, who: Who, outlet: Outlet) -> Member:
-        """A session begins. An older one of the same device ends. Raises `Refused` (``overloaded``)."""
-        older = self._devices.pop(who.name, None) if isinstance(who, Device) else None
+        """A session begins. An older one of the same device, or by the same invite, ends: nobody takes the places of
+        others. Raises `Refused` (``overloaded``)."""
+        older: Member | None = None
+        if isinstance(who, Device):
+            older = self._devices.pop(who.name, None)
+        elif isinstance(who, Guest):
+            older = self._guests.pop(who.box, None)
         if older is not None:
             older.outlet.end(Reason.REPLACED)
             older.leave()
@@ -267,6 +273,8 @@ class Mailroom:
         self._members[member] = None
         if isinstance(who, Device):
             self._devices[who.name] = member
+        elif isinstance(who, Guest):
+            self._guests[who.box] = member
         return member
 
     def left(self, member: Member) -> None:
@@ -274,6 +282,8 @@ class Mailroom:
         self._members.pop(member, None)
         if isinstance(member.who, Device) and self._devices.get(member.who.name) is member:
             del self._devices[member.who.name]
+        if isinstance(member.who, Guest) and self._guests.get(member.who.box) is member:
+            del self._guests[member.who.box]
         for reader in member.readers.values():
             reader.state = State.IDLE
             reader.topic.readers.pop(member, None)

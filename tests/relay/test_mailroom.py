@@ -615,6 +615,20 @@ async def test_a_guest_may_do_nothing_else() -> None:
         await guest.halted(TRUST_TOPIC, Halt.TAIL, 1)
 
 
+async def test_an_invite_is_good_for_one_session_at_a_time() -> None:
+    """Else one code is enough to take all the sessions that a relay has."""
+    async with open_desk(bounds=Bounds(sessions=3)) as desk:
+        admin = desk.client("cert-hr/a")
+        guests = [await opened_box(desk, admin)]
+        guests += [Client(desk, guest_of(desk, T)) for _ in range(5)]
+        assert [guest.outlet.ended for guest in guests] == [Reason.REPLACED] * 5 + [None]
+        assert await guests[-1].ask(Ping()) == Done()
+        guests[-2].member.leave()  # late: the place is the newer one's
+        desk.client("cert-hr/b")
+        guests[-1].member.leave()
+        desk.client("cert-si/c")
+
+
 async def test_boxes_have_their_time() -> None:
     async with open_desk(bounds=Bounds(box_lifetime=1000)) as desk:
         admin = desk.client("cert-hr/a")
