@@ -960,7 +960,14 @@ def _bulletin() -> Lines:
         roster_hash=b"\x0c" * 48,
         title="A test",
     ).encode()
-    return {"header of SC-2026-0117-k3vq7a": header.hex(), "digest": bulletin.digest(header).hex()}
+    return {
+        "issuer": "cert-hr, device cert-hr/desk-1, signer 48 x 0b, roster version 3, hash 48 x 0c",
+        "revision": "1, ACTIVE, GREEN, text/plain, audience 32 x 22, time 1795000000, no other time, no exercise",
+        "title": "A test",
+        "content": "hello",
+        "header of SC-2026-0117-k3vq7a": header.hex(),
+        "digest": bulletin.digest(header).hex(),
+    }
 
 
 def _blob() -> Lines:
