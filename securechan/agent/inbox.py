@@ -24,7 +24,7 @@ from securechan.agent.letters import (
 )
 from securechan.agent.state import INBOX, LETTERS_KEPT, ONLY, InboxState
 from securechan.agent.turn import Turn
-from securechan.errors import NotFound, SecurechanError
+from securechan.errors import NotFound
 from securechan.trust.records import DeviceRecord
 from securechan.wire.frames import Entries, Entry, Halt, Subscribe, Trim, inbox_topic
 
@@ -60,26 +60,23 @@ def go_on(turn: Turn) -> None:
     while turn.session.letters:
         entry = turn.session.letters[0]
         if entry.sequence > _state(turn).cursor:
-            if not _trust_read(turn, entry):
+            letter = letters.unsealed(turn, entry.body)
+            if letter is not None and not _trust_read(turn, entry, letter.letter):
                 return
             state, digest = _state(turn), hashlib.sha256(entry.body).digest()
             done = (*state.done, digest)[-LETTERS_KEPT:]
             turn.rows.put(INBOX, ONLY, InboxState(entry.sequence, state.trimmed, done))
-            if digest not in state.done:
-                letters.opened(turn, entry.body, lambda letter, record: _use(turn, letter, record))
+            if letter is not None and digest not in state.done:
+                letters.opened(turn, letter, lambda letter, record: _use(turn, letter, record))
         turn.set_session(letters=turn.session.letters[1:])
     state = _state(turn)
     if state.cursor > state.trimmed:
         turn.send(Trim(inbox_topic(turn.me.device), state.cursor), Trimming(state.cursor))
 
 
-def _trust_read(turn: Turn, entry: Entry) -> bool:
-    """Whether the letter can be judged. What can't even be opened is judged at once; a letter from a position that we
-    haven't reached waits while it is young: trust log and inbox may be a moment apart, and a liar must not stop us."""
-    try:
-        letter, _ = letters.unseal(turn, entry.body)
-    except SecurechanError:
-        return True
+def _trust_read(turn: Turn, entry: Entry, letter: Letter) -> bool:
+    """Whether the letter can be judged. One from a position that we haven't reached waits while it is young: trust log
+    and inbox may be a moment apart, and a liar must not stop us."""
     young = entry.time // 1000 + PATIENCE > turn.now + turn.session.offset
     if letter.trust.sequence <= turn.trust_position.sequence or not young:
         return True

@@ -13,6 +13,7 @@ passed on as if it were meant for somebody else, and a reader who hasn't heard o
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from securechan.agent import blobs
@@ -177,19 +178,32 @@ def refused(turn: Turn, row: str, retry_after: int, *, for_good: bool, text: str
 # ---------------------------------------------------------------------------------------------------------- reading
 
 
-def unseal(turn: Turn, body: bytes) -> tuple[Letter, SignedLetter]:
-    """Open a letter with our inbox key; its sender is not verified yet. Raises a `SecurechanError`."""
-    sealed = SealedLetter.decode(body)
-    plain = HYBRID.hpke.open(turn.me.inbox_private, sealed.kem_output, INFO, b"", sealed.ciphertext)
-    signed = SignedLetter.decode(plain)
-    letter = Letter.decode(signed.letter)
-    if letter.recipient != turn.me.device:
-        raise Untrusted("a letter to somebody else", code="wrong-recipient")
-    return letter, signed
+@dataclass(frozen=True, slots=True)
+class Unsealed:
+    """A letter that was meant for us; its sender is not verified yet."""
+
+    letter: Letter
+    signed: SignedLetter
 
 
-def verify(turn: Turn, letter: Letter, signed: SignedLetter) -> DeviceRecord:
+def unsealed(turn: Turn, body: bytes) -> Unsealed | None:
+    """Open a letter with our inbox key. None, and an alarm, where it can't be opened or is somebody else's."""
+    try:
+        sealed = SealedLetter.decode(body)
+        plain = HYBRID.hpke.open(turn.me.inbox_private, sealed.kem_output, INFO, b"", sealed.ciphertext)
+        signed = SignedLetter.decode(plain)
+        letter = Letter.decode(signed.letter)
+        if letter.recipient != turn.me.device:
+            raise Untrusted("a letter to somebody else", code="wrong-recipient")
+    except SecurechanError as error:
+        turn.alarm(AlarmKind.BAD_LETTER, f"a letter is refused: {error.message}")
+        return None
+    return Unsealed(letter, signed)
+
+
+def verify(turn: Turn, unsealed: Unsealed) -> DeviceRecord:
     """Who wrote it, as trust knows them. Raises `Untrusted` or `BadSignature`."""
+    letter, signed = unsealed.letter, unsealed.signed
     record = turn.view.device(letter.sender)
     if letter.key not in record.hashes() or turn.view.tombstoned(letter.key) is not None:
         raise Untrusted(f"{letter.sender} signs with a key that its agency does not list", code="unknown-key")
@@ -197,12 +211,10 @@ def verify(turn: Turn, letter: Letter, signed: SignedLetter) -> DeviceRecord:
     return record
 
 
-def opened(turn: Turn, body: bytes, use: Callable[[Letter, DeviceRecord], None]) -> None:
-    """Read a letter and use it; whatever is wrong with it is said and ends there."""
-    who = ""
+def opened(turn: Turn, unsealed: Unsealed, use: Callable[[Letter, DeviceRecord], None]) -> None:
+    """Verify a letter and use it; whatever is wrong with it is said and ends there."""
     try:
-        letter, signed = unseal(turn, body)
-        who = letter.sender
-        use(letter, verify(turn, letter, signed))
+        use(unsealed.letter, verify(turn, unsealed))
     except SecurechanError as error:
+        who = unsealed.letter.sender
         turn.alarm(AlarmKind.BAD_LETTER, f"a letter is refused: {error.message}", who=who)

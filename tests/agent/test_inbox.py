@@ -78,7 +78,9 @@ def test_nobody_writes_in_anothers_name(world: World) -> None:
     ana, bor, cene, _ = community(world)
     turn = turn_of(bor)
     letters.write(turn, turn.view.device(cene.name), OpaqueLetter("test", b"I am ana"))
-    letter, _ = letters.unseal(turn_of(cene), next(iter(turn.rows.all(LETTERS).values())).body)
+    unsealed = letters.unsealed(turn_of(cene), next(iter(turn.rows.all(LETTERS).values())).body)
+    assert unsealed is not None
+    letter = unsealed.letter
     forged = replace(letter, sender=ana.name).encode()
     signed = SignedLetter(forged, HYBRID.signature.sign(bor.device.key, REQUEST, forged))
     enc, ciphertext = HYBRID.hpke.seal(cene.device.inbox.public, letters.INFO, b"", signed.encode())
@@ -94,7 +96,9 @@ def test_a_letter_from_a_trust_position_that_we_have_not_reached_waits_and_does_
     ana, _bor, cene, _ = community(world)
     ahead = turn_of(ana)
     letters.write(ahead, ahead.view.device(cene.name), OpaqueLetter("test", b"from the future"))
-    letter, _ = letters.unseal(turn_of(cene), next(iter(ahead.rows.all(LETTERS).values())).body)
+    unsealed = letters.unsealed(turn_of(cene), next(iter(ahead.rows.all(LETTERS).values())).body)
+    assert unsealed is not None
+    letter = unsealed.letter
     liar = replace(letter, trust=replace(letter.trust, sequence=10_000)).encode()
     signed = SignedLetter(liar, HYBRID.signature.sign(ana.device.key, REQUEST, liar))
     enc, ciphertext = HYBRID.hpke.seal(cene.device.inbox.public, letters.INFO, b"", signed.encode())
