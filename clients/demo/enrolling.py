@@ -17,6 +17,7 @@ from clients.demo.cast import AGENCIES, COMMUNITY, DESK_AA, LIAISON_BB, OFFICERS
 from clients.demo.narrator import Broken, claim, milliseconds, span
 from clients.demo.processes import CLIENT
 from clients.demo.stage import Stage
+from securechan.crypto.suite import SUITES
 
 
 @dataclass(slots=True)
@@ -154,10 +155,11 @@ async def community(stage: Stage) -> None:
             members=shown["members"],
             agreed_ms=milliseconds(took),
         )
+        suite = SUITES[shown["suite"]]
+        parts = (suite.hpke.kem.name, suite.aead.name, suite.signature.name)
+        step.tell(f"{shown['suite']}: {', '.join(parts)}", algorithms=parts)
         step.tell(f"authenticator {shown['authenticator'][:24]}, the same on all five")
-        stage.narrator.sum_up(
-            "community", f"{shown['members']} devices, suite {shown['suite']}, agreed in {span(took)}"
-        )
+        stage.narrator.sum_up("community", f"{shown['members']} devices agree in {span(took)}; {', '.join(parts)}")
 
 
 ACTS: Final[tuple[Callable[[Stage], Coroutine[Any, Any, None]], ...]] = (devices, community)

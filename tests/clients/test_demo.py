@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from clients.cli import demo as verb
 from clients.demo import cast, desk, enrolling, founding, losing, narrator, processes, renewing, stage, story, talking
 from clients.demo.narrator import Broken, DemoFailed, Narrator, claim
 from clients.demo.stage import Stage
 from clients.exitcodes import Exit, exit_code
 from securechan.errors import Conflict
+from tests.clients.station import run
 
 PATIENCE = 120  # seconds, for busy machines
 
@@ -119,6 +121,21 @@ def test_a_step_that_fails_is_named_and_its_logs_stay(
     assert (folder / "relay.log").exists()
     assert broken
     assert any(line.startswith(" 1  a relay starts") for line in said)
+
+
+def test_a_script_is_told_as_much(broken: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    said = run("demo", "--json")
+    assert said.code == Exit.INTERNAL
+    assert said.error["code"] == "demo-failed"
+    assert "something breaks" in said.error["message"]
+    assert str(tmp_path) in said.error["hint"]
+    assert broken
+
+
+def test_the_verb_says_what_it_does() -> None:
+    assert verb.app.registered_commands
+    assert "--keep" in run("demo", "--help").out
 
 
 def test_what_is_kept_is_asked_for_and_private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
