@@ -33,6 +33,7 @@ from securechan.agent.turn import access_hash, access_secret
 from securechan.bulletin.payload import (
     Control,
     ControlKind,
+    DeviceConfirmation,
     Payload,
     PayloadBody,
     RosterDocument,
@@ -44,7 +45,7 @@ from securechan.crypto.suite import HYBRID
 from securechan.mls import commit as commits
 from securechan.mls.framing import PrivateMessage
 from securechan.mls.group import Group
-from securechan.mls.keypackage import KeyPackage, LeafKeys, new_key_package
+from securechan.mls.keypackage import KeyPackage, KeyPackageBundle, LeafKeys, new_key_package
 from securechan.mls.labels import HPKECiphertext
 from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import BasicCredential, Capabilities
@@ -325,12 +326,23 @@ def notice(role: str, content: bytes) -> PayloadBody:
     return Control(ControlKind.ROSTER, RosterNotice((RosterDocument(role, content),)))
 
 
-def package(device: str, officer: str, now: int, private: bytes | None = None) -> KeyPackage:
-    """A key package that says to be of this device."""
+def vouching(device: str, key: bytes) -> bytes:
+    """A payload that vouches for a device with this key hash."""
+    return Payload.of(
+        secrets.token_bytes(16), 0, Control(ControlKind.CONFIRM, DeviceConfirmation(device, key))
+    ).encode()
+
+
+def bundle(device: str, officer: str, now: int, private: bytes | None = None) -> KeyPackageBundle:
+    """A key package that says to be of this device, with its private keys."""
     keys = LeafKeys(private or HYBRID.signature.generate()[0], BasicCredential(device.encode()))
     able = Capabilities((ProtocolVersion.MLS10,), (HYBRID.number,), (POLICY, FOUNDING), (), (CredentialType.BASIC,))
-    made = new_key_package(HYBRID, keys, now=now, leaf_extensions=(Officer(officer).extension(),), capabilities=able)
-    return made.key_package
+    return new_key_package(HYBRID, keys, now=now, leaf_extensions=(Officer(officer).extension(),), capabilities=able)
+
+
+def package(device: str, officer: str, now: int, private: bytes | None = None) -> KeyPackage:
+    """A key package that says to be of this device."""
+    return bundle(device, officer, now, private).key_package
 
 
 @contextlib.contextmanager

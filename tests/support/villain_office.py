@@ -16,12 +16,16 @@ from typing import Any, Self
 from clients.clock import SystemClock
 from clients.errand import Errand
 from clients.federation import publish, replay
+from clients.profile import Profile
 from clients.transport import Route
+from clients.vault import Vault
+from securechan.agent.agent import Agent, Enrolled
 from securechan.trust import authority
 from securechan.trust.draft import Draft
 from securechan.trust.view import View
 from securechan.wire.handshake import OfficeCredential, RelayIdentity
-from tests.support.stage import RELAY, Stage
+from tests.support.federation import Device
+from tests.support.stage import CHEAP, PASSPHRASE, RELAY, Live, Stage
 from tests.support.world import private_key, signer
 
 
@@ -56,3 +60,38 @@ class Office:
     async def replay(self, documents: tuple[tuple[str, bytes], ...]) -> int:
         """Have these documents published. Raises what the relay says against it."""
         return await publish(self.errand, self.view, documents)
+
+
+@dataclass
+class Newcomer(Live):
+    """A device that the founding knows nothing of."""
+
+    agency: str = ""
+
+    @property
+    def device(self) -> str:
+        return f"{self.agency}/{self.name}"
+
+
+def newcomer(stage: Stage, device: Device) -> Newcomer:
+    """A listed device with a vault of its own, enrolled as if approved."""
+    founded, record = stage.founding, device.record
+    profile = Profile(record.device, stage.folder / record.device)
+    profile.make()
+    enrolled = Enrolled(
+        device.name,
+        record.address,
+        bytes(device.key.private),
+        bytes(device.inbox.private),
+        device.inbox.public,
+        founded.root,
+        founded.root_id,
+        RELAY,
+        stage.relay.url,
+        founded.kem,
+    )
+    step = Agent.enrol(enrolled, int(time.time()))
+    Vault.create(profile.vault, PASSPHRASE, writes=step.writes, cost=CHEAP).close()
+    return Newcomer(
+        record.device, profile, founded.root_id, founded.kem, stage.relay.url, stage.ledger, agency=record.agency
+    )
