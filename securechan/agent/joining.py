@@ -228,16 +228,20 @@ def _vouched(turn: Turn, offer: Offer, group: Group, policy: Policy) -> bool:
         return True
     if agency_of(offer.by) == turn.agency:
         return True
-    if policy.kind is Kind.COMMUNITY and turn.view.started:
-        binding = turn.view.communities.get(policy.name)
-        if binding is not None and binding.group is not None:
-            return binding.group == offer.topic
-        try:
-            by = founder(group.context_extensions, offer.topic, policy.name, turn.view)
-        except SecurechanError:
-            return False
-        return binding is not None and by in binding.founders
-    return False
+    return policy.kind is Kind.COMMUNITY and _bound(turn, offer, group, policy.name)
+
+
+def _bound(turn: Turn, offer: Offer, group: Group, name: str) -> bool:
+    """Whether the federation binds this community name to this group, or to who founded it."""
+    binding = turn.view.communities.get(name) if turn.view.started else None
+    if binding is None:
+        return False
+    if binding.group is not None:
+        return binding.group == offer.topic
+    try:
+        return founder(group.context_extensions, offer.topic, name, turn.view) in binding.founders
+    except SecurechanError:
+        return False
 
 
 def accept(turn: Turn, topic: bytes, name: str) -> None:
@@ -265,7 +269,7 @@ def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str)
     if known is None and len(turn.rows.all(CONVERSATIONS)) >= MOST_CONVERSATIONS:
         raise Denied(f"{MOST_CONVERSATIONS} conversations are as many as a device may hold")
     commits.forget(turn, topic)
-    name = known.name if known is not None else _free_name(turn, topic, offer.name or policy.name)
+    name = known.name if known is not None else _local_name(turn, offer, group, policy)
     fresh = blank(turn, topic, name, Standing.MEMBER, offer.base, offer.base.sequence, offer.trust)
     if known is not None:
         fresh = replace(fresh, seen=known.seen, unread=known.unread, read=known.read)
@@ -285,7 +289,15 @@ def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str)
     sending.follow(turn, topic)
 
 
-def _free_name(turn: Turn, topic: bytes, wanted: str) -> str:
-    """Names are local: a second group of one name gets the beginning of its id beside it."""
-    taken = {each.name for each in turn.conversations() if each.topic != topic}
-    return wanted if wanted not in taken else f"{wanted}~{topic.hex()[:8]}"
+def _local_name(turn: Turn, offer: Offer, group: Group, policy: Policy) -> str:
+    """What it is called here. A name that people rely on isn't had for the asking: one that the federation binds is
+    for what it is bound to, an officer's address for a conversation with that officer. Whatever else asks for such a
+    name, or for one that is taken, gets the beginning of its id beside it."""
+    wanted, chosen = offer.name or policy.name, bool(offer.accepted) and offer.name not in ("", policy.name)
+    others = set(policy.officers) - {turn.me.officer}
+    if policy.kind is Kind.DIRECT and len(others) == 1 and "@" in wanted and not chosen:
+        wanted, chosen = others.pop(), True
+    taken = any(each.name == wanted and each.topic != offer.topic for each in turn.conversations())
+    bound = turn.view.started and wanted in turn.view.communities
+    reserved = ("@" in wanted and not chosen) or (bound and not _bound(turn, offer, group, wanted))
+    return f"{wanted}~{offer.topic.hex()[:8]}" if taken or reserved else wanted
