@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from securechan.errors import Conflict, Denied, Malformed
+from securechan.errors import Conflict, Denied, Malformed, Stale
 from securechan.trust import document as doc
 from securechan.trust import strict
 from securechan.trust.authority import as_list, b64, load_file, read_drafts
@@ -153,7 +153,8 @@ class Ceremony:
 
     @classmethod
     def decode(cls, data: bytes, *, root_id: bytes | None = None) -> Ceremony:
-        """Raises Malformed, Invalid, Untrusted. With ``root_id``, only that federation's ceremony is believed."""
+        """Raises Malformed, Invalid, Untrusted; Stale for drafts that don't follow the state they are compared with.
+        With ``root_id``, only that federation's ceremony is believed."""
         value = load_file(data, _CEREMONY)
         base = b64(value.get("base"))
         view = View.decode(base) if base else None
@@ -162,4 +163,20 @@ class Ceremony:
         drafts = read_drafts(as_list(value.get("drafts")))
         if len({draft.role for draft in drafts}) != len(drafts):
             raise Malformed("a ceremony with two drafts of one role")
+        for draft in drafts:
+            _check_next(view, draft)
         return cls(view, drafts)
+
+
+def _check_next(base: View | None, draft: Draft) -> None:
+    """A draft is the version right after the one that it is compared with. A base that is out of date would show who
+    signs no change at all, where in truth everything since is undone. Raises Stale."""
+    if draft.role not in ("root", "targets") and (base is None or doc.agency_of(draft.role) not in base.agencies):
+        return  # the papers of an agency that is to be admitted have a count of their own
+    standing = None if base is None else base.document(draft.role)
+    expected = 1 if standing is None else standing.version + 1
+    if draft.version != expected:
+        raise Stale(
+            f"this ceremony would make {draft.role} {draft.version} of version {expected - 1}",
+            hint="do not sign: it hides what happened in between; have it made again from the current state",
+        )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from securechan.errors import Conflict, Denied, Invalid, Malformed, Untrusted
+from securechan.errors import Conflict, Denied, Invalid, Malformed, Stale, Untrusted
 from securechan.trust import authority, publisher, strict
 from securechan.trust.bundle import Bundle, Ceremony
 from securechan.trust.keys import Kind, TrustSigner
@@ -110,6 +110,22 @@ def test_a_later_ceremony_rests_on_the_state_it_changes(world: World) -> None:
     world.take(publisher.publish(world.view, ceremony.bundle().documents, fresh, now=NOW))
     assert world.view.root_version == 2
     assert "~ relay relay-1: online" in "\n".join(ceremony.describe())
+
+
+def test_a_base_that_is_out_of_date_hides_nothing(world: World) -> None:
+    """Whoever passes the file on chooses the base. With an old one, a draft that undoes all that came since changed, as
+    far as a signer could read, nothing but the version."""
+    old = world.view
+    policy = old.policy
+    stricter = policy.model_copy(update={"grace": 0})
+    world.publish(authority.federation(old, now=NOW, policy=stricter).sign(world.targets))
+    undoing = authority.federation(world.view, now=NOW, policy=policy)
+    assert len(Ceremony(old, (undoing,)).describe()) == 1  # the version
+    with pytest.raises(Stale, match="targets 3 of version 1"):
+        Ceremony.decode(Ceremony(old, (undoing,)).encode())
+    with pytest.raises(Stale, match="targets 3 of version 0"):
+        Ceremony.decode(Ceremony(None, (undoing,)).encode())
+    assert len(Ceremony.decode(Ceremony(world.view, (undoing,)).encode()).describe()) > 1
 
 
 def test_rosters_and_agencies_are_signed_in_ceremonies_too(world: World) -> None:
