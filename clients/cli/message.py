@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import mimetypes
 import sys
+import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -146,6 +148,23 @@ def chat(
     run(_chat(conversation, tlp))
 
 
+def _typed() -> asyncio.Queue[str]:
+    """Lines as they are typed, then an empty one. The thread that waits for them is a daemon: a person who ends the
+    talk with Ctrl-C must not have to press Enter as well."""
+    lines: asyncio.Queue[str] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        line = "x"
+        while line:
+            line = sys.stdin.readline()
+            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+
+    threading.Thread(target=read, daemon=True).start()
+    return lines
+
+
 async def _chat(conversation: str, tlp: str) -> None:
     """One process holds the profile and listens; each line typed is an errand for it."""
     from clients.operations.engine import perform  # noqa: PLC0415 - it costs the whole protocol
@@ -169,7 +188,8 @@ async def _chat(conversation: str, tlp: str) -> None:
         if listening.done():
             await listening
         me.note(f"talking in {conversation}; an empty line ends it")
-        while said := (await asyncio.to_thread(sys.stdin.readline)).strip():
+        typed = _typed()
+        while said := (await typed.get()).strip():
             await ask("message.send", to=conversation, text=said, tlp=tlp, wait="queued")
     finally:
         for task in (first, listening):

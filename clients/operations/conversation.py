@@ -137,7 +137,7 @@ async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         await work.runtime.until(
             lambda agent: agent.conversation(topic).standing != "founding", params.seconds("timeout", 30.0)
         )
-    await work.settled(params.seconds("wait", 10.0))
+    await work.settled(params.seconds("wait", 10.0), patient=True)
     return summary(work.agent.conversation(topic)) | {"policy": policy_json(policy)}
 
 

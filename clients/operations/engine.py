@@ -73,12 +73,12 @@ class Work:
         """A session with the relay. Raises Unreachable, Untrusted, Refused, TimedOut."""
         return await self.runtime.online(CONNECT)
 
-    async def settled(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - passed on
+    async def settled(self, timeout: float = 10.0, *, patient: bool = False) -> None:  # noqa: ASYNC109 - passed on
         """Give what is under way a while to come to rest: what waits to be sent, and members to be let in or out who
         can be. That others take their time is no failure. Devices that have never been here are not waited for again
-        within the hour."""
+        within the hour, unless ``patient``."""
         tried = {name: int.from_bytes(at, "big") for name, at in self.vault.all(ABSENT).items()}
-        gone = {name for name, at in tried.items() if at + FORGET > self.now}
+        gone = set() if patient else {name for name, at in tried.items() if at + FORGET > self.now}
         with contextlib.suppress(TimedOut):
             await self.runtime.until(lambda agent: agent.idle and not lookup.unsettled(agent, self.now, gone), timeout)
         fresh = lookup.absent(self.agent) - gone

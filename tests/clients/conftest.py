@@ -39,8 +39,10 @@ class Town:
         self.si.json("sync")  # so that there are key packages
         words = ["--agency", "cert-hr", "--agency", "cert-si", "--steward", "liaison-1@cert-si", "--tlp", ceiling]
         made = self.hr.json("conversation", "create", name, *words)
-        assert made["members"] >= 2, made
-        self.si.json("sync")
+        there = [each["device"] for each in self.hr.json("conversation", "show", name)["devices"]]
+        assert "cert-si/desk" in there, (made, there, self.relay.log[-2000:])
+        came = self.si.json("sync")
+        assert came["offers"], (came, self.si.json("read", "--all"))
         self.si.json("conversation", "accept", made["id"][:16], "--as", name)
         return name
 
