@@ -11,7 +11,7 @@ signatures, and a ceremony's base is checked against the root id that the key ho
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,14 +76,16 @@ class Ceremony:
     base: View | None
     drafts: tuple[Draft, ...]
 
-    def _delegators(self, draft: Draft) -> tuple[Document, ...]:
+    def _drafted(self) -> dict[str, Document]:
+        """What is drafted, parsed once: signatures that come to it change nothing in what it delegates."""
+        return {draft.role: draft.document for draft in self.drafts}
+
+    def _delegators(self, role: str, drafted: Mapping[str, Document]) -> tuple[Document, ...]:
         """Whose word counts for a draft: of a new root, the old one's and its own."""
-        role = draft.role
-        drafted = {other.role: other.document for other in self.drafts}
         standing = drafted.get("root") or (self.base.roots[-1] if self.base is not None else None)
         if role == "root":
             old = () if self.base is None else (self.base.roots[-1],)
-            return (*old, draft.document)
+            return (*old, drafted[role])
         agency = doc.agency_of(role)
         delegator = "targets" if role == agency else agency
         if role == "targets":
@@ -97,7 +99,10 @@ class Ceremony:
 
     def status(self) -> tuple[Signing, ...]:
         """How far each draft is; a root that follows another is listed for both."""
-        return tuple(draft.signing(delegator) for draft in self.drafts for delegator in self._delegators(draft))
+        drafted = self._drafted()
+        return tuple(
+            draft.signing(delegator) for draft in self.drafts for delegator in self._delegators(draft.role, drafted)
+        )
 
     @property
     def complete(self) -> bool:
@@ -106,12 +111,12 @@ class Ceremony:
 
     def sign(self, *signers: TrustSigner) -> Ceremony:
         """With these keys' signatures on every draft that waits for them. Raises Denied for a key that none wants."""
-        drafts = list(self.drafts)
+        drafts, drafted = list(self.drafts), self._drafted()
         for signer in signers:
             wanted = [
                 number
                 for number, draft in enumerate(drafts)
-                if any(signer.keyid in draft.signing(by).waiting for by in self._delegators(draft))
+                if any(signer.keyid in draft.signing(by).waiting for by in self._delegators(draft.role, drafted))
             ]
             if not wanted:
                 raise Denied(
