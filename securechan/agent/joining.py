@@ -66,6 +66,7 @@ def found(turn: Turn, policy: Policy) -> bytes:
         if not turn.view.devices_of(officer) and officer != turn.me.officer:
             raise NotFound(f"{officer} has no device in this federation", hint="check the name, or sync")
     topic = turn.random(32)
+    _give_way(turn, topic, policy.name)
     group = Group.create(
         turn.suite,
         topic,
@@ -297,7 +298,17 @@ def _local_name(turn: Turn, offer: Offer, group: Group, policy: Policy) -> str:
     others = set(policy.officers) - {turn.me.officer}
     if policy.kind is Kind.DIRECT and len(others) == 1 and "@" in wanted and not chosen:
         wanted, chosen = others.pop(), True
+    rightful = _bound(turn, offer, group, wanted)
+    if rightful:
+        _give_way(turn, offer.topic, wanted)
     taken = any(each.name == wanted and each.topic != offer.topic for each in turn.conversations())
     bound = turn.view.started and wanted in turn.view.communities
-    reserved = ("@" in wanted and not chosen) or (bound and not _bound(turn, offer, group, wanted))
+    reserved = ("@" in wanted and not chosen) or (bound and not rightful)
     return f"{wanted}~{offer.topic.hex()[:8]}" if taken or reserved else wanted
+
+
+def _give_way(turn: Turn, topic: bytes, name: str) -> None:
+    """What came to its end under this name leaves it to what follows."""
+    for each in list(turn.conversations()):
+        if each.name == name and each.topic != topic and each.standing in (Standing.FROZEN, Standing.GONE):
+            turn.change(each.topic, name=f"{name}~{each.topic.hex()[:8]}")

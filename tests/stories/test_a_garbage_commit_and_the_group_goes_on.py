@@ -14,12 +14,13 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from securechan.agent.claims import Claim
-from securechan.agent.events import Alarm, AlarmKind, Frozen, MessageReceived
-from securechan.agent.inputs import RotateEpochs
+from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Frozen, MessageReceived
+from securechan.agent.inputs import CreateConversation, RenameConversation, RotateEpochs
 from securechan.agent.policy import POLICY
+from securechan.errors import Conflict
 from securechan.wire.chain import start
 from securechan.wire.frames import TRUST_TOPIC, CommitClaim
-from tests.support.stage import Live, Stage
+from tests.support.stage import COMMUNITY, Live, Stage
 from tests.support.villain import Villain, garbage_hash, package
 
 PATIENT = 20.0  # seconds: far more than the second that it takes, on a machine that has other things to do
@@ -160,3 +161,29 @@ async def test_who_alone_cannot_follow_is_let_in_again(stage: Stage) -> None:
             await goes_on([cene, ana, bor], topic, "here again")
         assert not ana.told(Frozen)
         assert not bor.told(Frozen)
+
+
+async def test_who_shuts_everybody_out_ends_one_group_and_not_the_conversation(stage: Stage) -> None:
+    """A path that nobody can open leaves its maker alone in the next epoch. All are told who it was; a steward founds
+    the community anew, and the name goes with it."""
+    async with stage.all("ana", "bor", "cene", "dora") as (ana, bor, cene, dora):
+        topic = await stage.found(ana, (bor, cene, dora))
+        honest = [ana, bor, cene]
+        async with Villain.take(dora, topic) as villain:
+            sequence = await villain.offer(villain.made(bent={0, 1, 2}))
+            for each in honest:
+                (alarm,) = await each.heard(Alarm, where=lambda event: event.kind is AlarmKind.CANNOT_FOLLOW)
+                assert (alarm.who, alarm.entry) == (villain.device, sequence)
+                await each.heard(Frozen)
+        with pytest.raises(Conflict):  # mostly a conversation that is stuck is let in again within moments …
+            await ana.do(CreateConversation(stage.community_policy()))
+        await ana.do(RenameConversation(topic, "what dora broke"))  # … but this time a person has seen enough
+        anew: bytes = await ana.do(CreateConversation(stage.community_policy()))
+        for each in (bor, cene):
+            await each.heard(ConversationJoined, where=lambda event: event.conversation == anew)
+        await ana.say(anew, "here we are")
+        for each in (bor, cene):
+            await each.heard(MessageReceived)
+        for each in honest:
+            assert [row.topic for row in each.agent.conversations() if row.name == COMMUNITY] == [anew]
+        assert {each.talk(topic).name for each in (bor, cene)} == {f"{COMMUNITY}~{topic.hex()[:8]}"}
