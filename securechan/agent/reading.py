@@ -4,7 +4,7 @@
            ├─ our own payload, byte for byte ─────────► sent
            └─ anything else ─► group.receive ─┬─ Application ► payloads
                                               ├─ Committed ► permitted? trust stands? ─► applied, or void
-                                              ├─ Removed ► we are out
+                                              ├─ Removed ► we are out, if something explains it; else frozen
                                               ├─ CannotFollow ► frozen, and a member is asked to add us again
                                               ├─ Own ► a clone of us speaks (proven), or somebody replays us
                                               └─ Past, Future, Proposed, Void ► void
@@ -26,8 +26,9 @@ from securechan.agent.asks import Doubting
 from securechan.agent.claims import Claim
 from securechan.agent.events import AlarmKind, Synced
 from securechan.agent.founding import FOUNDING
+from securechan.agent.membership import admitted, belongs, key_hash
 from securechan.agent.policy import Change, permit, policy_of, seats, seats_of
-from securechan.agent.state import CONVERSATIONS, PENDING, Conversation, Standing
+from securechan.agent.state import BURIED, CONVERSATIONS, PENDING, Conversation, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Invalid, SecurechanError
 from securechan.mls.commit import Effects
@@ -168,7 +169,7 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
             if claim is not None:
                 by = turn.seats(topic)[int(outcome.committer)].device
                 turn.move(topic, entry, position)
-                commits.gone(turn, topic, by, entry.sequence)
+                _put_out(turn, topic, outcome, by, entry.sequence)
         case CannotFollow():
             claim = _permitted(turn, conversation, group, outcome, entry, position)
             if claim is not None:
@@ -193,6 +194,28 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
             _void(turn, conversation, entry, position, f"{reason} ({rule})" if rule else reason, signer)
         case _:
             assert_never(outcome)
+
+
+def _put_out(turn: Turn, topic: bytes, outcome: Removed, by: str, sequence: int) -> None:
+    """We were removed, as far as we can see: who is removed can't check the confirmation tag, and where it is wrong the
+    commit is void for all who stay. So where nothing explains it (trust admits us, the policy names us, we didn't ask
+    to leave) we don't go but ask to be added again, which mends the one case and does no harm in the other."""
+    conversation, own = turn.conversation(topic), sending.own_seat(turn, topic)
+    record = turn.view.find(own.device)
+    policy = turn.policy(topic) if outcome.effects is None else policy_of(outcome.effects.applied.extensions)
+    stays = (
+        record is not None
+        and belongs(record, policy)
+        and admitted(own, turn.view, turn.now)
+        and turn.rows.get(BURIED, key_hash(own.key).hex()) is None
+        and own.device not in conversation.leaving
+    )
+    if not stays:
+        commits.gone(turn, topic, by, sequence)
+        return
+    text = f"{by} removed this device, which belongs here by trust and policy"
+    turn.alarm(AlarmKind.CANNOT_FOLLOW, text, topic=topic, who=by, entry=sequence)
+    recovery.freeze(turn, topic, text)
 
 
 def _own_again(turn: Turn, conversation: Conversation, entry: Entry, position: Position) -> None:

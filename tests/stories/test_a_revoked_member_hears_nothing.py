@@ -81,11 +81,12 @@ async def test_a_revocation_that_the_relay_holds_back_is_told_in_the_conversatio
         topic = await stage.found(ana, (bor, cene, dora))
         async with Office.open(stage, "cert-si") as office:
             roster = office.roster(revoke={"dora-laptop": "lost"})  # signed, and never published
+        poster = cene.device
         async with Villain.take(cene, topic) as posting:
             await posting.say(notice(*roster.pair()))
             for each in (ana, bor):
                 (alarm,) = await each.heard(Alarm, where=lambda event: event.kind is AlarmKind.REVOKED)
-                assert alarm.who == cene.device
+                assert alarm.who == poster
                 (out,) = await each.heard(MemberRemoved)
                 assert out.device == dora.device
             await ana.say(topic, "among us")
