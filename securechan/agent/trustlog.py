@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from securechan.agent import inbox, reading, rosters, rotation
 from securechan.agent.events import AlarmKind, TrustChanged
-from securechan.agent.state import ONLY, TRUST, TRUST_LOG, Trust
+from securechan.agent.state import KEYS, ONLY, TRUST, TRUST_LOG, Trust
 from securechan.agent.turn import Turn
 from securechan.errors import Invalid, SecurechanError
+from securechan.trust.records import DeviceRecord, key_hash
 from securechan.trust.view import View
 from securechan.wire.chain import advance
 from securechan.wire.frames import Entries, Entry, EntryKind, Halt, Publication
@@ -60,6 +61,17 @@ def _changed(turn: Turn, before: View) -> None:
     turn.emit(TrustChanged(after.version, after.position.sequence, revoked[:200], admitted[:200]))
     if turn.me.device in revoked:
         turn.alarm(AlarmKind.REVOKED, "this device was revoked by its agency", who=turn.me.device)
+    mine = after.find(turn.me.device)
+    if mine is not None and mine != before.find(turn.me.device):
+        _check_own(turn, mine)
     rosters.settle(turn)
     rotation.on_trust(turn)
     turn.everything = True
+
+
+def _check_own(turn: Turn, record: DeviceRecord) -> None:
+    """What our agency lists for us must be of our making: who holds another key listed here speaks in our name."""
+    made = {key_hash(key.public) for key in turn.rows.all(KEYS).values()}
+    if not made.issuperset(record.hashes(None)) or record.inbox != turn.me.inbox_public:
+        text = f"our agency's roster lists {record.name} with a key that this device did not make: tell other agencies"
+        turn.alarm(AlarmKind.BAD_ROSTER, text, who=record.name)

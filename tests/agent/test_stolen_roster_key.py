@@ -86,3 +86,12 @@ def test_a_second_key_in_the_roster_does_not_bring_its_holder_in_by_asking_to_be
     assert public not in {seat.key for seat in seats(group_of(ana, topic).members()).values()}
     assert not ana.told(MemberAdded, topic)[1:]  # the thief never was in, not even for a moment
     assert AlarmKind.BAD_PACKAGE in {each.kind for each in ana.told(Alarm)}
+
+
+def test_a_device_that_is_listed_with_a_key_not_its_own_says_so(world: World) -> None:
+    ana, bor, _, _topic = community(world)
+    record = authority.add_key(world.view.device(ana.name), "hybrid", HYBRID.signature.generate()[1])
+    world.publish(world.roster("cert-hr", replace=[record]))
+    world.run(5)
+    assert AlarmKind.BAD_ROSTER in {each.kind for each in ana.told(Alarm)}
+    assert AlarmKind.BAD_ROSTER not in {each.kind for each in bor.told(Alarm)}
