@@ -3,13 +3,18 @@ over, to smuggle somebody in. Each of these once worked."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import count
+
+from hypothesis import HealthCheck, given, settings
+
 from securechan.agent.events import Alarm, AlarmKind, DeviceConfirmed, Frozen, MemberRemoved
 from securechan.agent.founding import FOUNDING
-from securechan.agent.inputs import AcceptConversation, CreateConversation, RotateEpochs, SendText
+from securechan.agent.inputs import AcceptConversation, CreateConversation, RenameConversation, RotateEpochs, SendText
 from securechan.agent.payloads import MOST_CONFIRMED
 from securechan.agent.policy import POLICY, Officer
 from securechan.agent.turn import access_hash, access_secret
-from securechan.bulletin.payload import Control, ControlKind, DeviceConfirmation, Payload, PayloadBody, Text
+from securechan.bulletin.payload import Control, ControlKind, DeviceConfirmation, Leave, Payload, PayloadBody, Text
 from securechan.bulletin.tlp import Tlp
 from securechan.crypto.suite import HYBRID
 from securechan.mls.group import Group
@@ -19,8 +24,9 @@ from securechan.mls.outcomes import Application
 from securechan.mls.registry import CredentialType, ProtocolVersion
 from securechan.trust.records import key_hash
 from securechan.wire.frames import Appended, CommitClaim, Entry
-from tests.agent.places import Rogue, community, group_of, package, row_of, words
+from tests.agent.places import STEWARDS, Rogue, community, group_of, package, row_of, words
 from tests.support.federation import make_device
+from tests.support.strategies import strategies
 from tests.support.villain import again
 from tests.support.world import Actor, World
 
@@ -174,3 +180,48 @@ def test_a_device_that_was_smuggled_in_does_not_vouch_for_itself(world: World) -
     assert ana.agent.outgoing(identity) == "sent"
     read = [tapping.receive(each.body) for each in entries(world, topic)]
     assert not [each for each in read if isinstance(each, Application)]
+
+
+# ----------------------------------------------------------------------------------------------------- anything at all
+
+
+def test_no_payload_stops_a_client(world: World) -> None:
+    """Whatever a payload can be: it is shown, refused or passed over, and the next honest word is read."""
+    ana, bor, cene, topic = community(world)
+    rogue = Rogue(cene, topic)
+    cene.pump = lambda: False  # type: ignore[method-assign]  # its own client hears nothing of it
+    ana.careful = True
+    numbers = count()
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+    @given(strategies(Payload).filter(lambda payload: not isinstance(payload.body, Leave)))
+    def any_payload(payload: Payload) -> None:
+        rogue.say(replace(payload, id=next(numbers).to_bytes(16, "big")).encode())
+        world.run()
+
+    any_payload()
+    world.run(30)
+    ana.do(SendText(topic, "still standing", Tlp.GREEN))
+    world.run(2)
+    assert words(bor, topic)[-1] == words(ana, topic)[-1] == "still standing"
+
+
+def test_who_puts_everybody_out_ends_one_group_and_is_named(world: World) -> None:
+    """A commit may remove anybody. Who did is told; and what follows under the name is nobody's but its founders'."""
+    ana, bor, cene, topic = community(world)
+    rogue = Rogue(cene, topic)
+    others = [member.leaf for member in rogue.group.members() if member.leaf != rogue.group.own_leaf]
+    rogue.commit(removes=others)
+    cene.pump = lambda: False  # type: ignore[method-assign]  # a client that keeps no rules lets nobody in again
+    world.run(5)
+    for actor in (ana, bor):
+        assert [each.who for each in alarms(actor, AlarmKind.CANNOT_FOLLOW)] == [cene.name]
+        assert actor.told(Frozen)
+    ana.do(RenameConversation(topic, "what cene broke"))  # a person has seen enough
+    anew = ana.do(CreateConversation(world.community("eu-csirts", stewards=STEWARDS)))
+    world.run(10)
+    ana.do(SendText(anew, "here we are", Tlp.GREEN))
+    world.run(2)
+    assert words(bor, anew) == ["here we are"]
+    assert ana.agent.conversation(anew).name == bor.agent.conversation(anew).name == "eu-csirts"
+    assert bor.agent.conversation(topic).name == f"eu-csirts~{topic.hex()[:8]}"
