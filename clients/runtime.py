@@ -26,17 +26,18 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, assert_never
 from clients.clock import Clock
 from clients.transport import Arrived, Down, Transport, Up
 from clients.vault import Vault
-from securechan.agent.asks import Ask
+from securechan.agent.asks import Ask, Committing, Created, Posting, Uploading
 from securechan.agent.effects import Effect, Emit, Reconnect, Send, Wake, Write
 from securechan.agent.events import Event
 from securechan.agent.inputs import Answered, Command, Connected, Disconnected, Input, Received, Tick
 from securechan.errors import Refused, SecurechanError, TimedOut, Unreachable
-from securechan.wire.frames import Answer, Code, Entries, Error, Heads, Request
+from securechan.wire.frames import Answer, AnswerBody, Code, Entries, Error, Heads, Request
 
 if TYPE_CHECKING:
     from securechan.agent.agent import Agent
 
 BATCH: Final = 64  # inputs adopted together at most
+NO_ROOM: Final = 20_000  # milliseconds: a relay that wants to be asked later than that has no room, not a busy moment
 BACKLOG: Final = 256  # inputs that wait before the relay is read no further
 
 T = TypeVar("T")
@@ -86,6 +87,7 @@ class Runtime:
         self._listeners: list[Callable[[Event], None]] = []
         self._link_listeners: list[Callable[[Up | Down], None]] = []
         self._failure: BaseException | None = None
+        self.no_room: Error | None = None  # the relay's answer to the last thing that it was to keep, if it was that
 
     # --------------------------------------------------------------------------------------------------- beginning, end
 
@@ -261,11 +263,25 @@ class Runtime:
                 if ask is None:
                     transport.restart()  # it answers what was never asked: start anew with it
                 else:
+                    self._heed(ask, body)
                     self._post(_Item(Answered(ask, body)))
             case Entries() | Heads():
                 self._post(_Item(Received(frame)))
             case _:
                 assert_never(frame)
+
+    def _heed(self, ask: Ask, body: AnswerBody) -> None:
+        """Note whether the relay has room. The agent offers again what was refused; people may not want to wait."""
+        if not isinstance(ask, Posting | Committing | Created | Uploading):
+            return
+        match body:
+            case Error(code=Code.FULL | Code.QUOTA, retry_after=wait) if wait >= NO_ROOM:
+                self.no_room = body
+                self._wake_waiters()
+            case Error():
+                pass
+            case _:
+                self.no_room = None
 
     # ------------------------------------------------------------------------------------------------ think, adopt, act
 

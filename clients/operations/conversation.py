@@ -134,7 +134,7 @@ async def create(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     topic = await found(work, policy)
     with queued("the conversation"):
         await work.online()
-        await work.runtime.until(
+        await work.taken(
             lambda agent: agent.conversation(topic).standing != "founding", params.seconds("timeout", 30.0)
         )
     await work.settled(params.seconds("wait", 10.0), patient=True)

@@ -29,7 +29,7 @@ from clients.render import duration
 from clients.runtime import Runtime
 from clients.transport import SKEW_WARN, Route, Transport, Up
 from clients.vault import Put, Vault
-from securechan.errors import Malformed, NotReady, TimedOut, Unreachable
+from securechan.errors import Malformed, NotReady, Refused, TimedOut, Unreachable
 from securechan.wire.handshake import DeviceCredential, RelayIdentity
 
 if TYPE_CHECKING:
@@ -84,6 +84,16 @@ class Work:
         fresh = lookup.absent(self.agent) - gone
         stamp = self.now.to_bytes(8, "big")
         self.vault.adopt([Put(ABSENT, name, stamp) for name in sorted(fresh)])
+
+    async def taken(self, done: Callable[[Agent], bool], timeout: float) -> None:  # noqa: ASYNC109 - passed on
+        """Wait until the relay has taken what ``done`` looks for. Raises TimedOut, and Refused as soon as it says that
+        it has no room: what waits to be sent goes on waiting."""
+        runtime = self.runtime
+        await runtime.until(lambda agent: done(agent) or runtime.no_room is not None, timeout)
+        if not done(self.agent) and runtime.no_room is not None:
+            from clients.errand import refusal  # noqa: PLC0415 - it loads an HTTP client, and hardly anything comes here
+
+            raise refusal(runtime.no_room)
 
     async def synced(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - passed on
         """A session in which everything that the relay held has been read."""
@@ -320,3 +330,8 @@ def queued(what: str) -> Iterator[None]:
     except Unreachable as e:
         hint = "it is kept, and leaves with the next securechan sync or watch"
         raise Unreachable(f"{e.message}; {what} waits to be sent", hint=hint, code=e.code) from e
+    except Refused as e:
+        if e.code not in ("refused-full", "refused-quota"):
+            raise
+        hint = "it is kept, and leaves with the next securechan sync or watch; whoever runs the relay can make room"
+        raise Refused(f"{e.message}; {what} waits to be sent", retry_after=e.retry_after, hint=hint, code=e.code) from e

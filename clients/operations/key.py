@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from clients.operations import lookup
-from clients.operations.engine import Operation, Params, Work
+from clients.operations.engine import Operation, Params, Work, queued
 from securechan.agent.inputs import RotateEpochs, RotateSignature
 from securechan.trust.records import key_hash
 
@@ -56,10 +56,11 @@ async def _epochs(work: Work, params: Params) -> list[dict[str, Any]]:
     topic = lookup.conversation(work.agent, name).topic if name else None
     before = {each.topic: each.epoch for each in work.agent.conversations()}
     topics: tuple[bytes, ...] = await work.runtime.do(RotateEpochs(topic))
-    await work.runtime.until(
-        lambda agent: all(agent.conversation(each).epoch > before[each] for each in topics),
-        params.seconds("timeout", 60.0),
-    )
+    with queued("the renewal"):
+        await work.taken(
+            lambda agent: all(agent.conversation(each).epoch > before[each] for each in topics),
+            params.seconds("timeout", 60.0),
+        )
     found = (work.agent.conversation(each) for each in topics)
     return [
         {"id": each.topic.hex(), "name": each.name, "epoch": each.epoch, "before": before[each.topic]} for each in found

@@ -89,7 +89,7 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 async def sent(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - passed on
     """Wait until a payload of ours stands in the log: there every member reads it."""
     await work.online()
-    await work.runtime.until(lambda agent: agent.outgoing(payload) not in ("queued", "sealed"), timeout)
+    await work.taken(lambda agent: agent.outgoing(payload) not in ("queued", "sealed"), timeout)
     for event in archived(work, topic.hex()):
         if event.get("payload") == payload.hex():
             if event["event"] == "message-dropped":

@@ -17,7 +17,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -27,14 +27,23 @@ PATIENCE: Final = 30.0  # seconds for a start or a stop on a busy machine
 
 
 class RelayProcess:
-    """``python -m relay.cli run`` on ``home``; ``environment`` adds ``SECURECHAN_RELAY_*`` settings."""
+    """``python -m relay.cli run`` on ``home``; ``environment`` adds ``SECURECHAN_RELAY_*`` settings, ``program`` is
+    run instead where a machine is to be played that this one isn't."""
 
-    def __init__(self, home: Path, *, name: str = "relay-1", environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        name: str = "relay-1",
+        environment: Mapping[str, str] | None = None,
+        program: Sequence[str] = ("-m", "relay.cli"),
+    ) -> None:
         self.home = home
         self.name = name
         self.url = ""
         self.port = 0
         self.environment = dict(environment or {})
+        self.program = tuple(program)
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -66,7 +75,7 @@ class RelayProcess:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), **self.environment}
         with (self.home / "stderr.log").open("ab") as stderr:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "relay.cli", *arguments],
+                [sys.executable, *self.program, *arguments],
                 cwd=ROOT,
                 env=environment,
                 stdout=subprocess.PIPE,
