@@ -230,7 +230,7 @@ async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     params = Params(said)
     offer = _offered(work, params.text("conversation"))
     by, name = _inviter(work, offer), params.text("name", "")
-    await work.runtime.do(AcceptConversation(offer.topic, name))
+    await work.runtime.do(AcceptConversation(offer.topic, name, offer.by))
     await work.online()
     await work.runtime.until(
         lambda agent: any(each.topic == offer.topic and each.synced for each in agent.conversations()),
@@ -246,7 +246,7 @@ async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 async def decline(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Forget an offer."""
     offer = _offered(work, Params(said).text("conversation"))
-    await work.runtime.do(DeclineConversation(offer.topic))
+    await work.runtime.do(DeclineConversation(offer.topic, offer.by))
     return {"id": offer.topic.hex()}
 
 
@@ -258,7 +258,8 @@ def _offered(work: Work, said: str) -> Offer:
     if len(fitting) > 1:
         raise Conflict(
             f"{len(fitting)} offers fit {said}",
-            hint="name one by its id: " + ", ".join(each.topic.hex()[:12] for each in fitting),
+            hint="name one by its id, or by who offers it: "
+            + ", ".join(f"{each.topic.hex()[:12]} by {each.by}" for each in fitting),
             code="ambiguous",
         )
     if not fitting:

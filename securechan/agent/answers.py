@@ -109,7 +109,7 @@ def _granted(turn: Turn, ask: Ask, body: AnswerBody) -> None:
 def _fetched(turn: Turn, download: Download, plain: bytes) -> None:
     match download.purpose:
         case Purpose.TREE:
-            joining.tree_here(turn, download.topic, plain)
+            joining.tree_here(turn, download.context, plain)
         case Purpose.BULLETIN:
             bulletins.content_here(turn, download.context, plain)
         case Purpose.ATTACHMENT:

@@ -66,10 +66,10 @@ def run(turn: Turn, command: Command) -> object | None:
             return rotation.signature(turn)
         case ConfirmDevice(device, topic):
             return rotation.confirm(turn, device, topic)
-        case AcceptConversation(topic, name):
-            joining.accept(turn, topic, name)
-        case DeclineConversation(topic):
-            joining.decline(turn, topic)
+        case AcceptConversation(topic, name, by):
+            joining.accept(turn, topic, name, by)
+        case DeclineConversation(topic, by):
+            joining.decline(turn, topic, by)
         case RenameConversation(topic, name):
             _rename(turn, topic, name)
         case FetchAttachment(topic, payload):

@@ -64,17 +64,20 @@ class CreateConversation:
 
 @dataclass(frozen=True, slots=True)
 class AcceptConversation:
-    """Join a conversation that was offered. ``name`` is what it is called here."""
+    """Join a conversation that was offered. ``name`` is what it is called here, ``by`` the device whose offer it is:
+    needed where several offer it."""
 
     conversation: bytes
     name: str = ""
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeclineConversation:
-    """Forget an offer."""
+    """Forget an offer; of one device, or with ``by`` empty whoever made it."""
 
     conversation: bytes
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

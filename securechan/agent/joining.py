@@ -5,7 +5,10 @@
 A Welcome is an invitation, no more. It is taken unasked only where something vouches for it: the federation's targets
 bind that community's name to this group or to its founder, the inviter is of our own agency, or we had asked to be
 added again. Otherwise people decide. Names are local: what a group calls itself is a proposal, and two groups of one
-name stay two conversations.
+name stay two conversations. So are two invitations to one topic by two inviters: neither takes the other's place, for
+whoever was a member once can write one to a group of its own making that looks like the true one. What was accepted is
+what was shown. Only the relay can tell the two apart: it knows no secret of a false one, and where nothing of a log was
+read the next invitation may start anywhere.
 """
 
 from __future__ import annotations
@@ -143,10 +146,10 @@ def blank(
 def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
     """A WELCOME letter, its sender verified. Raises a `SecurechanError` where it can't be for us."""
     reference_of(turn, letter.welcome)
-    known = turn.rows.get(CONVERSATIONS, letter.topic.hex())
-    if known is not None and letter.base.sequence <= known.cursor.sequence:
+    known, row = turn.rows.get(CONVERSATIONS, letter.topic.hex()), offer_row(letter.topic, by.name)
+    if known is not None and letter.base.sequence <= _reached(known):
         raise Invalid("an invitation to where we are already")
-    if turn.rows.get(OFFERS, letter.topic.hex()) is None and len(turn.rows.all(OFFERS)) >= MOST_OFFERS:
+    if turn.rows.get(OFFERS, row) is None and len(turn.rows.all(OFFERS)) >= MOST_OFFERS:
         oldest = min(turn.rows.items(OFFERS), key=lambda pair: pair[1].received)[0]
         turn.rows.drop(OFFERS, oldest)
     offer = Offer(
@@ -164,27 +167,51 @@ def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
         letter.leaving,
         0,
     )
-    turn.rows.put(OFFERS, letter.topic.hex(), offer)
+    turn.rows.put(OFFERS, row, offer)
     if letter.blob is not None:
-        blobs.get(turn, letter.blob, Purpose.TREE, letter.topic, letter.topic.hex())
+        blobs.get(turn, letter.blob, Purpose.TREE, letter.topic, row)
     else:
-        consider(turn, letter.topic)
+        _consider(turn, row)
 
 
-def tree_here(turn: Turn, topic: bytes, tree: bytes) -> None:
+def offer_row(topic: bytes, by: str) -> str:
+    """The row of an offer: one for each inviter."""
+    return f"{topic.hex()}:{by}"
+
+
+def _offers(turn: Turn, topic: bytes, by: str = "") -> list[tuple[str, Offer]]:
+    """What was offered of one topic, by anybody or by one device."""
+    return [(row, each) for row, each in turn.rows.items(OFFERS) if each.topic == topic and (not by or each.by == by)]
+
+
+def _reached(known: Conversation) -> int:
+    """How far its log was really read: where it was joined is the word of whoever wrote the Welcome."""
+    return known.cursor.sequence if len(known.history) > 1 else 0
+
+
+def tree_here(turn: Turn, row: str, tree: bytes) -> None:
     """The ratchet tree of an offer has been fetched."""
-    offer = turn.rows.get(OFFERS, topic.hex())
+    offer = turn.rows.get(OFFERS, row)
     if offer is not None:
-        turn.rows.put(OFFERS, topic.hex(), replace(offer, tree=tree, blob=None))
-        consider(turn, topic)
+        turn.rows.put(OFFERS, row, replace(offer, tree=tree, blob=None))
+        _consider(turn, row)
 
 
 def consider(turn: Turn, topic: bytes) -> None:
+    """Look anew at what was offered of this topic, the newest first."""
+    for row, _ in sorted(_offers(turn, topic), key=lambda pair: pair[1].received, reverse=True):
+        _consider(turn, row)
+
+
+def _consider(turn: Turn, row: str) -> None:
     """Everything for joining is here: join if somebody vouches for it, else put it to people. A conversation that we
     are a member of goes on as it is: first its log has to say that we are out."""
-    offer = turn.rows.get(OFFERS, topic.hex())
+    offer = turn.rows.get(OFFERS, row)
+    if offer is None or offer.blob is not None:
+        return
+    topic = offer.topic
     known = turn.rows.get(CONVERSATIONS, topic.hex())
-    if offer is None or offer.blob is not None or (known is not None and known.standing is Standing.MEMBER):
+    if known is not None and known.standing is Standing.MEMBER:
         return
     try:
         group, package = _open(turn, offer)
@@ -193,12 +220,12 @@ def consider(turn: Turn, topic: bytes) -> None:
             _enter(turn, offer, group, policy, package)
             return
     except SecurechanError as error:
-        turn.rows.drop(OFFERS, topic.hex())
+        turn.rows.drop(OFFERS, row)
         text = f"an invitation by {offer.by} can't be followed: {error.message}"
         turn.alarm(AlarmKind.BAD_LETTER, text, topic=topic, who=offer.by)
         return
     if not offer.shown:
-        turn.rows.put(OFFERS, topic.hex(), replace(offer, shown=1, name=offer.name or policy.name))
+        turn.rows.put(OFFERS, row, replace(offer, shown=1, name=offer.name or policy.name))
         members = tuple(sorted(seat.device for seat in seats_of(group).values()))
         turn.emit(ConversationOffered(topic, policy.name, offer.by, members[:200]))
 
@@ -209,6 +236,8 @@ def _open(turn: Turn, offer: Offer) -> tuple[Group, str]:
     group = Group.join(offer.welcome, bundle, now=turn.now, ratchet_tree=offer.tree, suite=turn.suite)
     if group.group_id != offer.topic:
         raise Invalid("the Welcome opens another group than the letter names")
+    if all(seat.device != offer.by for seat in seats_of(group).values()):
+        raise Invalid("who invites has no leaf in the group")
     return group, row
 
 
@@ -225,7 +254,7 @@ def reference_of(turn: Turn, welcome: bytes) -> str:
 
 def _vouched(turn: Turn, offer: Offer, group: Group, policy: Policy) -> bool:
     known = turn.rows.get(CONVERSATIONS, offer.topic.hex())
-    if known is not None and offer.by in known.asked and offer.base.sequence > known.cursor.sequence:
+    if known is not None and offer.by in known.asked and offer.base.sequence > _reached(known):
         return True
     if agency_of(offer.by) == turn.agency:
         return True
@@ -245,23 +274,32 @@ def _bound(turn: Turn, offer: Offer, group: Group, name: str) -> bool:
         return False
 
 
-def accept(turn: Turn, topic: bytes, name: str) -> None:
-    """A person accepts an offer. Raises `NotFound`, `Conflict`."""
-    offer = turn.rows.get(OFFERS, topic.hex())
-    if offer is None:
+def accept(turn: Turn, topic: bytes, name: str, by: str) -> None:
+    """A person accepts an offer, that of the device ``by`` where it is named. Raises `NotFound`, `Conflict`."""
+    found = _offers(turn, topic, by)
+    if not found:
         raise NotFound("no such offer", hint="list them with: securechan conversation ls")
+    if len(found) > 1:
+        inviters = ", ".join(each.by for _, each in found)
+        raise Conflict(f"{inviters} offer this conversation, perhaps not the same", hint="say whose offer you accept")
+    known = turn.rows.get(CONVERSATIONS, topic.hex())
+    if known is not None and known.standing is Standing.MEMBER:
+        raise Conflict(f"you are a member of {known.name} already")
     if name and any(each.name == name for each in turn.conversations()):
         raise Conflict(f"you have a conversation called {name} already", hint="choose another name")
-    turn.rows.put(OFFERS, topic.hex(), replace(offer, accepted=1, name=name or offer.name))
-    consider(turn, topic)
+    row, offer = found[0]
+    turn.rows.put(OFFERS, row, replace(offer, accepted=1, name=name or offer.name))
+    _consider(turn, row)
 
 
-def decline(turn: Turn, topic: bytes) -> None:
-    """Forget an offer; the others learn of it when we are asked to leave the tree."""
-    offer = turn.rows.get(OFFERS, topic.hex())
-    if offer is None:
+def decline(turn: Turn, topic: bytes, by: str) -> None:
+    """Forget what was offered, by the device ``by`` or by anybody; the others learn of it when we are asked to leave
+    the tree. Raises `NotFound`."""
+    found = _offers(turn, topic, by)
+    if not found:
         raise NotFound("no such offer")
-    turn.rows.drop(OFFERS, topic.hex())
+    for row, _ in found:
+        turn.rows.drop(OFFERS, row)
 
 
 def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str) -> None:
@@ -281,7 +319,7 @@ def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str)
         fresh = replace(fresh, officers=tuple(sorted(officers)), confirmed=confirmed)
     turn.rows.put(GROUPS, topic.hex(), group)
     turn.put(replace(fresh, leaving=tuple(each for each in offer.leaving if each != turn.me.device)))
-    turn.rows.drop(OFFERS, topic.hex())
+    turn.rows.drop(OFFERS, offer_row(topic, offer.by))
     packages.used(turn, package)
     turn.session_forget(topic)
     again = known is not None

@@ -136,7 +136,12 @@ def conversations(rows: Rows, session: Session, now: int = 0) -> tuple[Conversat
 
 def offers(rows: Rows) -> tuple[Offer, ...]:
     """What waits for a person's yes."""
-    return tuple(each for each in rows.all(OFFERS).values() if each.shown and not each.accepted)
+    return tuple(each for each in rows.all(OFFERS).values() if each.shown and not each.accepted and not _in(rows, each))
+
+
+def _in(rows: Rows, offer: Offer) -> bool:
+    known = rows.get(CONVERSATIONS, offer.topic.hex())
+    return known is not None and known.standing is Standing.MEMBER
 
 
 def outgoing(rows: Rows, payload: bytes) -> str:
