@@ -135,7 +135,9 @@ KINDS = (
     "errand",
 )
 IN_JSON = tuple(kind for kind in KINDS if kind not in ("invite", "address"))
-LIGHTLY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+LIGHTLY = settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 
 
 def read(paper: Paper, content: bytes) -> None:

@@ -34,7 +34,9 @@ def structs(base: type[Struct] = Struct) -> Iterator[type[Struct]]:
 
 
 # The proofs of a handshake hold whole signatures: they are as large as they are.
-LIGHTLY = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.large_base_example])
+LIGHTLY = settings(
+    max_examples=10, deadline=None, suppress_health_check=[HealthCheck.large_base_example, HealthCheck.too_slow]
+)
 
 ALL = sorted(set(structs()), key=lambda struct: (struct.__module__, struct.__name__))
 

@@ -91,7 +91,9 @@ def test_an_empty_value_is_a_value(vault: Vault) -> None:
     assert vault.all("t") == {"": b""}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(
     st.lists(
         st.lists(
