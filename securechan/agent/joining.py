@@ -21,6 +21,7 @@ from securechan.agent.asks import Created
 from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
 from securechan.agent.founding import Founding, founder
 from securechan.agent.letters import WelcomeLetter
+from securechan.agent.membership import admitted
 from securechan.agent.policy import Kind, Officer, Policy, agency_of, policy_of, seats_of
 from securechan.agent.state import (
     CONVERSATIONS,
@@ -165,6 +166,7 @@ def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
         turn.now,
         letter.officers,
         letter.leaving,
+        letter.intruders,
         0,
     )
     turn.rows.put(OFFERS, row, offer)
@@ -314,9 +316,16 @@ def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str)
         fresh = replace(fresh, seen=known.seen, unread=known.unread, read=known.read)
     if policy.by_officer:
         there = seats_of(group).values()
+        strange = {each for each in offer.intruders if each != turn.me.device}
+        intruders = tuple(sorted(seat.device for seat in there if seat.device in strange))
+        good = [
+            each
+            for each in there
+            if each.device not in strange and admitted(each, turn.view, turn.now, turn.suite.name)
+        ]
         officers = {seat.officer for seat in there} | set(offer.officers)
-        confirmed = tuple(Confirmed(seat.device, key_hash(seat.key)) for seat in there)
-        fresh = replace(fresh, officers=tuple(sorted(officers)), confirmed=confirmed)
+        confirmed = tuple(Confirmed(seat.device, key_hash(seat.key)) for seat in good)
+        fresh = replace(fresh, officers=tuple(sorted(officers)), confirmed=confirmed, intruders=intruders)
     turn.rows.put(GROUPS, topic.hex(), group)
     turn.put(replace(fresh, leaving=tuple(each for each in offer.leaving if each != turn.me.device)))
     turn.rows.drop(OFFERS, offer_row(topic, offer.by))

@@ -54,6 +54,7 @@ class WelcomeLetter(Struct):
     blob: BlobRef | None  # the tree, where it is too large to travel here
     officers: Annotated[tuple[Name, ...], vec(1 << 18)]  # who ever had a leaf, where membership goes by officers
     leaving: Annotated[tuple[Name, ...], vec(1 << 18)]  # devices that left of their own will
+    intruders: Annotated[tuple[Name, ...], vec(1 << 18)]  # devices in the tree for whom nobody has vouched
 
 
 class ReceiptsLetter(Struct):
@@ -136,8 +137,18 @@ def welcome(turn: Turn, conversation: Conversation, joiner: Joiner, pending: Pen
         pending.blob,
         conversation.officers,
         conversation.leaving,
+        _intruders(turn, conversation),
     )
     write(turn, record, body)
+
+
+def _intruders(turn: Turn, conversation: Conversation) -> tuple[str, ...]:
+    vouched = {(each.device, each.key_hash) for each in conversation.confirmed}
+    return tuple(
+        seat.device
+        for seat in turn.seats(conversation.topic).values()
+        if seat.device in conversation.intruders and (seat.device, key_hash(seat.key)) not in vouched
+    )
 
 
 def deliver(turn: Turn) -> None:

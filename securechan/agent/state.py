@@ -216,6 +216,7 @@ class Offer(Struct):
     received: U64
     officers: Annotated[tuple[Name, ...], vec(1 << 18)]
     leaving: Annotated[tuple[Name, ...], vec(1 << 18)]
+    intruders: Annotated[tuple[Name, ...], vec(1 << 18)]
     shown: U8  # 1: people have been told of it
 
 

@@ -3,6 +3,8 @@ it neither takes the true one's place before people's eyes, nor keeps it out."""
 
 from __future__ import annotations
 
+from unittest import mock
+
 import pytest
 
 from securechan.agent import letters
@@ -10,22 +12,33 @@ from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Conver
 from securechan.agent.inputs import AcceptConversation, ChangePolicy, CreateConversation, DeclineConversation, SendText
 from securechan.agent.letters import WelcomeLetter
 from securechan.agent.policy import Officer, Policy
-from securechan.agent.state import LETTERS, PACKAGES
+from securechan.agent.state import LETTERS, PACKAGES, Confirmed, Joiner, Pending
 from securechan.agent.turn import Turn
 from securechan.bulletin.tlp import Tlp
 from securechan.crypto.secret import Secret
 from securechan.crypto.suite import HYBRID
 from securechan.errors import Conflict, NotFound
 from securechan.mls.group import Group
-from securechan.mls.keypackage import KeyPackageBundle, LeafKeys
+from securechan.mls.keypackage import KeyPackage, KeyPackageBundle, LeafKeys
 from securechan.mls.nodes import BasicCredential
+from securechan.trust.records import key_hash
 from securechan.wire.chain import Position
 from securechan.wire.frames import Appended, Deliver, inbox_topic
-from tests.agent.places import STEWARDS, community, group_of, row_of, secret, words
+from tests.agent.places import STEWARDS, community, group_of, package, row_of, secret, words
+from tests.support.federation import make_device
 from tests.support.world import Actor, World
 
 
-def forge(writer: Actor, reader: Actor, like: Group, *, base: Position, policy: Policy | None = None) -> None:
+def forge(
+    writer: Actor,
+    reader: Actor,
+    like: Group,
+    *,
+    base: Position,
+    policy: Policy | None = None,
+    beside: tuple[KeyPackage, ...] = (),
+    intruders: tuple[str, ...] = (),
+) -> None:
     """A group with the id, the policy and the founding of another, and the reader in it; delivered as a letter."""
     world, topic = writer.world, like.group_id
     extensions = like.context_extensions
@@ -40,11 +53,11 @@ def forge(writer: Actor, reader: Actor, like: Group, *, base: Position, policy: 
         extensions=extensions,
         leaf_extensions=(Officer(writer.officer).extension(),),
     )
-    package = next(each for each in reader.agent.rows.all(PACKAGES).values() if not each.last_resort)
-    step = group.commit(adds=(KeyPackageBundle.decode(package.bundle).key_package,), tree_in_welcome=False)
+    ours = next(each for each in reader.agent.rows.all(PACKAGES).values() if not each.last_resort)
+    step = group.commit(adds=(KeyPackageBundle.decode(ours.bundle).key_package, *beside), tree_in_welcome=False)
     turn = Turn(writer.agent.rows, writer.agent.session, world.chance, world.now)
-    (welcome,) = step.welcomes
-    body = WelcomeLetter(topic, base, turn.trust_position, welcome, step.ratchet_tree, None, (), ())
+    welcome = step.welcomes[0]
+    body = WelcomeLetter(topic, base, turn.trust_position, welcome, step.ratchet_tree, None, (), (), intruders)
     assert letters.write(turn, turn.view.device(reader.name), body)
     sealed = max(turn.rows.all(LETTERS).items())[1].body
     assert writer.member is not None
@@ -110,3 +123,43 @@ def test_a_false_invitation_that_is_taken_unasked_does_not_keep_the_true_one_out
     world.run(5)
     assert words(cene, topic) == ["the true one"]
     assert AlarmKind.CANNOT_FOLLOW in {each.kind for each in cene.told(Alarm)}
+
+
+# ------------------------------------------------------------------------------------------ who is in there already
+
+
+def test_a_joiner_does_not_vouch_for_an_intruder_that_it_finds(world: World) -> None:
+    """Where membership goes by officers: the letter says who is in the tree though nobody vouched, and trust says whose
+    leaf is nobody's."""
+    (ana,), (cene,) = world.enrol_all("cert-hr", "ana"), world.enrol_all("cert-si", "cene")
+    tap = make_device("cert-hr", "tap", "ana", "liaison", now=world.now)
+    world.publish(world.roster("cert-hr", add=[tap.record]))
+    for each in (ana, cene):
+        each.connect()
+    world.run()
+    topic: bytes = ana.do(CreateConversation(world.direct("ana and ana", "ana@cert-hr")))
+    world.run(5)
+    both = world.direct("ana and cene", "ana@cert-hr", "cene@cert-si")
+    beside = (
+        package(tap.name, "ana@cert-hr", world.now, bytes(tap.key.private)),
+        package("cert-hr/stranger", "ana@cert-hr", world.now),
+    )
+    at = row_of(ana, topic).cursor
+    forge(ana, cene, group_of(ana, topic), base=at, policy=both, beside=beside, intruders=(tap.name, cene.name))
+    world.run(2)
+    cene.do(AcceptConversation(topic))
+    assert {each.device for each in row_of(cene, topic).confirmed} == {ana.name, cene.name}
+    assert row_of(cene, topic).intruders == (tap.name,)  # of oneself one knows better
+
+
+def test_the_letter_names_intruders_until_somebody_vouches(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    turn = Turn(ana.agent.rows, ana.agent.session, world.chance, world.now)
+    key = next(each.key for each in turn.seats(topic).values() if each.device == bor.name)
+    strange = turn.change(topic, intruders=(bor.name, "cert-hr/gone"), confirmed=(Confirmed(bor.name, bytes(48)),))
+    vouched = turn.change(topic, confirmed=(Confirmed(bor.name, key_hash(key)),))
+    made = Pending(0, bytes(32), b"", bytes(32), b"", b"", (), b"", None, turn.trust_position, 0, 0)
+    with mock.patch.object(letters, "write") as write:
+        for row in (strange, vouched):
+            letters.welcome(turn, row, Joiner(cene.name, b"", 0), made, row.cursor)
+    assert [call.args[2].intruders for call in write.call_args_list] == [(bor.name,), ()]
