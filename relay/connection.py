@@ -287,14 +287,19 @@ class Connection:
         house = self._house
         try:
             known = await house.mailroom.identify(claim)
+            try:
+                house.mailroom.room(known.who)
+            except Refused:
+                claim.prove(known.key)  # who can't hears nothing of who else is here
+                raise
             session, h4 = claim.accept(known.key, house.limits, self._now())
-            self._session = session
-            self._socket.bell = self
-            member = house.mailroom.enter(known.who, self)
         except (Untrusted, Refused, CannotOpen) as error:
-            self._session = None
             await self._socket.send(_refusal(claim, error))
             return error.code
+        # From here on nothing refuses: the verdict is sealed, and its key seals one.
+        self._session = session
+        self._socket.bell = self
+        member = house.mailroom.enter(known.who, self)  # there is room: nobody else had a turn meanwhile
         self._socket.protocol.max_message_size = MAX_RECORD
         broadcast((self._socket,), h4)  # before anything the mailroom sends, which leaves when the loop turns
         return member, session, known.who

@@ -256,19 +256,26 @@ class Mailroom:
             case _:
                 assert_never(claim)
 
+    def room(self, who: Who) -> None:
+        """Returns if there is a place for another session, or an older one to take it from. Raises `Refused`
+        (``overloaded``)."""
+        taken = len(self._members) - (self._older(who) is not None)
+        if self._stopping or taken >= self.bounds.sessions:
+            raise Refused("the relay takes no more sessions now", code="overloaded", retry_after=5.0)
+
+    def _older(self, who: Who) -> Member | None:
+        if isinstance(who, Device):
+            return self._devices.get(who.name)
+        return self._guests.get(who.box) if isinstance(who, Guest) else None
+
     def enter(self, who: Who, outlet: Outlet) -> Member:
         """A session begins. An older one of the same device, or by the same invite, ends: nobody takes the places of
-        others. Raises `Refused` (``overloaded``)."""
-        older: Member | None = None
-        if isinstance(who, Device):
-            older = self._devices.pop(who.name, None)
-        elif isinstance(who, Guest):
-            older = self._guests.pop(who.box, None)
+        others. Raises `Refused` (``overloaded``) where `room` does."""
+        self.room(who)
+        older = self._older(who)
         if older is not None:
             older.outlet.end(Reason.REPLACED)
             older.leave()
-        if self._stopping or len(self._members) >= self.bounds.sessions:
-            raise Refused("the relay takes no more sessions now", code="overloaded", retry_after=5.0)
         member = Member(who, outlet, self)
         self._members[member] = None
         if isinstance(who, Device):

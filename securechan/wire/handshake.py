@@ -613,14 +613,19 @@ class _SignedClaim(_Claim):
         """Returns if the client holds the key it shows; says nothing about whose key that is. Raises `BadSignature`."""
         COMPOSITE.verify(self.proof.public, HANDSHAKE, self._stage.h2, self.proof.signature)
 
-    def accept(self, public: bytes, limits: Limits, now: int) -> tuple[Session, bytes]:
-        """The session and H4. ``public`` is the key that *trust* gives for who the client says it is.
+    def prove(self, public: bytes) -> None:
+        """Returns if the client is who it says. ``public`` is the key that *trust* gives for that.
 
-        Raises `BadSignature` where the client shows another key or does not hold it. ``now``: Unix seconds.
+        Raises `BadSignature` where the client shows another key or does not hold it.
         """
         if not hmac.compare_digest(public, self.proof.public):
             raise BadSignature("the client shows another key than its record")
         self.check()
+
+    def accept(self, public: bytes, limits: Limits, now: int) -> tuple[Session, bytes]:
+        """The session and H4, once proven. ``now``: Unix seconds. Raises as `prove`. After it nothing may be refused:
+        the verdict's key has sealed its one message."""
+        self.prove(public)
         return self._stage.accept(limits, now)
 
 
@@ -665,10 +670,15 @@ class GuestClaim(_Claim):
     def box(self) -> bytes:
         return self.proof.box
 
-    def accept(self, mac_key: bytes, limits: Limits, now: int) -> tuple[Session, bytes]:
-        """The session and H4. ``mac_key`` is the box's. Raises `CannotOpen` where the proof was made with another."""
+    def prove(self, mac_key: bytes) -> None:
+        """Returns if the client holds the invite. ``mac_key`` is the box's. Raises `CannotOpen` where the proof was
+        made with another."""
         if not hmac.compare_digest(_guest_mac(mac_key, self._stage.h2), self.proof.mac):
             raise CannotOpen("the guest does not hold this box's code")
+
+    def accept(self, mac_key: bytes, limits: Limits, now: int) -> tuple[Session, bytes]:
+        """The session and H4, once proven. Raises as `prove`; nothing may be refused after it."""
+        self.prove(mac_key)
         return self._stage.accept(limits, now)
 
 

@@ -9,6 +9,7 @@ import hashlib
 import secrets
 import time
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from websockets.asyncio.client import ClientConnection
@@ -37,7 +38,16 @@ from securechan.wire.frames import (
     Show,
     Subscribe,
 )
-from securechan.wire.handshake import Greeting, GuestCredential, Hello, Reply, ReplyKind
+from securechan.wire.handshake import (
+    Greeting,
+    GuestCredential,
+    Hello,
+    Reply,
+    ReplyKind,
+    Verdict,
+    VerdictKind,
+    _Claimed,
+)
 from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME
 from tests.relay.caller import Caller, call, now, receive, shake, socket
 from tests.relay.conftest import Running
@@ -402,3 +412,24 @@ async def test_full_sessions_are_told_to_wait(tmp_path: Path) -> None:
             with pytest.raises(Refused) as caught:
                 await shake(opened, founded.relay, founded.credential(A))
         assert caught.value.code == "refused-overloaded"
+
+
+async def test_a_verdicts_key_seals_one_verdict(tmp_path: Path) -> None:
+    """A session that can't be taken is refused before it is accepted: one key and nonce never seal both."""
+    said: list[object] = []
+    say = _Claimed._say
+
+    def saying(claimed: _Claimed, verdict: Verdict) -> bytes:
+        said.append(verdict.kind)
+        return say(claimed, verdict)
+
+    async with relay_inside(tmp_path, sessions=0) as (relay, founded):
+        credential = founded.credential(A)
+        impostor = dataclasses.replace(credential, key=COMPOSITE.load(secrets.token_bytes(64)))
+        with patch.object(_Claimed, "_say", saying):
+            for who, code in ((credential, "refused-overloaded"), (impostor, "refused-no-proof")):
+                async with socket(relay.address) as opened:
+                    with pytest.raises(Refused) as caught:
+                        await shake(opened, founded.relay, who)
+                assert caught.value.code == code
+    assert said == [VerdictKind.DENIED] * 2
