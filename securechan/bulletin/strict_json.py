@@ -36,7 +36,11 @@ def _object(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
         return value
     marked = _Doubled(value)
     seen: set[str] = set()
-    marked.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    for key, _ in pairs:
+        if key in seen:
+            marked.key = key
+            break
+        seen.add(key)
     return marked
 
 

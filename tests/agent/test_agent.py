@@ -50,7 +50,7 @@ def test_killed_between_any_two_effects_nothing_is_lost_or_doubled(worlds: Calla
     for each in actors:
         each.__class__ = Mortal
         each.careful = True
-        each.fate = Random(f"{seed} {each.name}")  # type: ignore[attr-defined]
+        each.fate = Random(f"{seed} {each.name}")  # type: ignore[attr-defined]  # a Mortal now
         each.chance = 0.12  # type: ignore[attr-defined]  # a Mortal now
     rng, sent = Random(seed), []
     for number in range(14):
@@ -64,7 +64,7 @@ def test_killed_between_any_two_effects_nothing_is_lost_or_doubled(worlds: Calla
         if rng.random() < 0.5:
             world.run(rng.randrange(3))
     for each in actors:
-        each.chance = 0.0  # type: ignore[attr-defined]
+        each.chance = 0.0  # type: ignore[attr-defined]  # a Mortal now
         if each.member is None:
             each.connect()
     world.run(60)
@@ -72,7 +72,7 @@ def test_killed_between_any_two_effects_nothing_is_lost_or_doubled(worlds: Calla
     assert [len(log) for log in logs] == [len(sent)] * 3
     for log in logs:
         assert sorted(word for word in sent if any(word.encode() in entry for entry in log)) == sorted(sent)
-    assert sum(each.deaths for each in actors) >= 3  # type: ignore[attr-defined]
+    assert sum(each.deaths for each in actors) >= 3  # type: ignore[attr-defined]  # a Mortal now
     epochs = {each.agent.conversation(topic).authenticator for each in actors}
     assert len(epochs) == 1
     assert not [each for actor in actors for each in actor.told(Alarm)]

@@ -462,7 +462,7 @@ def updated(group: Group, **values: Any) -> LeafNode:
         group.state.own_leaf_node,
         **{"encryption_key": key.public, "source": LeafNodeSource.UPDATE, "origin": None, **values},
     )
-    return leaf.signed(FAST, group.state.signing, group.group_id, group.own_leaf)  # type: ignore[no-any-return]
+    return leaf.signed(FAST, group.state.signing, group.group_id, group.own_leaf)  # type: ignore[no-any-return]  # of any leaf
 
 
 def proposed(group: Group, body: Body) -> bytes:

@@ -198,7 +198,7 @@ def test_a_roster_that_expires_is_found(town: Town, agent: Any, days: int, state
 
 
 def test_key_packages_that_run_out_are_found(town: Town, agent: Any) -> None:
-    good = doctor._stock(Later(agent, town.founded.now))  # type: ignore[arg-type]
+    good = doctor._stock(Later(agent, town.founded.now))  # type: ignore[arg-type]  # it only reads
     assert [each["state"] for each in good] == ["ok"]
-    gone = doctor._stock(Later(agent, town.founded.now + 60 * 86400))  # type: ignore[arg-type]
+    gone = doctor._stock(Later(agent, town.founded.now + 60 * 86400))  # type: ignore[arg-type]  # it only reads
     assert [each["state"] for each in gone] == ["fail"]
