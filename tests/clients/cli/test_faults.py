@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from clients.cli import app
+from clients.exitcodes import Exit
 from clients.operations import engine
 from clients.vault import Vault
 from securechan.trust.enrolment import Invite
@@ -125,7 +130,7 @@ def test_a_missing_vault(tmp_path: Path) -> None:
 
 def test_a_full_disk(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
     name = town.community()
-    real = Vault.open.__func__  # type: ignore[attr-defined]
+    real = Vault.open.__func__  # type: ignore[attr-defined]  # a classmethod has one
 
     def full(cls: type[Vault], path: Path, passphrase: str) -> Vault:
         vault: Vault = real(cls, path, passphrase)
@@ -233,6 +238,44 @@ def test_a_clock_that_is_wrong(town: Town, monkeypatch: pytest.MonkeyPatch) -> N
     assert said.code == 0, said
     assert "warning: this machine's clock is 3 h ahead of the relay's: set it" in said.err
     assert "clock" in town.si.json("status")["relay"]["warning"]
+
+
+def leaves(command: Any, *words: str) -> Iterator[tuple[str, ...]]:
+    if not isinstance(command, typer.core.TyperGroup):
+        yield words
+        return
+    context = typer.Context(command)
+    for name in command.list_commands(context):
+        yield from leaves(command.get_command(context, name), *words, name)
+
+
+VERBS = [words for words in leaves(typer.main.get_command(app)) if words[0] != "demo"]  # that one plays the whole story
+
+
+def test_the_walk_found_them() -> None:
+    assert {("status",), ("send",), ("admin", "approve"), ("root", "init"), ("bulletin", "acks")} <= set(VERBS)
+    assert len(VERBS) > 50
+
+
+@pytest.mark.parametrize("arguments", [[], ["x"], ["x", "y"]], ids=len)
+@pytest.mark.parametrize("words", VERBS, ids=" ".join)
+def test_every_verb_answers_scripts_in_json(
+    words: tuple[str, ...], arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether it can or not: here nobody is enrolled and nothing that is named is there."""
+    monkeypatch.chdir(tmp_path)
+    said = run("--json", "--no-input", "--home", str(tmp_path / "home"), *words, *arguments)
+    assert said.code != Exit.INTERNAL, said
+    assert said.code in set(Exit)
+    if said.code in (Exit.OK, Exit.DOCTOR):
+        assert json.loads(said.out)["v"] == 1
+        return
+    assert not said.out
+    told = json.loads(said.err)
+    assert (told["v"], told["ok"]) == (1, False)
+    assert told["error"]["code"]
+    assert told["error"]["message"]
+    assert told["error"]["hint"], told
 
 
 def test_what_nobody_foresaw_is_said_without_its_text(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
