@@ -241,6 +241,11 @@ class Passphrases:
             file = Path(named)
         return cls(fd, file, ask)
 
+    @classmethod
+    def of(cls, passphrase: str) -> Passphrases:
+        """One that was given already."""
+        return cls(ask=lambda _: passphrase)
+
     def get(self, what: str) -> str:
         """The passphrase of ``what``. Raises NotReady (``passphrase-needed``) where there is no source."""
         given = self._given()
@@ -262,7 +267,7 @@ class Passphrases:
             if self.ask is None:
                 raise _needed(what)
             said = self.ask(f"new passphrase for {what}: ")
-            if said != self.ask("the same again: "):
+            if len(said) >= MIN_PASSPHRASE and said != self.ask("the same again: "):
                 raise NotReady("the two passphrases differ", hint="try again", code="passphrase-needed")
         if len(said) < MIN_PASSPHRASE:
             raise Malformed(

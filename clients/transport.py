@@ -365,7 +365,7 @@ async def _shake(socket: ClientConnection, route: Route, url: str, clock: Clock)
                     code="wrong-relay",
                 ) from e
             case "refused-revoked":
-                raise Untrusted("this device has been revoked", hint=e.hint, code="revoked") from e
+                raise Untrusted("this device has been revoked", hint="ask your administrator", code="revoked") from e
         raise
     except CannotOpen as e:
         raise Untrusted(

@@ -53,6 +53,8 @@ def enrol(
 def _line(me: Invocation, invite: str) -> str:
     if invite != "-":
         return invite
+    if me.interactive:
+        return me.ask("the invite, one line: ")
     try:
         return me.read_in("-", MAX_INVITE).decode("ascii").strip()
     except UnicodeDecodeError:

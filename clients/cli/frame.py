@@ -58,6 +58,60 @@ def group(what: str, *, cls: type[TyperGroup] = Group) -> typer.Typer:
     )
 
 
+# ------------------------------------------------------------------------------------------------------------ patience
+
+
+class _Patience:
+    """Calls ``say`` once something has taken longer than people expect, at most once. While a person is asked it stands
+    still: what they wait for then is themselves, and a word in the middle of a prompt's line hides the prompt."""
+
+    def __init__(self, say: Callable[[], None]) -> None:
+        self._say = say
+        self._said = False
+        self._timer: threading.Timer | None = None
+
+    def start(self) -> None:
+        """Count from now."""
+        if not self._said:
+            self._timer = threading.Timer(PATIENCE, self._run_out)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def stop(self) -> None:
+        """Count no more. After this returns nothing is said until the next `start`."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+            self._timer = None
+
+    def _run_out(self) -> None:
+        self._said = True
+        self._say()
+
+
+def _line(prompt: str) -> str:
+    sys.stderr.write(prompt)
+    sys.stderr.flush()
+    return sys.stdin.readline()
+
+
+_patience: ContextVar[_Patience | None] = ContextVar("patience", default=None)
+
+
+def _unhurried(ask: Callable[[str], str]) -> Callable[[str], str]:
+    def asked(prompt: str) -> str:
+        patience = _patience.get()
+        if patience is None:
+            return ask(prompt)
+        patience.stop()
+        try:
+            return ask(prompt)
+        finally:
+            patience.start()
+
+    return asked
+
+
 # ---------------------------------------------------------------------------------------------------------- invocation
 
 
@@ -89,6 +143,8 @@ class Invocation:
     def passphrases(self) -> Passphrases:
         """Where passphrases come from."""
         ask = None if self.no_input else terminal()
+        if ask is not None:
+            ask = _unhurried(ask)
         return Passphrases.find(fd=self.passphrase_fd, file=self.passphrase_file, ask=ask)
 
     @property
@@ -128,13 +184,14 @@ class Invocation:
         if self.quiet or self.json or not sys.stderr.isatty():
             yield
             return
-        timer = threading.Timer(PATIENCE, self.note, [f"{text} …"])
-        timer.daemon = True
-        timer.start()
+        patience = _Patience(lambda: self.note(f"{text} …"))
+        before = _patience.set(patience)
+        patience.start()
         try:
             yield
         finally:
-            timer.cancel()
+            patience.stop()
+            _patience.reset(before)
 
     # --------------------------------------------------------------------------------------------------- questions
 
@@ -160,9 +217,7 @@ class Invocation:
                 hint="give it as an option: see --help",
                 code="input-needed",
             )
-        sys.stderr.write(prompt)
-        sys.stderr.flush()
-        line = sys.stdin.readline()
+        line = _unhurried(_line)(prompt)
         if not line:
             raise KeyboardInterrupt
         return line.strip()

@@ -26,11 +26,14 @@ def sync(
     del once
     data = do("watch.sync", timeout=timeout)
     here().emit(data, lambda: _synced(data))
+    if data["came"].get("conversation-offered"):
+        here().note("hint: securechan conversation ls shows what is offered; conversation accept NAME joins it")
 
 
 def _synced(data: dict[str, Any]) -> str:
-    came = "  ".join(f"{number} {kind}" for kind, number in data["came"].items()) or "nothing new"
-    return f"synced  {len(data['conversations'])} conversations  unread {data['unread']}  {came}"
+    came = "  ".join(f"{number} {kind.replace('-', ' ')}" for kind, number in data["came"].items()) or "nothing new"
+    conversations = len(data["conversations"])
+    return f"synced  {conversations} conversation{'' if conversations == 1 else 's'}  unread {data['unread']}  {came}"
 
 
 @app.command()

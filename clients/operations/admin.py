@@ -174,13 +174,18 @@ def _tell_request(box: str, request: EnrolRequest) -> Json:
 
 
 def _asked_for(work: Work, ident: str) -> tuple[str, Invited, EnrolRequest]:
-    """The request that is meant by the beginning of its id, or by its device's name. Raises NotFound, Conflict."""
+    """The request that is meant by the beginning of its id, or by its device's name, with or without the agency.
+    Raises NotFound, Conflict."""
     found = [
         (box, invited, EnrolRequest.decode(invited.request))
         for box, invited in _invites(work).items()
         if invited.state is State.ASKED
     ]
-    meant = [each for each in found if (len(ident) >= 4 and each[0].startswith(ident)) or each[2].name == ident]
+    meant = [
+        each
+        for each in found
+        if (len(ident) >= 4 and each[0].startswith(ident)) or ident in (each[2].name, each[2].name.partition("/")[2])
+    ]
     if not meant:
         raise NotFound(f"no request {ident[:60]!a} waits", hint="securechan admin pending")
     if len(meant) > 1:

@@ -194,9 +194,10 @@ def init(
     vault_passphrase = passphrases.new(f"profile {profile.name}")
     made_keys, signers = [], []
     for path in paths:
-        key = KeyFile.make(path, Use.AUTHORITY, path.stem, passphrases.new(f"the key {path.name}"))
+        said = passphrases.new(f"the key {path.name}")
+        key = KeyFile.make(path, Use.AUTHORITY, path.stem, said)
         made_keys.append(key)
-        signers.append(key.unlock(passphrases))
+        signers.append(key.unlock(Passphrases.of(said)))  # nobody is asked a third time
     papers = authority.application(
         record,
         keys=[*given, *(key.public.public for key in made_keys)],

@@ -250,7 +250,7 @@ def test_a_person_is_asked_once_for_an_old_one_and_twice_for_a_new_one() -> None
 
 
 def test_two_different_answers_and_too_short_ones_are_refused() -> None:
-    answers = iter(["first phrase", "second phrase", "short", "short", ""])
+    answers = iter(["first phrase", "second phrase", "short", ""])
     asked = Passphrases(ask=lambda _: next(answers))
     with pytest.raises(NotReady, match="differ"):
         asked.new("x")

@@ -62,3 +62,4 @@ def test_the_readme_works_as_typed(tmp_path: Path) -> None:
     assert "Phishing wave" in said
     assert "1 acknowledged" in said
     assert "bob@cert-bb" in said
+    assert "seen here too, since Tuesday" in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 import time
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from clients.cli.enrol import _line
+from clients.cli.frame import Invocation
 from clients.clock import SystemClock
 from clients.operations import enrol, newcomer
 from clients.profile import Home
@@ -72,11 +75,27 @@ def impostor(town: Town) -> Iterator[str]:
 # ---------------------------------------------------------------------------------------------------------- the way in
 
 
+def test_at_a_terminal_the_invite_is_asked_for_and_ends_with_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    keyboard, screen = Keyboard("securechan1:abc\nnot this\n"), Keyboard()
+    monkeypatch.setattr("sys.stdin", keyboard)
+    monkeypatch.setattr("sys.stderr", screen)
+    assert _line(Invocation(), "-") == "securechan1:abc"
+    assert keyboard.read() == "not this\n"
+    assert screen.getvalue() == "the invite, one line: "
+
+
+class Keyboard(io.StringIO):
+    """Somebody sits there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_a_device_comes_in_while_it_waits(office: Station, person: Person) -> None:
     line = invite(office, "liaison-7", "--role", "liaison")
     asked = person.json("enrol", "-", "--device", "laptop-7", "--no-wait", stdin=line.encode() + b"\n")
     assert (asked["device"], asked["enrolled"]) == ("cert-hr/laptop-7", False)
-    approved = office.json("admin", "approve", "cert-hr/laptop-7", "--words", " ".join(asked["words"]), "--for", "300d")
+    approved = office.json("admin", "approve", "laptop-7", "--words", " ".join(asked["words"]), "--for", "300d")
     assert approved["published"]
     said = person.run("enrol", "--resume", "--timeout", "60s")
     assert said.code == 0, said

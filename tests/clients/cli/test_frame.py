@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,13 +110,38 @@ def test_quiet_keeps_results_and_warnings(capsys: pytest.CaptureFixture[str]) ->
 
 def test_people_are_told_what_takes_long(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
     sit("")
-    said: list[str] = []
     waited = Waited()
+    running: list[bool] = []
     monkeypatch.setattr("clients.cli.frame.threading.Timer", waited)
     with Invocation().progress("making keys"):
-        said.append("work")
-    assert waited.told == [(frame.PATIENCE, ["making keys …"])]
-    assert waited.cancelled
+        running.append(waited.runs)
+        waited.run_out()
+    running.append(waited.runs)
+    assert waited.set == [frame.PATIENCE]
+    assert running == [True, False]
+    assert isinstance(sys.stderr, Terminal)
+    assert sys.stderr.getvalue() == "making keys …\n"
+
+
+def test_nobody_is_interrupted_while_they_are_asked(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    sit("alice\n")
+    waited = Waited()
+    running: list[bool] = []
+
+    def typing(prompt: str) -> str:
+        running.append(waited.runs)
+        return prompt
+
+    monkeypatch.setattr("clients.cli.frame.threading.Timer", waited)
+    monkeypatch.setattr("clients.cli.frame.terminal", lambda: typing)
+    monkeypatch.delenv("SECURECHAN_PASSPHRASE_FILE", raising=False)
+    with Invocation().progress("making keys"):
+        Invocation().passphrases.get("the vault")
+        assert waited.runs
+        assert Invocation().ask("who? ") == "alice"
+        assert waited.runs
+    assert running == [False]
+    assert waited.set == [frame.PATIENCE] * 3
 
 
 def test_nobody_is_told_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,27 +149,31 @@ def test_nobody_is_told_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("clients.cli.frame.threading.Timer", waited)
     with Invocation().progress("making keys"):
         pass
-    assert waited.told == []
+    assert waited.set == []
 
 
 class Waited:
     """A timer that tells what it was set to."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[float, list[str]]] = []
-        self.cancelled = False
+        self.set: list[float] = []
+        self.runs = False
         self.daemon = False
+        self.run_out: Callable[[], None] = lambda: None
 
-    def __call__(self, seconds: float, call: object, words: list[str]) -> Waited:
-        del call
-        self.told.append((seconds, words))
+    def __call__(self, seconds: float, call: Callable[[], None]) -> Waited:
+        self.set.append(seconds)
+        self.run_out = call
         return self
 
     def start(self) -> None:
-        pass
+        self.runs = True
 
     def cancel(self) -> None:
-        self.cancelled = True
+        self.runs = False
+
+    def join(self) -> None:
+        assert not self.runs
 
 
 # ----------------------------------------------------------------------------------------------------------- questions

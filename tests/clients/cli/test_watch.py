@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_sync_in_words(town: Town) -> None:
     name = town.community()
     town.hr.json("send", name, "-m", "x")
-    assert "1 message-received" in town.si.run("sync", "--once").out
+    assert "1 message received" in town.si.run("sync", "--once").out
     assert "nothing new" in town.si.run("sync").out
 
 
