@@ -24,7 +24,7 @@ from __future__ import annotations
 import enum
 import types
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import (
     Annotated,
     Any,
@@ -425,9 +425,10 @@ class Enum16(enum.IntEnum):
 # -------------------------------------------------------------------------------------------------------------- structs
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Struct:
-    """A frozen dataclass whose annotations are its wire format. Equal by value; hashable when its fields are."""
+    """A frozen dataclass whose annotations are its wire format. Equal by value; hashable when its fields are. A field
+    that is secret says ``= field(repr=False)``."""
 
     _plan: ClassVar[tuple[tuple[str, Codec], ...]] = ()  # empty: not compiled yet
 

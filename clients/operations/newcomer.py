@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Annotated, Final
 
 from clients.clock import Clock
@@ -50,11 +50,11 @@ class Newcomer(Struct):
     agency: Annotated[str, text(40)]
     device: Annotated[str, text(64)]
     officer: Annotated[str, text(64)]
-    signature_private: Opaque
-    inbox_private: Opaque
+    signature_private: Opaque = field(repr=False)
+    inbox_private: Opaque = field(repr=False)
     inbox_public: Opaque
-    roster_private: Opaque
-    invite: Annotated[str, text(4096)]
+    roster_private: Opaque = field(repr=False)
+    invite: Annotated[str, text(4096)] = field(repr=False)
     request: Annotated[bytes, opaque(1 << 16)]
     sealed: Annotated[bytes, opaque(1 << 16)]
     directory: Annotated[tuple[DirectoryKey, ...], vec(1 << 17)]

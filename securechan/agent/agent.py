@@ -73,8 +73,8 @@ class Enrolled:
 
     device: str
     officer: str
-    signature_private: bytes
-    inbox_private: bytes
+    signature_private: bytes = field(repr=False)
+    inbox_private: bytes = field(repr=False)
     inbox_public: bytes
     root: bytes
     root_id: bytes

@@ -20,7 +20,7 @@ attachments    where their contents are
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Annotated, Any, Final
 
@@ -47,7 +47,7 @@ class Me(Struct):
     device: Name
     officer: Name
     suite: U16
-    inbox_private: Opaque
+    inbox_private: Opaque = field(repr=False)
     inbox_public: Opaque
     relay: Name  # our relay, and how it is reached before trust says so
     url: Name
@@ -67,7 +67,7 @@ class KeyState(Enum8):
 class DeviceKey(Struct):
     """A signature key of this device; its row is named by the SHA-384 of the public half, in hexadecimal."""
 
-    private: Opaque
+    private: Opaque = field(repr=False)
     public: Opaque
     state: KeyState
     made: U64
@@ -119,7 +119,7 @@ class Conversation(Struct):
     last_commit: U64  # sequence of the last commit *entry*, void or not: what the relay expects next
     commit_trust: Position  # trust position of the last commit that counted
     history: Annotated[tuple[Position, ...], vec(1 << 16)]  # up to and including cursor, newest last
-    accesses: Annotated[tuple[Hash32, ...], vec(ACCESSES * 32)]  # access secrets of the epochs before, oldest first
+    accesses: Annotated[tuple[Hash32, ...], vec(ACCESSES * 32)] = field(repr=False)  # secrets of past epochs, in order
     mend: U8  # 1: the last commit came with a false access hash; the next one mends it
     renewed: U64  # when our own leaf was last renewed, Unix seconds
     committed: U64  # when the last commit was applied
@@ -155,8 +155,8 @@ class Pending(Struct):
     entry_id: Hash32
     commit: Opaque
     next_access: Hash32
-    next_epoch: Annotated[bytes, opaque(1 << 28)]
-    next_ratchets: Annotated[bytes, opaque(1 << 28)]
+    next_epoch: Annotated[bytes, opaque(1 << 28)] = field(repr=False)
+    next_ratchets: Annotated[bytes, opaque(1 << 28)] = field(repr=False)
     joiners: Annotated[tuple[Joiner, ...], vec(1 << 28)]
     tree: Annotated[bytes, opaque(1 << 28)]  # the next ratchet tree, for joiners; empty when `blob` names it
     blob: BlobRef | None
@@ -221,7 +221,7 @@ class Offer(Struct):
 
 
 class Package(Struct):
-    bundle: Opaque
+    bundle: Opaque = field(repr=False)
     last_resort: U8
     not_after: U64
     key_hash: Hash48

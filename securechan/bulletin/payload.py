@@ -15,6 +15,7 @@ at the relay under the SHA-256 of its ciphertext.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Annotated, Final
 
 from securechan.bulletin.tlp import Tlp
@@ -49,7 +50,7 @@ class BlobRef(Struct):
     """Where a blob is and how it opens: SHA-256 of the ciphertext, the key, and the plaintext's size in bytes."""
 
     blob: Annotated[bytes, fixed(32)]
-    key: Annotated[bytes, fixed(32)]
+    key: Annotated[bytes, fixed(32)] = field(repr=False)
     size: U32
 
 

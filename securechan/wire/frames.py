@@ -13,6 +13,7 @@ topics, not groups: the relay never learns what an entry says.
 from __future__ import annotations
 
 import hashlib
+from dataclasses import field
 from typing import Annotated, Final
 
 from securechan.codec import U8, U16, U32, U64, Enum8, Enum16, Struct, fixed, opaque, select, text, vec
@@ -100,7 +101,7 @@ class Show(Struct):
     """Show an access secret of a GROUP topic on this session."""
 
     topic: TopicId
-    secret: Hash32
+    secret: Hash32 = field(repr=False)
 
 
 class Subscribe(Struct):

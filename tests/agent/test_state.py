@@ -6,16 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from clients.operations.newcomer import Newcomer
 from securechan.agent import letters, state
+from securechan.agent.agent import Enrolled
 from securechan.agent.claims import Claim
 from securechan.agent.founding import Founding
 from securechan.agent.policy import Officer, Policy
 from securechan.agent.session import Session
+from securechan.agent.state import KEYS, PACKAGES
 from securechan.agent.tables import Rows, Write, table
-from securechan.bulletin.payload import Payload
+from securechan.bulletin.payload import BlobRef, Payload
 from securechan.codec import Struct
 from securechan.errors import Malformed, NotFound
+from securechan.wire.frames import Show
+from tests.agent.places import community, row_of
 from tests.support.strategies import strategies
+from tests.support.world import World
 
 STRUCTS: list[type[Struct]] = [
     *(
@@ -89,3 +95,31 @@ def test_a_row_that_lacks_a_part_is_malformed() -> None:
 def test_a_session_begins_with_nothing() -> None:
     assert not Session().connected
     assert Session() == Session()
+
+
+def test_what_is_secret_is_not_shown_in_print(world: World) -> None:
+    """A traceback or a log line that holds a row holds no key."""
+    ana, _bor, _cene, topic = community(world)
+    me = ana.agent.me
+    key = next(iter(ana.agent.rows.all(KEYS).values()))
+    row = row_of(ana, topic)
+    enrolled = Enrolled(me.device, me.officer, key.private, me.inbox_private, me.inbox_public, b"", b"", "", "", b"")
+    newcomer = Newcomer.make("cert-hr", "new", "ana", now=world.now, roster_private=b"roster's own")
+    package = next(iter(ana.agent.rows.all(PACKAGES).values()))
+    blob, show = BlobRef(bytes(32), b"k" * 32, 1), Show(topic, b"s" * 32)
+    shown = " ".join(repr(each) for each in (me, key, row, enrolled, newcomer, package, blob, show))
+    secrets = (
+        me.inbox_private,
+        key.private,
+        *row.accesses,
+        newcomer.signature_private,
+        newcomer.inbox_private,
+        newcomer.roster_private,
+        package.bundle,
+        b"k" * 32,
+        b"s" * 32,
+    )
+    assert row.accesses
+    assert me.device in shown
+    assert not [each for each in secrets if repr(bytes(each))[2:-1] in shown]
+    assert BlobRef.decode(blob.encode()) == blob
