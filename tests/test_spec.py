@@ -606,6 +606,7 @@ LIMITS: Final[dict[str, tuple[int | str, str]]] = {
     "offers that wait": (joining.MOST_OFFERS, ""),
     "members asked to re-add, at a time": (recovery.ASKED, ""),
     "… others after": (recovery.AGAIN, ""),
+    "re-adds of one device, apart": (commits.BETWEEN_READDS, ""),
     "rosters told inside a conversation": (rosters.LARGEST, ""),
     "receipts of a letter": (letters.MOST_RECEIPTS, FIXED),
     "letters that wait": (letters.MOST_LETTERS, ""),

@@ -50,6 +50,7 @@ from securechan.wire.chain import Position
 from securechan.wire.frames import Append, CommitClaim, Entry
 
 TREE_INLINE: Final = 64 << 10  # bytes of a ratchet tree that travel in the letter itself; larger ones as a blob
+BETWEEN_READDS: Final = 60  # seconds before a device that was put out and in again is so once more
 
 
 def seal(
@@ -204,7 +205,11 @@ def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry,
     true_hash = access_hash(access_secret(made.group))
     false_hash = entry.commit is not None and entry.commit.next_access != true_hash
     turn.set_group(topic, made.group)
-    turn.set_live(topic, change=b"", since=0, tried=-1, posted=frozenset())
+    there = {seat.device for seat in before.values()}
+    again = [after[int(leaf)].device for leaf in made.added if after[int(leaf)].device in there]
+    paused = {device: until for device, until in turn.live(topic).readded.items() if until > turn.now}
+    paused.update(dict.fromkeys(again, turn.now + BETWEEN_READDS))
+    turn.set_live(topic, change=b"", since=0, tried=-1, posted=frozenset(), readded=paused)
     turn.move(topic, entry, position)
     conversation, epoch = turn.conversation(topic), made.group.epoch
     policy = policy_of(made.group.context_extensions)

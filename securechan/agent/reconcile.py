@@ -85,12 +85,15 @@ def _settle_member(turn: Turn, topic: bytes) -> None:
 
 def difference_of(turn: Turn, topic: bytes) -> Difference:
     """What has to change in a conversation's tree."""
-    conversation = turn.conversation(topic)
+    conversation, paused = turn.conversation(topic), turn.live(topic).readded
+    returning = frozenset(each for each in conversation.returning if paused.get(each, 0) <= turn.now)
+    for device in frozenset(conversation.returning) - returning:
+        turn.wake(paused[device])
     about = Circumstances(
         frozenset((each.device, each.key_hash) for each in conversation.confirmed),
         frozenset(conversation.officers),
         frozenset(conversation.leaving),
-        frozenset(conversation.returning),
+        returning,
         frozenset(turn.rows.all(BURIED).values()),
         frozenset(conversation.intruders),
     )

@@ -29,6 +29,7 @@ class Live:
     packages: Mapping[str, bytes] = field(default_factory=dict)  # key packages taken for the next commit
     absent: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # device → (retry at, attempts)
     retry: int = 0  # send nothing before
+    readded: Mapping[str, int] = field(default_factory=dict)  # device → not put out and in again before
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Frozen
+from securechan.agent import letters
+from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Frozen, MemberAdded
 from securechan.agent.inputs import RotateEpochs, SendText
+from securechan.agent.letters import ReaddLetter
+from securechan.agent.state import LETTERS
+from securechan.agent.turn import Turn
 from securechan.bulletin.tlp import Tlp
+from securechan.wire.frames import Deliver, inbox_topic
 from tests.agent.places import community, group_of, secret, words
-from tests.support.world import World
+from tests.support.world import Actor, World
 
 
 def test_yesterdays_vault_is_noticed_before_anything_is_sealed_and_the_device_is_added_again(world: World) -> None:
@@ -87,3 +92,27 @@ def test_who_is_frozen_asks_others_when_nobody_answers(world: World) -> None:
     world.run(700)
     assert ana.agent.conversation(topic).standing == "member"
     assert secret(ana, topic) == secret(bor, topic)
+
+
+def test_who_asks_to_be_added_again_and_again_makes_no_stream_of_commits(world: World) -> None:
+    """A device is put out and in again once a minute at most, whomever it asks; none of its askings is lost."""
+    ana, bor, cene, topic = community(world)
+
+    def ask(whom: Actor) -> None:
+        turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now)
+        assert letters.write(turn, turn.view.device(whom.name), ReaddLetter(topic, 1, "again"))
+        sealed = max(turn.rows.all(LETTERS).items())[1].body
+        assert cene.member is not None
+        world.loop.run_until_complete(cene.member.request(Deliver(inbox_topic(whom.name), world.chance(32), sealed)))
+
+    first = group_of(ana, topic).epoch
+    for number in range(10):
+        ask((ana, bor)[number % 2])
+        world.run(5)
+    assert group_of(ana, topic).epoch == first + 1
+    ana.do(SendText(topic, "meanwhile", Tlp.GREEN))  # nor does it hold anybody up
+    world.run(2)
+    assert words(bor, topic) == ["meanwhile"]
+    world.run(60)
+    assert first + 2 <= group_of(ana, topic).epoch <= first + 3
+    assert len([each for each in ana.told(MemberAdded, topic) if each.device == cene.name]) <= 4
