@@ -76,7 +76,7 @@ from securechan.crypto.root import ROOT
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE
 from securechan.crypto.suite import PROFILES, SUITES
-from securechan.mls import keypackage
+from securechan.mls import keypackage, ratchets
 from securechan.trust import (
     cards,
     enrolment,
@@ -593,6 +593,8 @@ LIMITS: Final[dict[str, tuple[int | str, str]]] = {
     "renewal of epoch keys, by default": (policy.RENEWAL, ""),
     "silence before a sign of life": (reconcile.QUIET, ""),
     "silence before stale since": (look.STALE, ""),
+    "generations that a message may lie ahead of its sender's next": (ratchets.MAX_JUMP, FIXED),
+    "message keys kept of those skipped, per ratchet": (ratchets.MAX_SKIPPED, FIXED),
     "key package asked for again after": (reconcile.ABSENT, ""),
     "… doubling to": (reconcile.ABSENT_MOST, ""),
     "life of a key package": (keypackage.DEFAULT_LIFETIME, ""),
