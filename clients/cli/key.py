@@ -53,7 +53,9 @@ def rotate(
 
 def _rotated(data: dict[str, Any]) -> str:
     lines = [
-        f"renewed  {safe(each['name'])}  epoch {each['before']} → {each['epoch']}"
+        f"later    {safe(each['name'])}: renewed lately; the relay takes the next commit at {each['again_at']}"
+        if each["again_at"]
+        else f"renewed  {safe(each['name'])}  epoch {each['before']} → {each['epoch']}"
         for each in data.get("conversations", ())
     ]
     if "signature" in data:

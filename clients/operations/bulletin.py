@@ -235,7 +235,7 @@ async def ack(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     await work.runtime.do(Acknowledge(found.bulletin, found.conversation))
     with queued("the acknowledgement"):
         await work.online()
-        await work.runtime.until(lambda agent: agent.idle, params.seconds("timeout", 60.0))
+        await work.runtime.until(lambda agent: agent.at_rest(work.now), params.seconds("timeout", 60.0))
     return _summary(_find(work, found.bulletin))
 
 

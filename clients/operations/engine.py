@@ -80,7 +80,9 @@ class Work:
         tried = {name: int.from_bytes(at, "big") for name, at in self.vault.all(ABSENT).items()}
         gone = set() if patient else {name for name, at in tried.items() if at + FORGET > self.now}
         with contextlib.suppress(TimedOut):
-            await self.runtime.until(lambda agent: agent.idle and not lookup.unsettled(agent, self.now, gone), timeout)
+            await self.runtime.until(
+                lambda agent: agent.at_rest(self.now) and not lookup.unsettled(agent, self.now, gone), timeout
+            )
         fresh = lookup.absent(self.agent) - gone
         stamp = self.now.to_bytes(8, "big")
         self.vault.adopt([Put(ABSENT, name, stamp) for name in sorted(fresh)])

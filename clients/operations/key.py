@@ -10,8 +10,11 @@ from typing import Any, Final
 
 from clients.operations import lookup
 from clients.operations.engine import Operation, Params, Work, queued
+from securechan.agent.agent import Agent
 from securechan.agent.inputs import RotateEpochs, RotateSignature
 from securechan.trust.records import key_hash
+
+SOON: Final = 5  # seconds that a commit which the relay has put off is waited for
 
 
 async def ls(work: Work, _: dict[str, Any]) -> dict[str, Any]:
@@ -45,7 +48,7 @@ async def rotate(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     if params.flag("signature"):
         public: bytes = await work.runtime.do(RotateSignature())
         await work.online()
-        await work.runtime.until(lambda agent: agent.idle, params.seconds("timeout", 60.0))
+        await work.runtime.until(lambda agent: agent.at_rest(work.now), params.seconds("timeout", 60.0))
         data["signature"] = {"key": key_hash(public).hex(), "state": "proposed"}
     return data
 
@@ -56,14 +59,26 @@ async def _epochs(work: Work, params: Params) -> list[dict[str, Any]]:
     topic = lookup.conversation(work.agent, name).topic if name else None
     before = {each.topic: each.epoch for each in work.agent.conversations()}
     topics: tuple[bytes, ...] = await work.runtime.do(RotateEpochs(topic))
+
+    def decided(agent: Agent) -> bool:
+        """Each is renewed, or the relay has said when it takes the commit; then that goes by itself."""
+        found = [agent.conversation(each) for each in topics]
+        return all(each.epoch > before[each.topic] or each.pending_until > work.now + SOON for each in found)
+
     with queued("the renewal"):
-        await work.taken(
-            lambda agent: all(agent.conversation(each).epoch > before[each] for each in topics),
-            params.seconds("timeout", 60.0),
-        )
+        await work.runtime.until(decided, params.seconds("timeout", 60.0))
+        if topics and not any(work.agent.conversation(each).epoch > before[each] for each in topics):
+            await work.taken(lambda _: False, 0.0)
     found = (work.agent.conversation(each) for each in topics)
     return [
-        {"id": each.topic.hex(), "name": each.name, "epoch": each.epoch, "before": before[each.topic]} for each in found
+        {
+            "id": each.topic.hex(),
+            "name": each.name,
+            "epoch": each.epoch,
+            "before": before[each.topic],
+            "again_at": lookup.moment(each.pending_until if each.epoch == before[each.topic] else 0),
+        }
+        for each in found
     ]
 
 

@@ -65,6 +65,8 @@ from securechan.wire.frames import TRUST_TOPIC, Entries, GetHeads, Halt, Heads, 
 
 HEADS_EVERY: Final = 300  # seconds between two comparisons of signed heads
 
+SOON: Final = 30  # seconds that a refused commit is waited for
+
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
@@ -213,7 +215,15 @@ class Agent:
     @property
     def idle(self) -> bool:
         """Synced, and nothing of ours is on its way any more."""
-        waiting: tuple[Table[Any], ...] = (LETTERS, PENDING, UPLOADS, DOWNLOADS, RECEIPTS)
+        return self._quiet() and not self.rows.all(PENDING)
+
+    def at_rest(self, now: int) -> bool:
+        """As `idle`, but for commits that the relay does not want to see before some time has passed: they wait in the
+        vault, and nobody need wait with them. ``now`` in Unix seconds."""
+        return self._quiet() and not any(each.retry <= now + SOON for each in self.rows.all(PENDING).values())
+
+    def _quiet(self) -> bool:
+        waiting: tuple[Table[Any], ...] = (LETTERS, UPLOADS, DOWNLOADS, RECEIPTS)
         members = {each.topic for each in self.conversations() if each.standing == "member"}
         outbox = any(item.topic in members for item in self.rows.all(OUTBOX).values())
         return self.synced and not outbox and not any(self.rows.all(kind) for kind in waiting)

@@ -50,6 +50,7 @@ class ConversationSummary:
     sequence: int
     queued: int
     pending: bool
+    pending_until: int  # when the relay takes the pending commit again, where it has refused it; else 0
     held: str
     stale_since: int
     waiting: tuple[str, ...]
@@ -104,6 +105,7 @@ def conversation(rows: Rows, session: Session, row: Conversation, now: int = 0) 
     policy = policy_of(group.context_extensions) if group is not None else None
     members = tuple(seats_of(group).values()) if group is not None else ()
     live = session.live.get(row.topic, Live())
+    pending = rows.get(PENDING, row.topic.hex())
     quiet = now and row.standing is Standing.MEMBER and len(members) > 1 and row.heard + STALE < now
     return ConversationSummary(
         row.topic,
@@ -120,7 +122,8 @@ def conversation(rows: Rows, session: Session, row: Conversation, now: int = 0) 
         row.read,
         row.cursor.sequence,
         sum(1 for item in rows.all(OUTBOX).values() if item.topic == row.topic),
-        rows.get(PENDING, row.topic.hex()) is not None,
+        pending is not None,
+        pending.retry if pending is not None else 0,
         "" if row.hold is Hold.NO else row.hold.name.lower(),
         row.heard if quiet else 0,
         tuple(each.device for each in row.announced),

@@ -72,10 +72,11 @@ def _settle_member(turn: Turn, topic: bytes) -> None:
     pending = turn.rows.get(PENDING, topic.hex())
     if pending is not None:
         commits.push(turn, topic, pending)
-        return
+        if pending.retry <= turn.now:
+            return
     difference = difference_of(turn, topic)
     _tell(turn, topic, difference)
-    if _commit_if_due(turn, topic, difference):
+    if pending is None and _commit_if_due(turn, topic, difference):
         return
     conversation = turn.conversation(topic)
     if not sending.obstacle(turn, conversation, difference):

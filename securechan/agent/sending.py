@@ -153,7 +153,8 @@ def obstacle(turn: Turn, conversation: Conversation, difference: Difference) -> 
         return "not read to the end yet"
     if conversation.hold is not Hold.NO:
         return "held until a person decides"
-    if turn.rows.get(PENDING, topic.hex()) is not None:
+    pending = turn.rows.get(PENDING, topic.hex())
+    if pending is not None and pending.retry <= turn.now:  # one that the relay wants later holds up nobody's words
         return "a commit is pending"
     if difference.removes:
         return "somebody has to be removed first"

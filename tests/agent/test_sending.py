@@ -77,3 +77,25 @@ def test_what_the_log_holds_is_told_with_its_place(world: World) -> None:
     (sent,) = ana.told(MessageSent, topic)
     assert (sent.payload, sent.epoch) == (identity, 1)
     assert ana.agent.idle
+
+
+def test_a_commit_that_the_relay_wants_later_holds_up_nobodys_words(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    bor.disconnect()
+    cene.disconnect()
+    for _ in range(4):  # nobody is there to confirm: the relay takes three in an hour
+        ana.do(RotateEpochs(topic))
+        world.run(2)
+    waiting = ana.agent.conversation(topic)
+    assert waiting.pending_until > world.now + 600
+    assert not ana.agent.idle
+    assert ana.agent.at_rest(world.now)
+    identity = ana.do(SendText(topic, "said all the same", Tlp.GREEN))
+    world.run(3)
+    assert ana.agent.outgoing(identity) == "sent"
+    bor.connect()
+    world.run(5)
+    assert words(bor, topic) == ["said all the same"]
+    world.run(waiting.pending_until - world.now + 5)
+    assert ana.agent.conversation(topic).epoch == bor.agent.conversation(topic).epoch > waiting.epoch
+    assert ana.agent.idle

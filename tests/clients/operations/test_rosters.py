@@ -61,7 +61,7 @@ class Desk:
             device=name,
             agency=AGENCY,
             inbox_private=self.device.inbox.private,
-            idle=True,
+            at_rest=lambda _: True,
             credential=lambda: (name, self.device.key.private, self.device.key.public, Position(0, bytes(48))),
         )
 
