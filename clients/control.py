@@ -165,7 +165,8 @@ def _peer(writer: asyncio.StreamWriter) -> int:
 
 async def forward(path: Path, op: str, params: dict[str, Any]) -> AsyncGenerator[tuple[bool, Any], None]:
     """Have the process at ``path`` carry out an operation: ``(False, item)`` for each item of a stream, at last
-    ``(True, data)``. Raises its error, or Unreachable (``no-control``) where nobody listens."""
+    ``(True, data)``. Raises its error, or Unreachable: ``no-control`` where nobody listens, ``holder-gone`` where it
+    went while it was at it, so that nobody does the same again unasked."""
     try:
         with _reachable(path) as address:
             reader, writer = await asyncio.open_unix_connection(address, limit=MAX_LINE)
@@ -177,7 +178,7 @@ async def forward(path: Path, op: str, params: dict[str, Any]) -> AsyncGenerator
         while True:
             line = await reader.readline()
             if not line:
-                raise Unreachable("the process that holds the profile has gone", hint="try again", code="no-control")
+                raise _gone()
             said = _said(line)
             if "error" in said:
                 raise error_from_json(said["error"])
@@ -186,17 +187,25 @@ async def forward(path: Path, op: str, params: dict[str, Any]) -> AsyncGenerator
                 return
             yield False, said.get("item")
     except ConnectionError as e:
-        raise Unreachable("the process that holds the profile has gone", hint="try again", code="no-control") from e
+        raise _gone() from e
     finally:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
 
 
+def _gone() -> Unreachable:
+    return Unreachable(
+        "the process that holds the profile has gone while it was at it",
+        hint="see what was done before you do it again: securechan conversation ls",
+        code="holder-gone",
+    )
+
+
 def _said(line: bytes) -> dict[str, Any]:
     try:
         said = json.loads(line)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise Malformed("the process that holds the profile answers with no JSON") from e
     if not isinstance(said, dict):
         raise Malformed("the process that holds the profile answers with no object")

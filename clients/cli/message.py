@@ -177,6 +177,10 @@ async def _chat(conversation: str, tlp: str) -> None:
             watching.set()
         elif event["event"] in ("message-received", "alarm", "bulletin-received") and not event.get("own"):
             me.item(event, lambda: line(event))
+        elif event["event"] == "relay-down":
+            me.note("not connected: what you type is kept and sent as soon as the relay answers again")
+        elif event["event"] == "relay-up" and watching.is_set():
+            me.note(f"connected to {event['relay']}")
 
     async def ask(name: str, **params: Any) -> Any:
         return await perform(me.profile, me.passphrases, name, params, give=give, command="securechan chat")

@@ -224,7 +224,9 @@ async def perform(
                 try:
                     return await _forward(profile, name, params, give or _nowhere)
                 except Unreachable as e:
-                    if e.code != "no-control" or loop.time() > until:
+                    if e.code != "no-control":  # it has listened: the answer is its own
+                        raise
+                    if loop.time() > until:
                         raise locked from e
             else:
                 async with opened(profile, passphrases, online=online, give=give) as work:
@@ -240,7 +242,7 @@ async def _forward(profile: Profile, name: str, params: dict[str, Any], give: Gi
             if last:
                 return said
             await give(said)
-    raise Unreachable("the process that holds the profile has gone", code="no-control")
+    raise Unreachable("the process that holds the profile gave no answer", code="holder-gone")
 
 
 def _look_at_clocks(work: Work, warn: Callable[[str], None] | None) -> None:

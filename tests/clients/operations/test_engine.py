@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from clients import control
 from clients.operations import engine
 from clients.operations.engine import Params, operation, perform, queued, skewed
 from clients.profile import Passphrases, Profile
@@ -57,6 +58,27 @@ def test_a_profile_held_by_who_takes_no_errands(town: Town, monkeypatch: pytest.
         do(town.hr, "conversation.ls")
     assert e.value.code == "profile-locked"
     assert "securechan test" in e.value.message
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_the_holder_says_of_the_relay_is_its_own_answer(town: Town, dies: bool) -> None:
+    """It took the errand: nothing is done twice, and nobody is told that the profile is merely in use."""
+    asked = []
+
+    async def errand(name: str, params: dict[str, Any], give: Any) -> Any:
+        asked.append(name)
+        if dies:
+            raise ConnectionResetError
+        raise Unreachable("no relay answers", hint="the message is kept", code="unreachable")
+
+    async def story() -> None:
+        async with control.serving(town.hr.profile.control, errand):
+            await asyncio.to_thread(do, town.hr, "message.send", to="eu-csirts")
+
+    with held(town.hr.profile), pytest.raises(Unreachable) as e:
+        asyncio.run(story())
+    assert e.value.code == ("holder-gone" if dies else "unreachable")
+    assert asked == ["message.send"]
 
 
 @contextmanager
