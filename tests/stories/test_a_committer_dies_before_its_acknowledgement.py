@@ -63,7 +63,7 @@ async def test_a_commit_that_lets_somebody_in(stage: Stage) -> None:
         ana = await nursery.process("ana", url=line.url).start()
         bor = await exits.enter_async_context(stage.live("bor"))
         await bor.idle()
-        await ana.until(ask.idle)
+        await ana.until(ask.stocked)  # or its upload would be what springs the line
 
         line.spring(8000)  # the commit is longer; all that ana says before it, together, is shorter
         topic: bytes = await ana.do(CreateConversation(stage.room_policy("operations")))

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 from securechan.agent.agent import Agent
 from securechan.agent.look import BulletinSummary, ConversationSummary
+from securechan.agent.packages import BATCH
+from securechan.agent.state import PACKAGES
 
 
 def idle(agent: Agent) -> bool:
     """Everything is read, and everything of ours is in the log."""
     return agent.idle
+
+
+def stocked(agent: Agent) -> bool:
+    """As idle, and the relay has the first batch of our key packages."""
+    there = agent.rows.all(PACKAGES).values()
+    return agent.idle and len(there) > BATCH and all(each.stored for each in there)
 
 
 def sent(agent: Agent, payload: bytes) -> bool:
