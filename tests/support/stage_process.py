@@ -149,7 +149,7 @@ class Process:
                             if last:
                                 return answer
                 except Unreachable as e:
-                    if e.code != "no-control":
+                    if e.code not in ("no-control", "holder-gone"):
                         raise
                 await asyncio.sleep(0.005)  # it doesn't listen yet, or is dying: nothing tells which
         await self._reap()
