@@ -59,11 +59,9 @@ class Applied:
 
 def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[Queued]) -> Applied:
     """§12.3: in the order that the RFC gives: context, updates, removes, adds; the rest touches no tree."""
-    after = tree
     changed = False
     updated: list[Change] = []
     removed: list[tuple[LeafIndex, LeafNode]] = []
-    added: list[tuple[LeafIndex, KeyPackage]] = []
     psks: list[PreSharedKeyID] = []
     kem_output: bytes | None = None
     reinit: ReInit | None = None
@@ -84,21 +82,15 @@ def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[
         at = item.sender.leaf
         if isinstance(item.proposal.body, Update) and at is not None:
             updated.append(Change(at, member(tree, at), item.proposal.body.leaf_node))
-            after = after.blank_path(at, item.proposal.body.leaf_node)
     for item in queue:
         if isinstance(item.proposal.body, Remove):
             at = item.proposal.body.removed
             removed.append((at, member(tree, at)))
-            after = after.blank_path(at, None)
-    after = after.truncated()
-    for item in queue:
-        if isinstance(item.proposal.body, Add):
-            package = item.proposal.body.key_package
-            after, at = after.add(package.leaf_node)
-            added.append((at, package))
-    return Applied(
-        after, extensions, tuple(added), tuple(removed), tuple(updated), tuple(psks), kem_output, reinit, changed
-    )
+    packages = [item.proposal.body.key_package for item in queue if isinstance(item.proposal.body, Add)]
+    shrunk = tree.blank_paths([*((each.leaf, each.after) for each in updated), *((at, None) for at, _ in removed)])
+    after, places = shrunk.truncated().add_all([package.leaf_node for package in packages])
+    added = tuple(zip(places, packages, strict=True))
+    return Applied(after, extensions, added, tuple(removed), tuple(updated), tuple(psks), kem_output, reinit, changed)
 
 
 def member(tree: RatchetTree, at: LeafIndex) -> LeafNode:

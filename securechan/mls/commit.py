@@ -219,7 +219,7 @@ def _merged(
 ) -> tuple[RatchetTree, LeafIndex, Change | None]:
     """§12.4.2: (the tree with the path, the committer's leaf, how that leaf changed)."""
     if sender.kind is SenderType.NEW_MEMBER_COMMIT:
-        tree, committer = applied.tree.with_room()
+        tree, (committer,) = applied.tree.with_room()
         before = None
     else:
         tree, committer = applied.tree, _committer(sender)

@@ -172,7 +172,7 @@ def join_from_outside(
             raise Invalid(f"leaf {replacing} is no member to replace", rule="RFC 9420 §12.1.3")
         bodies.append(Remove(replacing))
         tree = tree.remove(replacing)
-    tree, own = tree.with_room()
+    tree, (own,) = tree.with_room()
     path = renew(tree, own, leaf, signing, before.group_id)
     tree = path.tree
     check_among(tree, [own], before.extensions)

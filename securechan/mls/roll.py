@@ -7,69 +7,116 @@ along: counted once, then changed leaf by leaf with the tree. Like the tree's ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Final, Generic, TypeVar
 
 from securechan.mls.nodes import LeafNode, Node
 
 K = TypeVar("K", bytes, int)
 
+_OVERLAY: Final = 256  # keys that differ from the shared counts before these are written anew
+
+
+class Counts(Generic[K]):
+    """How often each key occurs. A value whose next ones share all that they don't change: a commit in a tree of a
+    thousand changes a dozen keys and copies no more than the changes since the counts were last written out."""
+
+    __slots__ = ("_changed", "_shared", "distinct")
+
+    def __init__(self, shared: Mapping[K, int] | None = None, changed: dict[K, int] | None = None, distinct: int = 0):
+        self._shared: Mapping[K, int] = shared or {}
+        self._changed: dict[K, int] = changed or {}  # overrides; zero where the key is gone
+        self.distinct = distinct  # keys that occur at all
+
+    def __getitem__(self, key: K) -> int:
+        found = self._changed.get(key)
+        return self._shared.get(key, 0) if found is None else found
+
+    def __contains__(self, key: K) -> bool:
+        return self[key] > 0
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Counts) and self._flat() == other._flat()
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._flat().items()))
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self._flat())
+
+    def __repr__(self) -> str:
+        return f"Counts({self.distinct} keys)"
+
+    def stepped(self, steps: Iterable[tuple[K, int]]) -> Counts[K]:
+        """The counts after each key occurs so many times more, or less."""
+        changed, shared, distinct = dict(self._changed), self._shared, self.distinct
+        for key, step in steps:
+            found = changed.get(key)
+            before = shared.get(key, 0) if found is None else found
+            changed[key] = before + step
+            distinct += (before + step > 0) - (before > 0)
+        made = Counts(shared, changed, distinct)
+        return Counts(made._flat(), None, distinct) if len(changed) > _OVERLAY else made
+
+    def _flat(self) -> dict[K, int]:
+        return {key: count for key, count in {**self._shared, **self._changed}.items() if count}
+
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """How often each key and credential type occurs. A value; the counts are never zero."""
+    """How often each key and credential type occurs."""
 
     members: int
     nodes: int  # members and parents
-    signature_keys: dict[bytes, int]
-    encryption_keys: dict[bytes, int]  # of members and parents
-    credentials_used: dict[int, int]
-    credentials_understood: dict[int, int]
+    signature_keys: Counts[bytes]
+    encryption_keys: Counts[bytes]  # of members and parents
+    credentials_used: Counts[int]
+    credentials_understood: Counts[int]
 
     @classmethod
     def of(cls, nodes: Iterable[Node | None]) -> Roll:
         """Counted from scratch."""
-        return cls(0, 0, {}, {}, {}, {}).changed((None, node) for node in nodes)
+        return cls(0, 0, Counts(), Counts(), Counts(), Counts()).changed((None, node) for node in nodes)
 
     def changed(self, changes: Iterable[tuple[Node | None, Node | None]]) -> Roll:
         """The roll after each node (before) became another (after); None is a blank."""
         members, count = self.members, self.nodes
-        signing, encryption = dict(self.signature_keys), dict(self.encryption_keys)
-        used, understood = dict(self.credentials_used), dict(self.credentials_understood)
+        encryption: list[tuple[bytes, int]] = []
+        signing: list[tuple[bytes, int]] = []
+        used: list[tuple[int, int]] = []
+        understood: list[tuple[int, int]] = []
         for before, after in changes:
             for node, step in ((before, -1), (after, 1)):
                 if node is None:
                     continue
                 count += step
-                _count(encryption, node.encryption_key, step)
+                encryption.append((node.encryption_key, step))
                 if isinstance(node, LeafNode):
                     members += step
-                    _count(signing, node.signature_key, step)
-                    _count(used, node.credential.kind, step)
-                    for kind in set(node.capabilities.credentials):
-                        _count(understood, kind, step)
-        return Roll(members, count, signing, encryption, used, understood)
+                    signing.append((node.signature_key, step))
+                    used.append((node.credential.kind, step))
+                    understood += ((kind, step) for kind in set(node.capabilities.credentials))
+        return Roll(
+            members,
+            count,
+            self.signature_keys.stepped(signing),
+            self.encryption_keys.stepped(encryption),
+            self.credentials_used.stepped(used),
+            self.credentials_understood.stepped(understood),
+        )
 
     @property
     def signs_twice(self) -> bool:
         """Whether two members have one signature key."""
-        return len(self.signature_keys) != self.members
+        return self.signature_keys.distinct != self.members
 
     @property
     def encrypts_twice(self) -> bool:
         """Whether two nodes have one encryption key."""
-        return len(self.encryption_keys) != self.nodes
+        return self.encryption_keys.distinct != self.nodes
 
     @property
     def understands_all(self) -> bool:
         """Whether every credential type in use is supported by every member."""
-        return all(self.credentials_understood.get(kind) == self.members for kind in self.credentials_used)
-
-
-def _count(counts: dict[K, int], key: K, step: int) -> None:
-    left = counts.get(key, 0) + step
-    if left:
-        counts[key] = left
-    else:
-        del counts[key]
+        return all(self.credentials_understood[kind] == self.members for kind in self.credentials_used)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Annotated, Final
 
 from securechan.codec import Opaque, Struct, decode, vec, write_vector
@@ -30,9 +30,11 @@ from securechan.mls.treemath import (
     left,
     level,
     node_of,
+    parent,
     right,
     root,
     sibling,
+    width,
 )
 
 MAX_LEAVES: Final = 1 << 17  # a bound against hostile trees; far above any community
@@ -208,16 +210,26 @@ class RatchetTree:
         for index, node in changes:
             replaced.append((nodes[index], node))
             nodes[index] = node
-            hashes[index] = None
-            if index != top:
-                for up in direct_path(index, self.leaf_count):
-                    hashes[up] = None
-        return RatchetTree(self.suite, tuple(nodes), hashes, self._roll and self._roll.changed(replaced))
+            at = index
+            hashes[at] = None
+            while at != top:
+                at = parent(at)
+                if hashes[at] is None:  # a hash is known only where all below are, so all above are unknown too
+                    break
+                hashes[at] = None
+        return RatchetTree(self.suite, tuple(nodes), hashes, self.roll.changed(replaced))
 
     def blank_path(self, leaf: LeafIndex, node: LeafNode | None) -> RatchetTree:
         """§12.1.2, §12.1.3: the leaf replaced or blanked, and all above it blanked."""
-        changes: list[tuple[NodeIndex, Node | None]] = [(up, None) for up in self.direct_path(leaf)]
-        return self.with_nodes([(node_of(leaf), node), *changes])
+        return self.blank_paths([(leaf, node)])
+
+    def blank_paths(self, leaves: Sequence[tuple[LeafIndex, LeafNode | None]]) -> RatchetTree:
+        """§12.1.2, §12.1.3: several leaves replaced or blanked, and all above them blanked."""
+        if not leaves:
+            return self
+        changes: dict[NodeIndex, Node | None] = {up: None for leaf, _ in leaves for up in self.direct_path(leaf)}
+        changes |= {node_of(leaf): node for leaf, node in leaves}
+        return self.with_nodes(changes.items())
 
     def free_leaf(self) -> LeafIndex:
         """§12.1.1: where the next member goes: the leftmost blank leaf, or the first one of a tree made larger."""
@@ -227,26 +239,48 @@ class RatchetTree:
         except ValueError:
             return LeafIndex(len(leaves))
 
-    def with_room(self) -> tuple[RatchetTree, LeafIndex]:
-        """§12.1.1: the tree, larger if it was full, and its leftmost blank leaf. Raises `Invalid` beyond the bound."""
-        at = self.free_leaf()
-        if at < self.leaf_count:
-            return self, at
-        if self.leaf_count >= MAX_LEAVES:
-            raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule="RFC 9420 §12.1.1")
-        more = len(self.nodes) + 1
-        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more, self._roll), at
+    def with_room(self, members: int = 1) -> tuple[RatchetTree, list[LeafIndex]]:
+        """§12.1.1: the tree, made larger until so many more fit, and their places: the leftmost blank leaves.
+
+        Raises `Invalid` beyond the bound.
+        """
+        leaves = self.nodes[::2]
+        count, blank = len(leaves), leaves.count(None)
+        while blank < members:
+            if count >= MAX_LEAVES:
+                raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule="RFC 9420 §12.1.1")
+            blank += count
+            count *= 2
+        free = (LeafIndex(at) for at in range(count) if at >= len(leaves) or leaves[at] is None)
+        places = list(islice(free, members))
+        more = width(count) - len(self.nodes)
+        if not more:
+            return self, places
+        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more, self._roll), places
 
     def add(self, node: LeafNode) -> tuple[RatchetTree, LeafIndex]:
         """§12.1.1: the tree with one more member, and where it stands. Raises `Invalid` beyond the bound."""
-        tree, at = self.with_room()
-        changes: list[tuple[NodeIndex, Node | None]] = [(node_of(at), node)]
-        for up in tree.direct_path(at):
+        tree, (at,) = self.add_all([node])
+        return tree, at
+
+    def add_all(self, nodes: Sequence[LeafNode]) -> tuple[RatchetTree, list[LeafIndex]]:
+        """§12.1.1: the tree with more members, and where they stand, in order. Raises `Invalid` beyond the bound."""
+        if not nodes:
+            return self, []
+        tree, places = self.with_room(len(nodes))
+        unmerged: dict[NodeIndex, list[LeafIndex]] = {}
+        for at in places:
+            for up in tree.direct_path(at):
+                unmerged.setdefault(up, []).append(at)
+        changes: list[tuple[NodeIndex, Node | None]] = [
+            (node_of(at), node) for at, node in zip(places, nodes, strict=True)
+        ]
+        for up, new in unmerged.items():
             above = tree.parent(up)
             if above is not None:
-                unmerged = tuple(sorted((*above.unmerged_leaves, at)))
-                changes.append((up, ParentNode(above.encryption_key, above.parent_hash, unmerged)))
-        return tree.with_nodes(changes), at
+                listed = tuple(sorted((*above.unmerged_leaves, *new)))
+                changes.append((up, ParentNode(above.encryption_key, above.parent_hash, listed)))
+        return tree.with_nodes(changes), places
 
     def remove(self, leaf: LeafIndex) -> RatchetTree:
         """§12.1.3: the tree without that member, as small as its last member allows (§7.7)."""

@@ -109,8 +109,7 @@ def renew(
         secret = next_path_secret(suite, secret)
     own = leaf_key or suite.hpke.kem.load(suite.hpke.kem.generate()[0])
     private[node_of(leaf)] = own
-    bare = tree.blank_path(leaf, old)
-    parents, parent_hash = _linked(bare, [(at, beside, private[at].public) for at, beside in filtered])
+    parents, parent_hash = _linked(tree, [(at, beside, private[at].public) for at, beside in filtered])
     new_leaf = LeafNode(
         own.public,
         suite.signature.public(key),
@@ -121,7 +120,7 @@ def renew(
         old.extensions,
         b"",
     ).signed(suite, key, group_id, leaf)
-    made = bare.with_nodes([*parents, (node_of(leaf), new_leaf)])
+    made = _with_path(tree, leaf, new_leaf, parents)
     return NewPath(made, new_leaf, filtered, path_secrets, private, secret)
 
 
@@ -129,12 +128,22 @@ def _linked(
     tree: RatchetTree, path: list[tuple[NodeIndex, NodeIndex, bytes]]
 ) -> tuple[list[tuple[NodeIndex, Node]], bytes]:
     """§7.9: the parents of a path of (node, its child off the path, key), hash-linked from the root down."""
-    parents: list[tuple[NodeIndex, Node]] = []
+    parents: list[tuple[NodeIndex, Node]] = []  # none of them is below a node off the path, so its hash stays
     above = b""
     for index, beside, public in reversed(path):
         parents.append((index, ParentNode(public, above, ())))
         above = tree.suite.hash(ParentHashInput(public, above, tree.node_hash(beside)).encode())
     return parents, above
+
+
+def _with_path(
+    tree: RatchetTree, leaf: LeafIndex, node: LeafNode, parents: list[tuple[NodeIndex, Node]]
+) -> RatchetTree:
+    """§7.5: the tree with a new leaf and new parents above it; those that the filtered path leaves out are blank."""
+    changes: dict[NodeIndex, Node | None] = dict.fromkeys(tree.direct_path(leaf))
+    changes.update(parents)
+    changes[node_of(leaf)] = node
+    return tree.with_nodes(changes.items())
 
 
 def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collection[LeafIndex]) -> RatchetTree:
@@ -157,12 +166,11 @@ def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collectio
     keys = {path.leaf_node.encryption_key, *(node.encryption_key for node in path.nodes)}
     if len(keys) != len(path.nodes) + 1 or any(key in tree.roll.encryption_keys for key in keys):
         raise Invalid("a key of the path stands in the tree already", rule="RFC 9420 §12.4.2")
-    bare = tree.blank_path(leaf, path.leaf_node)
     linked = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
-    parents, parent_hash = _linked(bare, linked)
+    parents, parent_hash = _linked(tree, linked)
     if path.leaf_node.source is not LeafNodeSource.COMMIT or path.leaf_node.parent_hash != parent_hash:
         raise Invalid("the parent hash of the committer's leaf doesn't fit its path", rule="RFC 9420 §7.9.2")
-    return bare.with_nodes(parents)
+    return _with_path(tree, leaf, path.leaf_node, parents)
 
 
 def follow(

@@ -78,8 +78,10 @@ def direct_path(node: NodeIndex, leaves: int) -> list[NodeIndex]:
     """The ancestors, from the parent up to and including the root."""
     top = root(leaves)
     path = []
+    step = 1 << level(node)  # the bit that a node has and its parent's first child hasn't
     while node != top:
-        node = parent(node)
+        node = NodeIndex((node | step) & ~(step << 1))
+        step <<= 1
         path.append(node)
     return path
 
