@@ -14,6 +14,7 @@ messages; each is one direction and belongs to one owner. The KDF is HKDF (two-s
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from securechan.crypto.aead import Aead
 from securechan.crypto.kdf import Hkdf, OneStage
@@ -46,12 +47,14 @@ class Hpke:
 
     def seal(self, public: bytes, info: bytes, aad: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
         """(enc, ciphertext) of one message to ``public``."""
-        enc, context = self.setup_sender(public, info)
-        return enc, context.seal(aad, plaintext)
+        shared, enc = self.kem.encap(public)
+        key, nonce, _ = self._message(shared, info)
+        return enc, self.aead.seal(key, nonce, aad, plaintext)
 
     def open(self, private: bytes | KemKey, enc: bytes, info: bytes, aad: bytes, ciphertext: bytes) -> bytes:
         """The plaintext of one message. Raises CannotOpen; Malformed or Invalid where ``enc`` itself is bad."""
-        return self.setup_receiver(private, enc, info).open(aad, ciphertext)
+        key, nonce, _ = self._message(self.kem.decap(private, enc), info)
+        return self.aead.open(key, nonce, aad, ciphertext)
 
     def send_export(self, public: bytes, info: bytes, exporter_context: bytes, length: int) -> tuple[bytes, Secret]:
         """(enc, secret): ``length`` bytes that only the holder of the private key will know too."""
@@ -75,20 +78,25 @@ class Hpke:
 
     def schedule(self, shared: bytes, info: bytes) -> Context:
         """KeySchedule in base mode (§5.1) over the KEM's shared secret."""
-        kdf, aead = self.kdf, self.aead
+        key, nonce, exporter = self._message(shared, info)
+        kdf = self.kdf
         if isinstance(kdf, Hkdf):
-            context = self._context + self._extract(kdf, b"", b"info_hash", info)
-            secret = self._extract(kdf, shared, b"secret", b"")
-            key = self._expand(kdf, secret, b"key", context, aead.key_length)
-            nonce = self._expand(kdf, secret, b"base_nonce", context, aead.nonce_length)
-            exporter = self._expand(kdf, secret, b"exp", context, kdf.length)
-        else:
-            secrets = _prefixed(b"") + _prefixed(shared)
-            bound = _BASE + _prefixed(b"") + _prefixed(info)
-            sizes = aead.key_length, aead.nonce_length
-            secret = self._derive(kdf, secrets, b"secret", bound, sum(sizes) + kdf.length)
-            key, nonce, exporter = secret[: sizes[0]], secret[sizes[0] : sum(sizes)], secret[sum(sizes) :]
+            exporter = self._expand(kdf, exporter, b"exp", _bound(self, info), kdf.length)
         return Context(self, key, nonce, exporter)
+
+    def _message(self, shared: bytes, info: bytes) -> tuple[Secret, Secret, Secret]:
+        """§5.1: key and first nonce, and what the exporter secret comes from: with HKDF the schedule's own secret, of
+        which one who sends a single message expands no more than it needs; else the exporter secret itself."""
+        kdf, aead = self.kdf, self.aead
+        bound = _bound(self, info)
+        if isinstance(kdf, Hkdf):
+            secret = self._extract(kdf, shared, b"secret", b"")
+            key = self._expand(kdf, secret, b"key", bound, aead.key_length)
+            return key, self._expand(kdf, secret, b"base_nonce", bound, aead.nonce_length), secret
+        secrets = _prefixed(b"") + _prefixed(shared)
+        sizes = aead.key_length, aead.nonce_length
+        secret = self._derive(kdf, secrets, b"secret", bound, sum(sizes) + kdf.length)
+        return secret[: sizes[0]], secret[sizes[0] : sum(sizes)], secret[sum(sizes) :]
 
     def export(self, exporter_secret: bytes, exporter_context: bytes, length: int) -> Secret:
         """Context.Export (§5.3)."""
@@ -141,6 +149,14 @@ class Context:
         if self._sequence >= (1 << (8 * length)) - 1:
             raise Misuse("an HPKE context has sent all its messages (RFC 9180 §5.2)")
         return (int.from_bytes(self._nonce, "big") ^ self._sequence).to_bytes(length, "big")
+
+
+@lru_cache(maxsize=16)
+def _bound(hpke: Hpke, info: bytes) -> bytes:
+    """What the schedule binds its keys to (``key_schedule_context``). One ``info`` often goes to many recipients."""
+    if isinstance(hpke.kdf, Hkdf):
+        return hpke._context + hpke._extract(hpke.kdf, b"", b"info_hash", info)  # noqa: SLF001 - a method with a memory
+    return _BASE + _prefixed(b"") + _prefixed(info)
 
 
 def _two(number: int) -> bytes:

@@ -85,7 +85,12 @@ class Kem(ABC):
 
     def generate(self) -> tuple[Secret, bytes]:
         """A fresh key pair (private, public)."""
-        return self.derive_key_pair(Secret.random(max(self.private_length, 64)))
+        key = self.fresh()
+        return key.private, key.public
+
+    def fresh(self) -> KemKey:
+        """As ``generate``, but the key object made on the way."""
+        return self.derive_key(Secret.random(max(self.private_length, 64)))
 
     def derive_key_pair(self, ikm: bytes) -> tuple[Secret, bytes]:
         """DeriveKeyPair (RFC 9180 §4): the key pair (private, public) that ``ikm`` stands for, by this row's rule."""
@@ -189,7 +194,7 @@ class DhKem(Kem):
         return self._expand(self._extract(b"dkp_prk", ikm), b"sk", b"", self.private_length)
 
     def _encap(self, public: bytes) -> tuple[Secret, bytes]:
-        return self.encap_with(self._ephemeral(), public)
+        return self.encap_with(self.fresh(), public)
 
     def encap_with(self, ephemeral: KemKey, public: bytes) -> tuple[Secret, bytes]:
         """Encap with an ephemeral key of the caller's choice. Use it once: this is for known-answer tests."""
@@ -198,9 +203,6 @@ class DhKem(Kem):
 
     def _decap(self, key: KemKey, enc: bytes) -> Secret:
         return self._shared(self._exchange(key, enc), enc, key.public)
-
-    def _ephemeral(self) -> KemKey:
-        return self.derive_key(Secret.random(64))
 
     def _shared(self, dh: bytes, enc: bytes, public: bytes) -> Secret:
         return self._expand(self._extract(b"eae_prk", dh), b"shared_secret", enc + public, self.secret_length)
@@ -218,7 +220,7 @@ class MontgomeryKem(DhKem):
         key = cls.from_private_bytes(private)
         return KemKey(self, private, key.public_key().public_bytes_raw(), (key,))
 
-    def _ephemeral(self) -> KemKey:  # any bytes are a private key: no derivation needed
+    def fresh(self) -> KemKey:  # any bytes are a private key: no derivation needed
         return self._load(Secret.random(self.private_length))
 
     def _check_public(self, public: bytes) -> None:

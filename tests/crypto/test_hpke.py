@@ -135,6 +135,15 @@ def test_what_is_sealed_opens_and_nothing_else(suite: Suite) -> None:
         hpke.seal(public[:-1], b"", b"", b"")
 
 
+@pytest.mark.parametrize("suite", SUITES.values(), ids=repr)
+def test_a_message_sealed_at_once_opens_in_a_context_and_the_other_way(suite: Suite) -> None:
+    hpke, key = suite.hpke, suite.hpke.kem.fresh()
+    enc, sealed = hpke.seal(key.public, b"info", b"aad", b"text")
+    assert hpke.setup_receiver(key, enc, b"info").open(b"aad", sealed) == b"text"
+    enc, context = hpke.setup_sender(key.public, b"info")
+    assert hpke.open(key, enc, b"info", b"aad", context.seal(b"aad", b"text")) == b"text"
+
+
 @pytest.mark.parametrize("suite", SUITES.values(), ids=SUITES)
 def test_both_ends_export_the_same(suite: Suite) -> None:
     hpke = suite.hpke
