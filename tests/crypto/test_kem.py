@@ -107,35 +107,6 @@ def test_round_trip(row: Kem) -> None:
     assert other != enc
 
 
-@pytest.mark.parametrize("row", [kem.MLKEM768, kem.MLKEM1024], ids=lambda row: row.name)
-def test_openssl_and_pqcrypto_agree_both_ways(row: MlKem) -> None:
-    other = second.kem(f"ml_kem_{row.bits}")
-    for _ in range(20):
-        private, public = row.generate()
-        enc, shared = other.encaps(public)
-        assert row.decap(private, enc) == shared
-        theirs, expanded = other.keygen()
-        ours, enc = row.encap(theirs)
-        assert other.decaps(expanded, enc) == ours
-
-
-@every
-def test_round_trip(row: Kem) -> None:
-    private, public = row.generate()
-    assert isinstance(private, Secret)
-    assert (len(private), len(public)) == (row.private_length, row.public_length)
-    row.check_public(public)
-    shared, enc = row.encap(public)
-    assert isinstance(shared, Secret)
-    assert (len(shared), len(enc)) == (row.secret_length, row.enc_length)
-    key = row.load(private)
-    assert row.decap(private, enc) == row.decap(key, enc) == shared
-    assert row.public(private) == row.public(key) == key.public == public
-    again, other = row.encap(public)
-    assert again != shared
-    assert other != enc
-
-
 @every
 def test_a_fresh_key_is_a_pair_that_nobody_had(row: Kem) -> None:
     one, other = row.fresh(), row.fresh()
