@@ -135,6 +135,16 @@ def renew_all(turn: Turn) -> None:
     turn.set_session(stocked=0)
 
 
+def strange(turn: Turn) -> None:
+    """One was handed out that isn't here: the relay's stock is that of another state of this device, and whoever
+    invites us next would meet the same. Make it anew, before anybody takes another; seldom, for anybody can say so."""
+    if turn.session.restocked + EVERY <= turn.now and not turn.me.purge:
+        turn.set_session(restocked=turn.now)
+        renew_all(turn)
+        counted(turn, 0)
+        turn.set_session(stocked=turn.now)
+
+
 def forget_all(turn: Turn) -> None:
     """Erase every private half and have the relay forget every package."""
     for row, _ in turn.rows.items(PACKAGES):

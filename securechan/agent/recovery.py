@@ -60,7 +60,7 @@ def ask(turn: Turn, topic: bytes, reason: str) -> tuple[str, ...]:
     for name in chosen:
         record = turn.view.find(name)
         if record is not None:
-            letters.write(turn, record, ReaddLetter(topic, group.epoch, reason[:400]))
+            letters.write(turn, (record,), ReaddLetter(topic, group.epoch, reason[:400]))
     asked = tuple(dict.fromkeys((*conversation.asked, *chosen)))[-64:]
     turn.put(replace(conversation, asked=asked, renewed=turn.now))
     turn.wake(turn.now + AGAIN)
@@ -97,7 +97,8 @@ def uninvited(turn: Turn, topic: bytes, by: DeviceRecord) -> None:
     readds = {each: until for each, until in turn.session.readds.items() if until > turn.now}
     if len(readds) < MOST_UNINVITED:
         turn.set_session(readds={**readds, topic: turn.now + AGAIN})
-        letters.write(turn, by, ReaddLetter(topic, 0, "the key package is not here any more"))
+        packages.strange(turn)
+        letters.write(turn, (by,), ReaddLetter(topic, 0, "the key package is not here any more"))
         if known is not None and by.name not in known.asked:
             turn.put(replace(known, asked=(*known.asked, by.name)[-64:]))
 

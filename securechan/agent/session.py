@@ -50,9 +50,13 @@ class Session:
     # conversation → the commit whose trust position isn't reached, and how far the relay has signed that trust goes
     compared: int = 0  # when heads were last asked for
     stocked: int = 0  # when key packages were last counted
+    restocked: int = 0  # when they were last made anew because of one that isn't here
     refollow: Mapping[bytes, int] = field(default_factory=dict)  # conversation → when to subscribe again
     readds: Mapping[bytes, int] = field(default_factory=dict)  # conversation → when we may ask again to be added
     boxes: frozenset[bytes] = frozenset()  # enrolment boxes that we read
+    trimmed: int = 0  # up to where the relay has forgotten our inbox
+    delivered: Mapping[str, frozenset[str]] = field(default_factory=dict)  # letter → devices whose copy the relay has
+    receipted: int = 0  # when receipts were last sent
     letter_retry: int = 0
     blob_retry: int = 0
     pinged: int = 0

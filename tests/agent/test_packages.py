@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from securechan.agent.events import Alarm
 from securechan.agent.inputs import CreateConversation
 from securechan.agent.packages import LOW, STOCK, parse
 from securechan.agent.state import PACKAGES
@@ -61,6 +62,26 @@ def test_the_last_resort_serves_again_and_again_when_the_stock_is_empty(world: W
     bor.connect()
     world.run(10)
     assert {bor.agent.conversation(topic).standing for topic in topics} == {"member"}
+
+
+def test_a_stock_whose_private_halves_are_not_here_is_made_anew_at_the_first_invitation(world: World) -> None:
+    ana, bor, _cene, _ = community(world)
+    bor.disconnect()
+    strange = set(bor.tables["packages"])
+    bor.tables["packages"].clear()
+    bor.restart()
+    bor.connect()
+    world.run(3)
+    assert left(bor) >= LOW
+    topic = ana.do(CreateConversation(world.direct("talk", "ana@cert-hr", "bor@cert-hr")))
+    world.run(5)
+    assert bor.agent.conversation(topic).standing == "member"  # asked once to be added again, by a package that is here
+    assert strange.isdisjoint(bor.tables["packages"])
+    assert left(bor) >= LOW
+    alarms = len(bor.told(Alarm))
+    ana.do(CreateConversation(world.direct("another talk", "ana@cert-hr", "bor@cert-hr")))
+    world.run(3)
+    assert len(bor.told(Alarm)) == alarms == 1
 
 
 def test_packages_are_renewed_before_they_end_and_forgotten_after(world: World) -> None:

@@ -155,6 +155,7 @@ def test_a_full_disk_loses_nothing_that_comes(town: Town, monkeypatch: pytest.Mo
 
     def full(cls: type[Vault], path: Path, passphrase: str) -> Vault:
         vault: Vault = real(cls, path, passphrase)
+        vault._db.execute("VACUUM")  # or it would first fill the pages that others left
         (pages,) = vault._db.execute("PRAGMA page_count").fetchone()
         vault._db.execute(f"PRAGMA max_page_count = {pages + 1}")
         return vault
@@ -168,9 +169,9 @@ def test_a_full_disk_loses_nothing_that_comes(town: Town, monkeypatch: pytest.Mo
 
 
 NEARLY_FULL = """
-import relay.cli, relay.server
-free = relay.server.free
-relay.server.free = lambda home: 0.0 if (home / "full").exists() else free(home)
+import relay.cli, relay.process
+free = relay.process.free
+relay.process.free = lambda home: 0.0 if (home / "full").exists() else free(home)
 relay.cli.main()
 """
 

@@ -12,7 +12,7 @@ from tests.clients.station import PASSPHRASE
 def test_officers_of_the_federation(town: Town) -> None:
     town.hr.json("sync")
     officers = [each["officer"] for each in town.hr.json("contact", "ls")["contacts"]]
-    assert officers == ["liaison-1@cert-hr", "liaison-1@cert-si"]
+    assert officers == ["liaison-1@cert-hr", "liaison-1@cert-pl", "liaison-1@cert-si"]
     shown = town.hr.json("contact", "show", "liaison-1@cert-hr")
     assert shown["devices"] == ["cert-hr/desk", "cert-hr/laptop"]
     assert shown["agency_title"] == "Agency cert-hr"
@@ -22,7 +22,7 @@ def test_officers_of_the_federation(town: Town) -> None:
 
 
 def test_a_directory_key_that_opens_nothing_does_no_harm(town: Town) -> None:
-    station = town.again("reader", "cert-si/desk")
+    station = town.again("reader")
     key = DirectoryKey.new("cert-si")
     with Vault.open(station.profile.vault, PASSPHRASE) as vault:
         keep(vault, key)

@@ -30,7 +30,7 @@ def test_other_words_are_an_identity_that_changed(town: Town) -> None:
 
 
 def test_keys_that_change_later_are_said_to_have_changed(town: Town) -> None:
-    station = town.again("verifier", "cert-si/desk")
+    station = town.again("verifier")
     with Vault.open(station.profile.vault, PASSPHRASE) as vault:
         vault.adopt([Put(TABLE, "liaison-1@cert-hr", json.dumps({"digest": "00", "at": 1}).encode())])
     station.json("sync")
