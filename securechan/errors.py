@@ -18,7 +18,8 @@
     └── Misuse          the caller broke the contract     → our bug
 
 ``message`` is for people and holds no secret and no more of a stranger's bytes than a short, escaped prefix; ``hint``
-says what to do; ``code`` is the stable word that scripts match on.
+says what to do; ``code`` is the stable word that scripts match on; ``rule`` cites what was broken,
+where it has a number.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from dataclasses import dataclass
 
 
 class SecurechanError(Exception):
-    """The root of the tree. ``code`` is stable; ``hint`` is a whole instruction or empty."""
+    """The root of the tree. ``code`` is stable; ``hint`` is a whole instruction or empty; so is ``rule``."""
 
     code: str = "error"
+    rule: str = ""
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
         super().__init__(message)

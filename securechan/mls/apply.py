@@ -24,6 +24,7 @@ from securechan.mls.proposals import (
     Update,
 )
 from securechan.mls.psk import PreSharedKeyID
+from securechan.mls.rules import Rule
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex
 from securechan.mls.validation import Queued, check_among
@@ -96,7 +97,7 @@ def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[
 def member(tree: RatchetTree, at: LeafIndex) -> LeafNode:
     leaf = tree.leaf(at)
     if leaf is None:
-        raise Invalid(f"leaf {at} is no member", rule="RFC 9420 §12.3")
+        raise Invalid(f"leaf {at} is no member", rule=Rule.MEMBER_SENDS)
     return leaf
 
 

@@ -39,6 +39,7 @@ from securechan.mls.proposals import (
 from securechan.mls.protection import Verified, framed, sign
 from securechan.mls.ratchets import Ratchets
 from securechan.mls.registry import SenderType, WireFormat
+from securechan.mls.rules import Rule
 from securechan.mls.schedule import (
     EpochSecrets,
     Intermediate,
@@ -101,7 +102,7 @@ class Lost:
 def provisional_context(before: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
     """§12.4.1: the context that path secrets are sealed under: the new one but for the transcript."""
     if before.epoch >= LAST_EPOCH:
-        raise Invalid("the group has come to its last epoch", rule="RFC 9420 §8.1")
+        raise Invalid("the group has come to its last epoch", rule=Rule.LAST_EPOCH)
     return GroupContext(
         before.version,
         before.cipher_suite,
@@ -174,7 +175,7 @@ def process(
         if not item.by_reference:
             check_proposal(suite, epoch.context, epoch.tree, item.proposal, item.sender, now)
     if commit.path is None and (external or needs_path(queue)):
-        raise Invalid("a commit without the path that its proposals need", rule="RFC 9420 §12.4.2")
+        raise Invalid("a commit without the path that its proposals need", rule=Rule.PATH_REQUIRED)
 
     applied = apply(epoch.tree, epoch.context.extensions, queue)
     tree, committer, own_change = _merged(epoch, applied, commit.path, content.sender)
@@ -206,7 +207,7 @@ def process(
     except CannotOpen as fault:
         if applied.psks:
             return Lost(f"{fault.message}; a pre-shared key may differ", effects)
-        raise Invalid(fault.message, rule="RFC 9420 §12.4.2") from None
+        raise Invalid(fault.message, rule=Rule.CONFIRMED) from None
     return Followed(
         _next_epoch(epoch, context, tree, opened, tag, epoch.signing, private, applied.reinit),
         Ratchets.start(tree.leaf_count, opened.encryption_secret),
@@ -233,7 +234,7 @@ def _merged(
 
 def _committer(sender: Sender) -> LeafIndex:
     if sender.leaf is None:
-        raise Invalid("a commit by one who may not commit", rule="RFC 9420 §12.4")
+        raise Invalid("a commit by one who may not commit", rule=Rule.MEMBER_COMMITS)
     return sender.leaf
 
 
@@ -247,7 +248,7 @@ def resolve(commit: Commit, sender: Sender, pending: Mapping[bytes, Queued]) -> 
         elif item.value in pending:
             queue.append(pending[item.value])
         else:
-            raise Invalid("a commit refers to a proposal that wasn't sent before it", rule="RFC 9420 §12.4.2")
+            raise Invalid("a commit refers to a proposal that wasn't sent before it", rule=Rule.REFERENCE_KNOWN)
     return queue
 
 

@@ -21,6 +21,7 @@ from securechan.mls.labels import SecretBytes
 from securechan.mls.nodes import LeafNode
 from securechan.mls.proposals import ReInit
 from securechan.mls.psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
+from securechan.mls.rules import Rule
 from securechan.mls.schedule import EpochSecrets
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treekem import PrivateKeys
@@ -84,7 +85,7 @@ class Epoch:
         """A member's leaf. Raises `Invalid` where there is none."""
         found = self.tree.leaf(index)
         if found is None:
-            raise Invalid(f"leaf {index} is no member", rule="RFC 9420 §6.1")
+            raise Invalid(f"leaf {index} is no member", rule=Rule.MEMBER_SENDS)
         return found
 
     def psk_secret(self, ids: Sequence[PreSharedKeyID], external: Mapping[bytes, bytes]) -> Secret:

@@ -7,6 +7,7 @@ from typing import Annotated, Final, TypeVar
 from securechan.codec import U16, Struct, opaque, vec
 from securechan.errors import Invalid
 from securechan.mls.registry import ExtensionType
+from securechan.mls.rules import Rule
 
 TREE_BOUND: Final = 1 << 28  # bytes of a ratchet tree; 1,000 hybrid members need 8 MB
 
@@ -55,4 +56,4 @@ def check_unique(extensions: tuple[Extension, ...]) -> None:
     """§13.4: no type stands twice in one list."""
     kinds = [extension.kind for extension in extensions]
     if len(set(kinds)) != len(kinds):
-        raise Invalid("an extension type stands twice", rule="RFC 9420 §13.4")
+        raise Invalid("an extension type stands twice", rule=Rule.ONE_OF_A_TYPE)

@@ -25,6 +25,7 @@ from securechan.mls.protection import framed, sign
 from securechan.mls.psk import ExternalPSK, PreSharedKeyID, psk_secret
 from securechan.mls.ratchets import Ratchets
 from securechan.mls.registry import ExtensionType, SenderType, WireFormat
+from securechan.mls.rules import Rule
 from securechan.mls.schedule import (
     ExternalPub,
     Intermediate,
@@ -52,15 +53,15 @@ def join(
 ) -> tuple[Epoch, Ratchets]:
     """§12.4.3.1. Raises `Invalid`, `Malformed`, `CannotOpen`, `BadSignature`."""
     if welcome.cipher_suite != suite.number or bundle.key_package.cipher_suite != suite.number:
-        raise Invalid(f"a welcome of suite {welcome.cipher_suite:#06x} in {suite.name}", rule="RFC 9420 §12.4.3.1")
+        raise Invalid(f"a welcome of suite {welcome.cipher_suite:#06x} in {suite.name}", rule=Rule.WELCOME_SUITE)
     origin = bundle.key_package.leaf_node.origin
     if now is not None and isinstance(origin, Lifetime) and not origin.holds(now):
-        raise Invalid("our key package is outside its lifetime", rule="RFC 9420 §7.3", hint="publish a fresh one")
+        raise Invalid("our key package is outside its lifetime", rule=Rule.LIFETIME, hint="publish a fresh one")
     sealed = welcome.secrets_for(bundle.reference(suite))
     secrets = open_secrets(suite, bundle.init_private, sealed, welcome.encrypted_group_info)
     joiner = secrets.joiner_secret
     if len(set(secrets.psks)) != len(secrets.psks):
-        raise Invalid("a pre-shared key used twice", rule="RFC 9420 §12.4.3.1")
+        raise Invalid("a pre-shared key used twice", rule=Rule.PSK_ONCE)
     psk = psk_secret(suite, _held(secrets.psks, psks))
     between = Intermediate.of(suite, joiner, psk)
     info = open_group_info(suite, between.welcome_secret, welcome.encrypted_group_info)
@@ -71,7 +72,7 @@ def join(
     check_supports(bundle.key_package.leaf_node, context.extensions)
     encryption = suite.hpke.kem.load(bundle.encryption_private)
     if encryption.public != bundle.key_package.leaf_node.encryption_key:
-        raise Invalid("the private key kept for this key package is another's", rule="RFC 9420 §12.4.3.1")
+        raise Invalid("the private key kept for this key package is another's", rule=Rule.MY_KEYS)
     private: PrivateKeys = {node_of(own): encryption}
     signer = LeafIndex(info.signer)
     if secrets.path_secret is not None:
@@ -99,17 +100,17 @@ def trusted_tree(suite: Suite, info: GroupInfo, ratchet_tree: bytes | None) -> R
     """§12.4.3.1: the ratchet tree of a group info, and both found good. Raises as `join`."""
     context = info.group_context
     if context.cipher_suite != suite.number:
-        raise Invalid(f"a group of suite {context.cipher_suite:#06x} in {suite.name}", rule="RFC 9420 §12.4.3.1")
+        raise Invalid(f"a group of suite {context.cipher_suite:#06x} in {suite.name}", rule=Rule.INFO_SUITE)
     check_unique(info.extensions)
     check_unique(context.extensions)
     inside = find(info.extensions, ExtensionType.RATCHET_TREE)
     data = inside if inside is not None else ratchet_tree
     if data is None:
-        raise Invalid("neither the group info nor anything beside it has the tree", rule="RFC 9420 §12.4.3.3")
+        raise Invalid("neither the group info nor anything beside it has the tree", rule=Rule.TREE_GIVEN)
     tree = RatchetTree.decode(suite, data)
     signer = tree.leaf(LeafIndex(info.signer))
     if signer is None:
-        raise Invalid("the group info is signed by no member", rule="RFC 9420 §12.4.3.1")
+        raise Invalid("the group info is signed by no member", rule=Rule.INFO_SIGNER)
     info.verify(suite, signer.signature_key)
     check_tree(tree, context)
     return tree
@@ -118,7 +119,7 @@ def trusted_tree(suite: Suite, info: GroupInfo, ratchet_tree: bytes | None) -> R
 def check_tree(tree: RatchetTree, context: GroupContext) -> None:
     """§12.4.3.1: the tree of ``context`` as a whole. Raises `Invalid`, `Malformed`, `BadSignature`."""
     if tree.tree_hash != context.tree_hash:
-        raise Invalid("the tree isn't the one that the group context names", rule="RFC 9420 §12.4.3.1")
+        raise Invalid("the tree isn't the one that the group context names", rule=Rule.TREE_HASH)
     tree.check_unmerged()
     tree.check_parent_hashes()
     for at, leaf in tree.members():
@@ -139,7 +140,7 @@ def _place(tree: RatchetTree, leaf: LeafNode) -> LeafIndex:
     for at, candidate in tree.members():
         if candidate == leaf:
             return at
-    raise Invalid("the tree doesn't hold the leaf of our key package", rule="RFC 9420 §12.4.3.1")
+    raise Invalid("the tree doesn't hold the leaf of our key package", rule=Rule.MY_LEAF)
 
 
 # ----------------------------------------------------------------------------------------------------- from outside
@@ -164,12 +165,12 @@ def join_from_outside(
     before = info.group_context
     invitation = find_as(info.extensions, ExtensionType.EXTERNAL_PUB, ExternalPub)
     if invitation is None:
-        raise Invalid("a group info without an external key invites nobody", rule="RFC 9420 §12.4.3.2")
+        raise Invalid("a group info without an external key invites nobody", rule=Rule.EXTERNAL_PUB)
     kem_output, init = external_init(suite, invitation.external_pub)
     bodies: list[ExternalInit | Remove] = [ExternalInit(kem_output)]
     if replacing is not None:
         if tree.leaf(replacing) is None:
-            raise Invalid(f"leaf {replacing} is no member to replace", rule="RFC 9420 §12.1.3")
+            raise Invalid(f"leaf {replacing} is no member to replace", rule=Rule.REMOVES_A_MEMBER)
         bodies.append(Remove(replacing))
         tree = tree.remove(replacing)
     tree, (own,) = tree.with_room()

@@ -19,6 +19,7 @@ from securechan.mls.registry import (
     LeafNodeSource,
     ProtocolVersion,
 )
+from securechan.mls.rules import Rule
 
 DEFAULT_LIFETIME: Final = 28 * 86400  # seconds; other implementations refuse more than about three months
 CLOCK_SKEW: Final = 3600  # seconds by which a fresh key package predates itself, for readers whose clocks are behind
@@ -52,11 +53,11 @@ class KeyPackage(Kept):
     def verify(self, suite: Suite) -> None:
         """§10.1: suite, signature, and that the init key is its own. Raises `Invalid`, `BadSignature`."""
         if self.cipher_suite != suite.number:
-            raise Invalid(f"a key package of suite {self.cipher_suite:#06x} in {suite.name}", rule="RFC 9420 §10.1")
+            raise Invalid(f"a key package of suite {self.cipher_suite:#06x} in {suite.name}", rule=Rule.PACKAGE_SUITE)
         if self.leaf_node.source is not LeafNodeSource.KEY_PACKAGE:
-            raise Invalid("the leaf of a key package isn't made for one", rule="RFC 9420 §10.1")
+            raise Invalid("the leaf of a key package isn't made for one", rule=Rule.SOURCE_KEY_PACKAGE)
         if self.init_key == self.leaf_node.encryption_key:
-            raise Invalid("a key package's init key is its encryption key too", rule="RFC 9420 §10.1")
+            raise Invalid("a key package's init key is its encryption key too", rule=Rule.INIT_KEY)
         verify_with_label(suite, self.leaf_node.signature_key, "KeyPackageTBS", self.to_be_signed(), self.signature)
 
 

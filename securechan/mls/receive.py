@@ -34,6 +34,7 @@ from securechan.mls.outcomes import (
 from securechan.mls.proposals import Add, Commit, Proposal, proposal_ref
 from securechan.mls.protection import Unverified, Verified, open_content, open_sender, read
 from securechan.mls.registry import SenderType
+from securechan.mls.rules import Rule
 from securechan.mls.treemath import LeafIndex
 from securechan.mls.validation import ExternalSenders, Queued, check_proposal
 
@@ -65,22 +66,22 @@ def receive(group: Group, message: bytes, *, now: int | None, psks: Mapping[byte
     try:
         parsed = MLSMessage.decode(message).body
     except Malformed as fault:
-        return Void(fault.message, "RFC 9420 §6", None)
+        return Void(fault.message, Rule.PARSES, None)
     match parsed:
         case PublicMessage(content):
             group_id, epoch = content.group_id, content.epoch
         case PrivateMessage(group_id, epoch):
             pass
         case _:
-            return Void("not a message to a group", "RFC 9420 §6", None)
+            return Void("not a message to a group", Rule.TO_A_GROUP, None)
     if group_id != group.group_id:
-        return Void("a message of another group", "RFC 9420 §6", None)
+        return Void("a message of another group", Rule.GROUP_ID, None)
     if epoch < group.epoch:
         return Past(epoch)
     if epoch > group.epoch:
         return Future(epoch)
     if group.state.reinit is not None:
-        return Void("the group has ended by a re-initialisation", "RFC 9420 §11.2", None)
+        return Void("the group has ended by a re-initialisation", Rule.SILENT, None)
     signer: LeafIndex | None = None
     try:
         opened = _open_private(group, parsed) if isinstance(parsed, PrivateMessage) else _open_public(group, parsed)
@@ -92,7 +93,7 @@ def receive(group: Group, message: bytes, *, now: int | None, psks: Mapping[byte
     except Invalid as fault:
         return Void(fault.message.removesuffix(f" ({fault.rule})"), fault.rule, signer)
     except (CannotOpen, Malformed) as fault:
-        return Void(fault.message, "RFC 9420 §6.1", signer)
+        return Void(fault.message, fault.rule or Rule.SIGNED, signer)
 
 
 def _open_private(group: Group, message: PrivateMessage) -> tuple[Group, Verified] | Own:
@@ -134,14 +135,14 @@ def _public_key(group: Group, unverified: Unverified) -> bytes:
             senders = ExternalSenders.of(group.context_extensions)
             index = content.sender.index or 0
             if index >= len(senders):
-                raise Invalid(f"there is no external sender {index}", rule="RFC 9420 §12.1.8.1")
+                raise Invalid(f"there is no external sender {index}", rule=Rule.SENDER_IS_LISTED)
             return senders[index].signature_key
         case SenderType.NEW_MEMBER_PROPOSAL, Proposal(_, Add(package)):
             return package.leaf_node.signature_key
         case SenderType.NEW_MEMBER_COMMIT, Commit(_, path) if path is not None:
             return path.leaf_node.signature_key
         case _:
-            raise Invalid("a sender who may not send this", rule="RFC 9420 §6")
+            raise Invalid("a sender who may not send this", rule=Rule.NEWCOMER_COMMITS)
 
 
 def _judge(group: Group, verified: Verified, now: int | None, psks: Mapping[bytes, bytes]) -> Outcome:
@@ -151,13 +152,13 @@ def _judge(group: Group, verified: Verified, now: int | None, psks: Mapping[byte
     match content.content:
         case bytes() as plaintext:
             if sender.leaf is None or verified.generation is None:
-                raise Invalid("application data that no member sealed", rule="RFC 9420 §6")
+                raise Invalid("application data that no member sealed", rule=Rule.SEALED_DATA)
             return Application(group, sender.leaf, plaintext, content.authenticated_data, verified.generation)
         case Proposal() as proposal:
             state = group.state
             check_proposal(state.suite, state.context, state.tree, proposal, sender, now)
             if len(group.pending) >= MAX_PENDING:
-                raise Invalid(f"more than {MAX_PENDING} proposals in an epoch", rule="RFC 9420 §12.1")
+                raise Invalid(f"more than {MAX_PENDING} proposals in an epoch", rule=Rule.PROPOSALS)
             ref = proposal_ref(state.suite, verified.message.encode())
             return Proposed(
                 group.with_pending(ref, proposal, sender), sender.leaf, proposal, ref, content.authenticated_data

@@ -19,6 +19,7 @@ from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
 from securechan.mls.registry import NodeType
 from securechan.mls.roll import Roll
+from securechan.mls.rules import Rule
 from securechan.mls.treemath import (
     LeafIndex,
     NodeIndex,
@@ -248,7 +249,7 @@ class RatchetTree:
         count, blank = len(leaves), leaves.count(None)
         while blank < members:
             if count >= MAX_LEAVES:
-                raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule="RFC 9420 §12.1.1")
+                raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule=Rule.LEAVES)
             blank += count
             count *= 2
         free = (LeafIndex(at) for at in range(count) if at >= len(leaves) or leaves[at] is None)
@@ -319,18 +320,18 @@ class RatchetTree:
         """From a ``ratchet_tree`` extension. Raises `Malformed`, and `Invalid` where a node stands out of place."""
         slots: tuple[TreeSlot | None, ...] = decode(_Slots, data)
         if not slots or slots[-1] is None:
-            raise Invalid("a ratchet tree is empty or ends in a blank node", rule="RFC 9420 §12.4.3.3")
+            raise Invalid("a ratchet tree is empty or ends in a blank node", rule=Rule.TREE_ENDS)
         leaves = 1
         while 2 * leaves - 1 < len(slots):
             leaves *= 2
         if leaves > MAX_LEAVES:
-            raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule="RFC 9420 §12.4.3.3")
+            raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule=Rule.LEAVES)
         nodes: list[Node | None] = [None] * (2 * leaves - 1)
         for index, slot in enumerate(slots):
             if slot is None:
                 continue
             if (slot.kind is NodeType.LEAF) != (index % 2 == 0):
-                raise Invalid(f"node {index} of the ratchet tree is of the wrong kind", rule="RFC 9420 §12.4.3.3")
+                raise Invalid(f"node {index} of the ratchet tree is of the wrong kind", rule=Rule.TREE_KINDS)
             nodes[index] = slot.node
         return cls(suite, tuple(nodes))
 
@@ -346,7 +347,7 @@ class RatchetTree:
         for index in range(1, len(self.nodes), 2):
             node = self.parent(NodeIndex(index))
             if node is not None and not self._is_covered(NodeIndex(index), node):
-                raise Invalid(f"node {index} has no parent-hash link to a node below", rule="RFC 9420 §7.9.2")
+                raise Invalid(f"node {index} has no parent-hash link to a node below", rule=Rule.PARENT_HASHES)
 
     def _is_covered(self, index: NodeIndex, node: ParentNode) -> bool:
         unmerged = {node_of(leaf) for leaf in node.unmerged_leaves}
@@ -367,13 +368,13 @@ class RatchetTree:
                 continue
             listed = node.unmerged_leaves
             if any(a >= b for a, b in pairwise(listed)):
-                raise Invalid(f"node {index} lists unmerged leaves out of order", rule="RFC 9420 §7.1")
+                raise Invalid(f"node {index} lists unmerged leaves out of order", rule=Rule.UNMERGED_ORDER)
             for leaf in listed:
                 if self.leaf(leaf) is None or not covers(index, node_of(leaf)):
-                    raise Invalid(f"node {index} lists leaf {leaf}, no member below it", rule="RFC 9420 §12.4.3.1")
+                    raise Invalid(f"node {index} lists leaf {leaf}, no member below it", rule=Rule.UNMERGED_BELOW)
                 for between in self.direct_path(leaf):
                     if between == index:
                         break
                     above = self.parent(between)
                     if above is not None and leaf not in above.unmerged_leaves:
-                        raise Invalid(f"node {between} doesn't list leaf {leaf}", rule="RFC 9420 §12.4.3.1")
+                        raise Invalid(f"node {between} doesn't list leaf {leaf}", rule=Rule.UNMERGED_BETWEEN)

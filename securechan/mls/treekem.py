@@ -26,6 +26,7 @@ from securechan.errors import CannotOpen, Invalid
 from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_secret, encrypt_with_label
 from securechan.mls.nodes import LeafNode, Node, ParentNode
 from securechan.mls.registry import LeafNodeSource
+from securechan.mls.rules import Rule
 from securechan.mls.tree import ParentHashInput, RatchetTree
 from securechan.mls.treemath import LeafIndex, NodeIndex, covers, node_of
 
@@ -107,7 +108,7 @@ def renew(
         path_secrets[index] = secret
         private[index] = node_key(suite, secret)
         secret = next_path_secret(suite, secret)
-    own = leaf_key or suite.hpke.kem.load(suite.hpke.kem.generate()[0])
+    own = leaf_key or suite.hpke.kem.fresh()
     private[node_of(leaf)] = own
     parents, parent_hash = _linked(tree, [(at, beside, private[at].public) for at, beside in filtered])
     new_leaf = LeafNode(
@@ -154,22 +155,22 @@ def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collectio
     """
     filtered = tree.filtered_path(leaf)
     if len(filtered) != len(path.nodes):
-        raise Invalid(f"a path of {len(path.nodes)} nodes where {len(filtered)} belong", rule="RFC 9420 §12.4.2")
+        raise Invalid(f"a path of {len(path.nodes)} nodes where {len(filtered)} belong", rule=Rule.PATH_LENGTH)
     for (index, beside), node in zip(filtered, path.nodes, strict=True):
         reached = len(recipients(tree, beside, added))
         if len(node.encrypted_path_secret) != reached:
             raise Invalid(
                 f"node {index}: {len(node.encrypted_path_secret)} secrets for {reached} recipients",
-                rule="RFC 9420 §7.6",
+                rule=Rule.PATH_RECIPIENTS,
             )
         tree.suite.hpke.kem.check_public(node.encryption_key)
     keys = {path.leaf_node.encryption_key, *(node.encryption_key for node in path.nodes)}
     if len(keys) != len(path.nodes) + 1 or any(key in tree.roll.encryption_keys for key in keys):
-        raise Invalid("a key of the path stands in the tree already", rule="RFC 9420 §12.4.2")
+        raise Invalid("a key of the path stands in the tree already", rule=Rule.PATH_KEYS)
     linked = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
     parents, parent_hash = _linked(tree, linked)
     if path.leaf_node.source is not LeafNodeSource.COMMIT or path.leaf_node.parent_hash != parent_hash:
-        raise Invalid("the parent hash of the committer's leaf doesn't fit its path", rule="RFC 9420 §7.9.2")
+        raise Invalid("the parent hash of the committer's leaf doesn't fit its path", rule=Rule.PARENT_HASH)
     return _with_path(tree, leaf, path.leaf_node, parents)
 
 
@@ -207,7 +208,7 @@ def climb(
     """
     suite = tree.suite
     if len(path_secret) != suite.hash_length:
-        raise Invalid(f"a path secret of {len(path_secret)} bytes", rule="RFC 9420 §7.4")
+        raise Invalid(f"a path secret of {len(path_secret)} bytes", rule=Rule.PATH_SECRET_FITS)
     kept = retained(tree, private)
     secret = Secret(path_secret)
     for index in tree.direct_path(sender):
@@ -216,7 +217,7 @@ def climb(
             continue
         key = node_key(suite, secret)
         if key.public != node.encryption_key:
-            raise Invalid(f"the secret of node {index} makes another key than the tree shows", rule="RFC 9420 §7.4")
+            raise Invalid(f"the secret of node {index} makes another key than the tree", rule=Rule.PATH_SECRET_FITS)
         kept[index] = key
         secret = next_path_secret(suite, secret)
     return kept, secret

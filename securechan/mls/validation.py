@@ -37,6 +37,7 @@ from securechan.mls.registry import (
     ResumptionUsage,
     SenderType,
 )
+from securechan.mls.rules import Rule
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex
 
@@ -69,20 +70,20 @@ def check_leaf_alone(
     """§7.2, §7.3: what a leaf says of itself, whatever group it is in. Raises `Invalid`, `BadSignature`."""
     able = leaf.capabilities
     if ProtocolVersion.MLS10 not in able.versions:
-        raise Invalid("a leaf that doesn't list version mls10", rule="RFC 9420 §7.3")
+        raise Invalid("a leaf that doesn't list version mls10", rule=Rule.LISTS_VERSION)
     if suite.number not in able.cipher_suites:
-        raise Invalid("a leaf that doesn't list the group's cipher suite", rule="RFC 9420 §7.3")
+        raise Invalid("a leaf that doesn't list the group's cipher suite", rule=Rule.LISTS_SUITE)
     if leaf.credential.kind not in able.credentials:
-        raise Invalid("a leaf that doesn't list its own credential type", rule="RFC 9420 §7.2")
+        raise Invalid("a leaf that doesn't list its own credential type", rule=Rule.LISTS_CREDENTIAL)
     check_unique(leaf.extensions)
     for extension in leaf.extensions:
         if extension.kind not in DEFAULT_EXTENSIONS and extension.kind not in able.extensions:
-            raise Invalid(f"a leaf that doesn't list its own extension {extension.kind:#06x}", rule="RFC 9420 §7.3")
+            raise Invalid(f"a leaf doesn't list its own extension {extension.kind:#06x}", rule=Rule.LISTS_EXTENSIONS)
     suite.hpke.kem.check_public(leaf.encryption_key)
     leaf.verify(suite, group_id, at if at is not None else LeafIndex(0))
     if now is not None and isinstance(leaf.origin, Lifetime) and not leaf.origin.holds(now):
         raise Invalid(
-            "a leaf outside its lifetime", rule="RFC 9420 §7.3", hint="check both clocks; ask for a fresh key package"
+            "a leaf outside its lifetime", rule=Rule.LIFETIME, hint="check both clocks; ask for a fresh key package"
         )
 
 
@@ -92,11 +93,11 @@ def check_supports(leaf: LeafNode, extensions: tuple[Extension, ...]) -> None:
     able = leaf.capabilities
     wanted = {*required.extensions, *(extension.kind for extension in extensions)} - DEFAULT_EXTENSIONS
     if not wanted <= set(able.extensions):
-        raise Invalid("a leaf lacks an extension that the group requires", rule="RFC 9420 §7.3")
+        raise Invalid("a leaf lacks an extension that the group requires", rule=Rule.REQUIRED_EXTENSION)
     if not set(required.proposals) - DEFAULT_PROPOSALS <= set(able.proposals):
-        raise Invalid("a leaf lacks a proposal type that the group requires", rule="RFC 9420 §7.3")
+        raise Invalid("a leaf lacks a proposal type that the group requires", rule=Rule.REQUIRED_PROPOSAL)
     if not set(required.credentials) <= set(able.credentials):
-        raise Invalid("a leaf lacks a credential type that the group requires", rule="RFC 9420 §7.3")
+        raise Invalid("a leaf lacks a credential type that the group requires", rule=Rule.REQUIRED_CREDENTIAL)
 
 
 def check_among(tree: RatchetTree, changed: Collection[LeafIndex], extensions: tuple[Extension, ...]) -> None:
@@ -106,11 +107,11 @@ def check_among(tree: RatchetTree, changed: Collection[LeafIndex], extensions: t
     """
     roll = tree.roll
     if roll.signs_twice:
-        raise Invalid("a signature key belongs to two members", rule="RFC 9420 §7.3")
+        raise Invalid("a signature key belongs to two members", rule=Rule.SIGNATURE_KEYS)
     if roll.encrypts_twice:
-        raise Invalid("an encryption key stands in the tree twice", rule="RFC 9420 §7.3")
+        raise Invalid("an encryption key stands in the tree twice", rule=Rule.ENCRYPTION_KEYS)
     if not roll.understands_all:
-        raise Invalid("a member's credential type isn't supported by all", rule="RFC 9420 §7.3")
+        raise Invalid("a member's credential type isn't supported by all", rule=Rule.CREDENTIAL_FOR_ALL)
     for at in changed:
         new = tree.leaf(at)
         if new is not None:
@@ -145,32 +146,32 @@ def check_proposal(
 ) -> None:
     """§12.1: one proposal alone, in the epoch it was made for. Raises `Invalid`, `Malformed`, `BadSignature`."""
     if sender.kind is SenderType.EXTERNAL and not isinstance(proposal.body, _FROM_OUTSIDE):
-        raise Invalid("a proposal of a type that external senders may not make", rule="RFC 9420 §12.1.8")
+        raise Invalid("a proposal of a type that external senders may not make", rule=Rule.EXTERNAL_TYPES)
     if sender.kind is SenderType.NEW_MEMBER_PROPOSAL and not isinstance(proposal.body, Add):
-        raise Invalid("a newcomer may propose nothing but its own addition", rule="RFC 9420 §12.1.8")
+        raise Invalid("a newcomer may propose nothing but its own addition", rule=Rule.NEWCOMER_PROPOSES)
     match proposal.body:
         case Add(package):
             if package.cipher_suite != context.cipher_suite or package.version != context.version:
-                raise Invalid("a key package of another suite or version", rule="RFC 9420 §12.1.1")
+                raise Invalid("a key package of another suite or version", rule=Rule.PACKAGE_SUITE)
             check_key_package(suite, package, now)
         case Update(leaf):
             at = sender.leaf
             old = None if at is None else tree.leaf(at)
             if at is None or old is None:
-                raise Invalid("only members update their leaves", rule="RFC 9420 §12.1.2")
+                raise Invalid("only members update their leaves", rule=Rule.UPDATE_BY_MEMBER)
             if leaf.source is not LeafNodeSource.UPDATE:
-                raise Invalid("the leaf of an update isn't made for one", rule="RFC 9420 §12.1.2")
+                raise Invalid("the leaf of an update isn't made for one", rule=Rule.SOURCE_UPDATE)
             if leaf.encryption_key == old.encryption_key:
-                raise Invalid("an update that keeps the encryption key", rule="RFC 9420 §12.1.2")
+                raise Invalid("an update that keeps the encryption key", rule=Rule.FRESH_KEY)
             check_leaf_alone(suite, leaf, group_id=context.group_id, at=at)
         case Remove(removed):
             if tree.leaf(removed) is None:
-                raise Invalid(f"leaf {removed} is no member to remove", rule="RFC 9420 §12.1.3")
+                raise Invalid(f"leaf {removed} is no member to remove", rule=Rule.REMOVES_A_MEMBER)
         case PreSharedKey(psk):
             _check_psk(suite, psk)
         case ReInit(version=version):
             if version < context.version:
-                raise Invalid("a new beginning in an older version", rule="RFC 9420 §12.1.5")
+                raise Invalid("a new beginning in an older version", rule=Rule.REINIT_NOT_OLDER)
         case GroupContextExtensions(extensions):
             check_unique(extensions)
             required_capabilities(extensions)
@@ -181,9 +182,9 @@ def check_proposal(
 
 def _check_psk(suite: Suite, psk: PreSharedKeyID) -> None:
     if len(psk.psk_nonce) != suite.hash_length:
-        raise Invalid(f"a nonce of {len(psk.psk_nonce)} bytes for a pre-shared key", rule="RFC 9420 §12.1.4")
+        raise Invalid(f"a nonce of {len(psk.psk_nonce)} bytes for a pre-shared key", rule=Rule.PSK_NONCE)
     if isinstance(psk.psk, ResumptionPSK) and psk.psk.usage is not ResumptionUsage.APPLICATION:
-        raise Invalid("a resumption key for a new group, proposed in an old one", rule="RFC 9420 §12.1.4")
+        raise Invalid("a resumption key for a new group, proposed in an old one", rule=Rule.PSK_BRANCH)
 
 
 def check_list(queue: Sequence[Queued], committer: LeafIndex) -> None:
@@ -197,34 +198,34 @@ def check_list(queue: Sequence[Queued], committer: LeafIndex) -> None:
             case Update():
                 at = item.sender.leaf
                 if at is None or at == committer:
-                    raise Invalid("a commit that takes up its committer's own update", rule="RFC 9420 §12.2")
+                    raise Invalid("a commit that takes up its committer's own update", rule=Rule.OWN_UPDATE)
                 _once(touched, at)
             case Remove(removed):
                 if removed == committer:
-                    raise Invalid("a commit that removes its committer", rule="RFC 9420 §12.2")
+                    raise Invalid("a commit that removes its committer", rule=Rule.OWN_REMOVE)
                 _once(touched, removed)
             case Add(package):
                 if package.leaf_node.signature_key in newcomers:
-                    raise Invalid("a client added twice", rule="RFC 9420 §12.2")
+                    raise Invalid("a client added twice", rule=Rule.ADDED_ONCE)
                 newcomers.add(package.leaf_node.signature_key)
             case PreSharedKey(psk):
                 if psk in psks:
-                    raise Invalid("a pre-shared key used twice", rule="RFC 9420 §12.2")
+                    raise Invalid("a pre-shared key used twice", rule=Rule.PSK_ONCE)
                 psks.add(psk)
             case GroupContextExtensions():
                 contexts += 1
                 if contexts > 1:
-                    raise Invalid("two changes of the group context's extensions", rule="RFC 9420 §12.2")
+                    raise Invalid("two changes of the group context's extensions", rule=Rule.ONE_CONTEXT)
             case ReInit():
                 if len(queue) > 1:
-                    raise Invalid("a new beginning beside other proposals", rule="RFC 9420 §12.2")
+                    raise Invalid("a new beginning beside other proposals", rule=Rule.REINIT_ALONE)
             case ExternalInit():
-                raise Invalid("an external init in a member's commit", rule="RFC 9420 §12.2")
+                raise Invalid("an external init in a member's commit", rule=Rule.NO_EXTERNAL_INIT)
 
 
 def _once(touched: set[LeafIndex], leaf: LeafIndex) -> None:
     if leaf in touched:
-        raise Invalid(f"leaf {leaf} is updated or removed twice", rule="RFC 9420 §12.2")
+        raise Invalid(f"leaf {leaf} is updated or removed twice", rule=Rule.ONE_CHANGE_A_LEAF)
     touched.add(leaf)
 
 
@@ -234,7 +235,7 @@ def check_external_list(queue: Sequence[Queued]) -> None:
     psks: set[PreSharedKeyID] = set()
     for item in queue:
         if item.by_reference:
-            raise Invalid("an external commit that refers to proposals", rule="RFC 9420 §12.2")
+            raise Invalid("an external commit that refers to proposals", rule=Rule.EXTERNAL_BY_VALUE)
         match item.proposal.body:
             case ExternalInit():
                 inits += 1
@@ -242,9 +243,9 @@ def check_external_list(queue: Sequence[Queued]) -> None:
                 removes += 1
             case PreSharedKey(psk):
                 if psk in psks:
-                    raise Invalid("a pre-shared key used twice", rule="RFC 9420 §12.2")
+                    raise Invalid("a pre-shared key used twice", rule=Rule.PSK_ONCE)
                 psks.add(psk)
             case _:
-                raise Invalid("an external commit with a proposal that only members may commit", rule="RFC 9420 §12.2")
+                raise Invalid("an external commit with a proposal for members only", rule=Rule.EXTERNAL_LIST)
     if inits != 1 or removes > 1:
-        raise Invalid("an external commit has one external init and at most one remove", rule="RFC 9420 §12.2")
+        raise Invalid("an external commit has one external init and at most one remove", rule=Rule.ONE_EXTERNAL_INIT)

@@ -64,4 +64,4 @@ def test_a_group_that_has_ended_judges_nothing() -> None:
     going_on = replace(step.next, state=replace(step.next.state, reinit=None))
     outcome = alice.receive(going_on.protect(b"as if nothing had happened")[1])
     assert isinstance(outcome, Void)
-    assert outcome.rule == "RFC 9420 §11.2"
+    assert outcome.rule == "RFC 9420 §11.2 #8"

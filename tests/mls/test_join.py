@@ -90,7 +90,7 @@ def liar() -> Liar:
 def refused(liar: Liar, welcome: bytes, rule: str) -> None:
     with pytest.raises(Invalid) as caught:
         Group.join(welcome, liar.bundle, now=NOW)
-    assert caught.value.rule == f"RFC 9420 {rule}", caught.value
+    assert caught.value.rule.split(" #")[0] == f"RFC 9420 {rule}", caught.value
 
 
 def test_an_honest_welcome_written_again_is_good(liar: Liar) -> None:
@@ -103,7 +103,7 @@ def test_a_group_info_is_signed_by_a_member(liar: Liar) -> None:
         Group.join(liar.welcome(altered(liar.info, signature=bytes(3373))), liar.bundle, now=NOW)
     with pytest.raises(BadSignature):
         Group.join(liar.welcome(liar.signed(signer=1)), liar.bundle, now=NOW)  # alice signs as bob
-    refused(liar, liar.welcome(liar.signed(signer=3)), "§12.4.3.1")
+    refused(liar, liar.welcome(liar.signed(signer=3)), "§12.4.3")
 
 
 def test_a_confirmation_tag_must_fit(liar: Liar) -> None:
@@ -171,7 +171,7 @@ def test_a_path_secret_must_make_the_keys_of_the_tree(liar: Liar) -> None:
 
 def test_preshared_keys_must_be_held_and_named_once(liar: Liar) -> None:
     psk = PreSharedKeyID(PSKType.EXTERNAL, ExternalPSK(b"id"), bytes(48))
-    refused(liar, liar.welcome(secrets=altered(liar.secrets, psks=(psk, psk))), "§12.4.3.1")
+    refused(liar, liar.welcome(secrets=altered(liar.secrets, psks=(psk, psk))), "§12.2")
     with pytest.raises(CannotOpen, match="isn't known here"):
         Group.join(liar.welcome(secrets=altered(liar.secrets, psks=(psk,))), liar.bundle, now=NOW)
 

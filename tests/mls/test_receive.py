@@ -111,7 +111,7 @@ def forged(group: Group, *bodies: Body, path: bool = True, **options: Any) -> St
 
 def is_void(outcome: Outcome, rule: str, signer: LeafIndex | None = ALICE) -> Void:
     assert isinstance(outcome, Void), outcome
-    assert outcome.rule == f"RFC 9420 {rule}", outcome
+    assert outcome.rule.split(" #")[0] == f"RFC 9420 {rule}", outcome
     assert outcome.signer == signer
     return outcome
 
@@ -147,7 +147,7 @@ OTHER_SUITE = bundle("dora", SUITES["standard"]).key_package
         ("§12.2", [Remove(ALICE)]),
         ("§12.2", [Remove(BOB), Remove(BOB)]),
         ("§12.2", [Add(TWICE), Add(TWICE)]),
-        ("§12.1.1", [Add(OTHER_SUITE)]),
+        ("§10.1", [Add(OTHER_SUITE)]),
         ("§12.2", [GroupContextExtensions(()), GroupContextExtensions(())]),
         ("§13.4", [GroupContextExtensions(DOUBLED)]),
         ("§7.3", [GroupContextExtensions(UNKNOWN)]),
@@ -214,7 +214,7 @@ def test_a_clock_judges_only_where_it_is_handed_in(trio: list[Group]) -> None:
 def test_a_commit_must_have_the_path_that_it_needs(trio: list[Group]) -> None:
     alice, bob, _ = trio
     for bodies in ((), (Remove(CAROL),), (GroupContextExtensions(()),)):
-        is_void(bob.receive(forged(alice, *bodies, path=False).commit), "§12.4.2")
+        is_void(bob.receive(forged(alice, *bodies, path=False).commit), "§12.4")
 
 
 def test_a_reference_to_nothing_is_void(trio: list[Group]) -> None:
@@ -306,7 +306,7 @@ def test_a_path_that_does_not_fit_the_tree_is_void(trio: list[Group]) -> None:
 
     with mock.patch.object(treekem.NewPath, "seal", shorter):
         step = alice.commit()
-    assert is_void(bob.receive(step.commit), "§12.4.2") == carol.receive(step.commit)
+    assert is_void(bob.receive(step.commit), "§7.6") == carol.receive(step.commit)
 
     def unsigned(self: Any, context: bytes, added: Any) -> treekem.UpdatePath:
         path = real(self, context, added)
@@ -395,11 +395,11 @@ def from_outside(group: Group, sender: Sender, body: Body, key: bytes = WATCHER_
 def test_an_external_sender_proposes_and_a_member_commits() -> None:
     alice, bob = found("alice", "bob", extensions=(SENDERS,))
     for wrong, rule in (
-        (from_outside(bob, Sender(SenderType.EXTERNAL, 1), Remove(BOB)), "§12.1.8.1"),
+        (from_outside(bob, Sender(SenderType.EXTERNAL, 1), Remove(BOB)), "§6.1"),
         (from_outside(bob, Sender(SenderType.EXTERNAL, 0), ExternalInit(b"")), "§12.1.8"),
         (from_outside(bob, Sender(SenderType.EXTERNAL, 0), Remove(BOB), alice.state.signing.private), "§6.1"),
-        (from_outside(bob, Sender(SenderType.NEW_MEMBER_PROPOSAL, None), Remove(BOB)), "§6"),
-        (from_outside(bob, Sender(SenderType.NEW_MEMBER_COMMIT, None), Remove(BOB)), "§6"),
+        (from_outside(bob, Sender(SenderType.NEW_MEMBER_PROPOSAL, None), Remove(BOB)), "§6.1"),
+        (from_outside(bob, Sender(SenderType.NEW_MEMBER_COMMIT, None), Remove(BOB)), "§6.1"),
     ):
         is_void(alice.receive(wrong), rule, None)
     message = from_outside(bob, Sender(SenderType.EXTERNAL, 0), Add(package("carol")))
@@ -439,7 +439,7 @@ def test_an_external_commit_has_its_own_short_list(trio: list[Group]) -> None:
     alice, bob, _ = trio
     init = ExternalInit(bytes(1120))
     bob = taken(bob.receive(proposed(alice, Remove(CAROL))))
-    is_void(bob.receive(external(alice, init, refs=[bob.pending[0].ref])), "§12.2", None)
+    is_void(bob.receive(external(alice, init, refs=[bob.pending[0].ref])), "§12.4.3.2", None)
     for message in (
         external(alice),
         external(alice, init, init),
@@ -450,7 +450,7 @@ def test_an_external_commit_has_its_own_short_list(trio: list[Group]) -> None:
     ):
         outcome = bob.receive(message)
         assert isinstance(outcome, Void)
-        assert outcome.rule in {"RFC 9420 §12.2", "RFC 9420 §12.4.2"}
+        assert outcome.rule.split(" #")[0] in {"RFC 9420 §12.2", "RFC 9420 §12.4.2", "RFC 9420 §12.4.3.2"}
 
 
 # ------------------------------------------------------------------------------------------------------- proposals
@@ -475,8 +475,8 @@ def test_updates_against_the_rules_are_void(trio: list[Group]) -> None:
     alice, bob, _ = trio
     old = alice.state.own_leaf_node
     for leaf, rule in (
-        (updated(alice, encryption_key=old.encryption_key), "§12.1.2"),
-        (updated(alice, source=LeafNodeSource.COMMIT, origin=b""), "§12.1.2"),
+        (updated(alice, encryption_key=old.encryption_key), "§7.3"),
+        (updated(alice, source=LeafNodeSource.COMMIT, origin=b""), "§7.3"),
         (updated(alice, capabilities=changed(old.capabilities, versions=(2,))), "§7.3"),
         (updated(alice, capabilities=changed(old.capabilities, cipher_suites=(1,))), "§7.3"),
         (updated(alice, capabilities=changed(old.capabilities, credentials=())), "§7.2"),
