@@ -122,6 +122,7 @@ class Invocation:
     json: bool = False
     no_input: bool = False
     quiet: bool = False
+    verbose: bool = False
     home_folder: Path | None = None
     profile_name: str | None = None
     passphrase_file: Path | None = None
@@ -310,7 +311,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 # ------------------------------------------------------------------------------------------------- options of all verbs
 
-_FLAGS: Final = {"--json": "json", "--no-input": "no_input", "--quiet": "quiet", "-q": "quiet"}
+_FLAGS: Final = {"--json": "json", "--no-input": "no_input", "--quiet": "quiet", "-q": "quiet", "--verbose": "verbose"}
 _VALUES: Final = {
     "--home": "home_folder",
     "--profile": "profile_name",
@@ -321,6 +322,7 @@ GLOBAL_HELP: Final = (
     ("--json", "One JSON object on stdout (one a line for streams)."),
     ("--no-input", "Never ask: fail and say what was needed."),
     ("-q, --quiet", "Say only results and errors."),
+    ("--verbose", "Say all of it where less is shown at first."),
     ("--home DIR", "The folder of all profiles; else SECURECHAN_HOME, else the XDG state folder."),
     ("--profile NAME", "The profile to use; else SECURECHAN_PROFILE, else the one chosen with: profile use."),
     ("--passphrase-file FILE", "Take the passphrase from the first line of FILE; else SECURECHAN_PASSPHRASE_FILE."),

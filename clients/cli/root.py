@@ -28,6 +28,7 @@ app = group("The root of trust: agencies, relays, policy; m-of-n ceremonies.")
 Dir = Annotated[Path, typer.Option("--dir", help="The federation's folder.", envvar="SECURECHAN_FEDERATION")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
 FOLDER = Path("federation")
+_MARKS = ("+", "-", "~")  # of a line that says a change
 
 
 def _now() -> int:
@@ -59,23 +60,40 @@ def _plan(path: Path, change: Change, said: str) -> None:
 def _ceremony_words(told: dict[str, Any] | None) -> str:
     if told is None:
         return "ceremony   none yet: a federation needs a relay (securechan root add-relay CARD)"
-    lines = [f"ceremony   {told['file']}", *(f"  {safe(line)}" for line in told["changes"])]
+    me = here()
+    count = sum(line.startswith(_MARKS) for line in told["changes"])
+    counted = f"{count} change{'' if count == 1 else 's'} in {_documents(told)}"
+    if not me.verbose:
+        counted += " (each of them: --verbose)"
+    lines = [f"ceremony   {told['file']}", f"holds      {counted}"]
+    if me.verbose:
+        lines += _changes(told)
     return "\n".join([*lines, *_signing_words(told)])
 
 
+def _documents(told: dict[str, Any]) -> str:
+    return ", ".join(dict.fromkeys(f"{signing['role']} {signing['version']}" for signing in told["signing"]))
+
+
+def _changes(told: dict[str, Any]) -> list[str]:
+    return [f"  {safe(line)}" for line in told["changes"]]
+
+
 def _signing_words(told: dict[str, Any]) -> list[str]:
+    """What is missing, one line a document; what has all its signatures is only named with --verbose."""
     lines = []
     for signing in told["signing"]:
-        state = "complete" if not signing["missing"] else f"{signing['missing']} more needed"
+        document = f"{signing['role']} {signing['version']}"
+        if not signing["missing"] and not here().verbose:
+            continue
+        whose = "named in it" if signing["by"] == document else f"named in {signing['by']}"
+        more = f", {signing['missing']} more to sign" if signing["missing"] else ""
         lines.append(
-            f"signed     {signing['role']} {signing['version']}: {len(signing['signed'])} of {signing['needed']}"
-            f" ({state}; by {signing['by']})"
+            f"signed     {document}: {len(signing['signed'])} of {signing['needed']} key holders {whose}{more}"
         )
     if told["complete"]:
-        lines.append("next       securechan root publish")
-    else:
-        lines.append("next       each holder: securechan root sign CEREMONY --key FILE")
-    return lines
+        return [*lines, "signed     by all who must", "next       securechan root publish"]
+    return [*lines, f"next       each holder: securechan root sign {told['file']} --key FILE"]
 
 
 # ------------------------------------------------------------------------------------------------------------- commands
@@ -312,8 +330,9 @@ def sign(
     keys = [KeyFile.load(path, Use.ROOT, Use.TARGETS) for path in key_file]
     told = root.tell_drafts(opened)
     me.note(f"federation {'new' if told['root'] is None else told['root'][:32]}")
-    for line in told["changes"]:
-        me.note(f"  {safe(line)}")
+    if not yes or me.verbose:  # who is asked sees what is asked
+        for line in _changes(told):
+            me.note(line)
     me.confirm("sign this?", yes)
     with me.progress("signing"):
         signed = root.sign(ceremony, opened, keys, me.passphrases)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from securechan.trust.document import AgencyContents, Document, Federation, RootContents, Roster, Signatories
 from securechan.trust.draft import Draft
-from securechan.trust.records import CommunityBinding, DeviceRecord, Record, Tombstone
+from securechan.trust.records import CommunityBinding, DeviceRecord, Policy, Record, Tombstone
 from securechan.trust.view import View
 
 R = TypeVar("R")
+
+_PLAIN: Final = re.compile(r"[A-Za-z0-9._:/@+-]+")
+_UNITS: Final = ((86_400, "day"), (3600, "hour"), (60, "minute"))
 
 
 def diff(before: View | None, draft: Draft) -> tuple[str, ...]:
@@ -89,8 +93,27 @@ def _differ(before: Mapping[str, object], after: Mapping[str, object], name: str
 def _said(fields: Mapping[str, object], name: str) -> str:
     if name not in fields:
         return "nothing"
-    text = ascii(fields[name])
+    text = _value(name, fields[name])
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _value(name: str, value: object) -> str:
+    """A field's value as people write it. What could be taken for something else stays in quotes, escaped."""
+    if isinstance(value, list | tuple):
+        return ", ".join(_value(name, each) for each in value) or "none"
+    if isinstance(value, int) and (name == "grace" or name.startswith("lifetimes.")):
+        return _span(value)
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else ascii(value)
+
+
+def _span(seconds: int) -> str:
+    """A length of time, exactly: in the largest unit that divides it."""
+    for size, unit in _UNITS:
+        if seconds and seconds % size == 0:
+            count = seconds // size
+            return f"{count} {unit}{'' if count == 1 else 's'}"
+    return f"{seconds} s"
 
 
 def _changed(what: str, old: Mapping[str, Record], new: Mapping[str, Record]) -> Iterator[str]:
@@ -101,7 +124,7 @@ def _changed(what: str, old: Mapping[str, Record], new: Mapping[str, Record]) ->
 
 def _federation(old: Federation | None, new: Federation) -> Iterator[str]:
     if old is None:
-        yield from (f"+ policy: {name}: {value}" for name, value in _flat(new.policy.custom()))
+        yield from _policy(new.policy)
     else:
         yield from (f"~ policy: {change}" for change in _fields(old.policy, new.policy))
     agencies = {} if old is None else old.agencies
@@ -115,6 +138,16 @@ def _federation(old: Federation | None, new: Federation) -> Iterator[str]:
     communities = {} if old is None else old.communities
     yield from _mapping("community", communities, new.communities, _community)
     yield from _changed("community", communities, new.communities)
+
+
+def _policy(policy: Policy) -> Iterator[str]:
+    """Every rule of a new federation, those of one kind in one line."""
+    kinds: dict[str, list[str]] = {}
+    for name, value in _flat(policy.custom()):
+        kind, dot, inner = name.partition(".")
+        said = _value(name, value)
+        kinds.setdefault(kind, []).append(f"{inner} {said}" if dot else said)
+    yield from (f"+ policy: {kind}: {', '.join(said)}" for kind, said in kinds.items())
 
 
 def _community(record: CommunityBinding) -> str:

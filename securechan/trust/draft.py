@@ -115,13 +115,18 @@ def pairs(drafts: Iterable[Draft]) -> tuple[tuple[str, bytes], ...]:
     return tuple(draft.pair() for draft in drafts)
 
 
+def _named(signing: Signing) -> str:
+    own = signing.delegator == f"{signing.role} {signing.version}"
+    return "it" if own else signing.delegator
+
+
 def enough(signings: Sequence[Signing]) -> None:
     """Returns if nothing is missing. Raises Untrusted ``threshold``."""
     for signing in signings:
         if signing.missing:
             raise Untrusted(
-                f"{signing.role} {signing.version} needs {signing.missing} more of the signatures that"
-                f" {signing.delegator} asks for",
+                f"{signing.role} {signing.version} has {len(signing.signed)} of {signing.needed} signatures of the"
+                f" key holders that {_named(signing)} names: {signing.missing} more must sign",
                 code="threshold",
                 hint="let another key holder sign",
             )

@@ -72,7 +72,7 @@ def test_the_federation(world: World) -> None:
         communities=[made(CommunityBinding, name="eu-csirts", title="All", founders=("cert-hr/d1",))],
     )
     found = lines(world, draft)
-    assert "~ policy: grace: 1209600 → 5" in found
+    assert "~ policy: grace: 14 days → 5 s" in found
     assert "+ agency cert-it: 'Agency cert-it' HR" in found
     assert "+ agency cert-it: 1 of 1 keys sign" in found
     assert "- agency cert-lt" in found
@@ -83,10 +83,14 @@ def test_the_federation(world: World) -> None:
 def test_no_field_of_policy_hides_behind_another(world: World) -> None:
     policy = made(Policy, lifetimes=made(Lifetimes, root=8 * DAY), thresholds=made(Thresholds, roster=2))
     draft = authority.federation(world.view, now=NOW, policy=policy)
-    assert lines(world, draft) == ("~ policy: lifetimes.root: 31536000 → 691200", "~ policy: thresholds.roster: 1 → 2")
+    assert lines(world, draft) == ("~ policy: lifetimes.root: 365 days → 8 days", "~ policy: thresholds.roster: 1 → 2")
     first = diff(None, draft)
-    assert "+ policy: thresholds.roster: 2" in first
-    assert "+ policy: grace: 1209600" in first
+    assert "+ policy: profiles: hybrid" in first
+    assert "+ policy: thresholds: root 1, targets 1, agency 1, roster 2" in first
+    assert "+ policy: grace: 14 days" in first
+    (lifetimes,) = (line for line in first if "lifetimes" in line)
+    assert "timestamp 1 day, " in lifetimes
+    assert "root 8 days" in lifetimes
 
 
 def test_a_relay_s_new_keys(world: World) -> None:
@@ -94,7 +98,7 @@ def test_a_relay_s_new_keys(world: World) -> None:
         "relay-1", ["wss://b"], [world.relay_kem], [world.online.public, world.targets.public], publisher=True
     )
     found = lines(world, authority.federation(world.view, now=NOW, relays=[other]))
-    assert "~ relay relay-1: urls: ['ws://127.0.0.1:1'] → ['wss://b']" in found
+    assert "~ relay relay-1: urls: ws://127.0.0.1:1 → wss://b" in found
     assert any(line.startswith(f"~ relay relay-1: online.{world.targets.keyid[:16]}: nothing → ") for line in found)
     assert len(found) == 2
 

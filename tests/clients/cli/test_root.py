@@ -145,8 +145,21 @@ def test_each_change_makes_the_ceremony_anew(office: Office) -> None:
     assert isinstance(before, dict)
     assert isinstance(after, dict)
     told = set(after["changes"]) - set(before["changes"])
-    assert any("grace: 604800" in line for line in told)
+    assert any("grace: 7 days" in line for line in told)
     assert office.data("policy")["lifetimes"]["roster"] == 20 * 86400  # type: ignore[index]  # a JSON object
+
+
+def test_a_ceremony_is_told_in_few_lines_and_in_full_where_that_is_asked(office: Office) -> None:
+    """What a change costs to read must not grow with the federation; who signs is shown all of it in any case."""
+    words = ["root", "policy", "--grace", "7d", "--dir", str(office.folder)]
+    short = office.person.run(*words).out.splitlines()
+    assert len(short) <= 7
+    assert any("changes in root 1, targets 1" in line for line in short)
+    assert any(line.startswith("signed     root 1: 0 of ") and "named in it" in line for line in short)
+    assert short[-1] == f"next       each holder: securechan root sign {office.folder / 'ceremony.json'} --key FILE"
+    full = office.person.run(*words, "--verbose").out.splitlines()
+    assert "  + policy: grace: 7 days" in full
+    assert len(full) > len(short)
 
 
 def test_signatures_that_a_change_costs_are_told(office: Office) -> None:
