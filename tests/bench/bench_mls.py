@@ -1,72 +1,42 @@
 """What a group costs, beside the primitives it can't do without: ``python -m tests.bench.bench_mls``.
 
-The floor of a row is the cryptography of that operation and nothing else, on kept key objects: so many signatures,
-verifications, encapsulations to so many recipients, key pairs for so many nodes, seals. What lies above it is ours:
-tree hashing, encoding, values. The groups are lived in: one member in eight has committed since it was founded.
+The floor of a row is the cryptography that RFC 9420 makes unavoidable in that operation, by bare library calls on kept
+key objects (`floor`): so many signatures and verifications over so many bytes, key pairs, encapsulations, AEAD boxes,
+hashes of what must be hashed. What lies above it is ours: checking keys, encoding, values.
+
+The groups are settled: every member has committed, so every parent is filled and a commit renews a path from leaf to
+root. Messages are those of a conversation under way: their sender has spoken before in the epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
-from securechan.crypto.suite import HYBRID
+from securechan.crypto.suite import HYBRID, Suite, by_number
 from securechan.mls.group import Group
 from securechan.mls.keypackage import KeyPackageBundle, LeafKeys, new_key_package
 from securechan.mls.nodes import BasicCredential
 from securechan.mls.outcomes import Application, Committed
 from securechan.mls.treekem import recipients
 from securechan.mls.treemath import LeafIndex
-from tests.bench.harness import Act, Table, run
+from tests.bench.floor import KEYED, SCHEDULE, Floor
+from tests.bench.harness import Table, run
+from tests.support.settled import settled
 
 NOW: Final = 1_800_000_000
-SIZES: Final = (2, 10, 100)
+SIZES: Final = (2, 10, 100, 1000)
+OTHERS: Final = (0x0001, 0xF00D)  # suites that other implementations have too
+HUNDRED: Final = 100
 TEXT: Final = bytes(1024)
 
-SIGN, PUBLIC = HYBRID.signature.generate()
-SIGNER = HYBRID.signature.load(SIGN)
-SIGNATURE = HYBRID.signature.sign(SIGNER, b"", TEXT)
-KEY = HYBRID.hpke.kem.load(HYBRID.hpke.kem.generate()[0])
-ENC, SEALED = HYBRID.hpke.seal(KEY.public, b"", b"", bytes(48))
-AEAD_KEY, NONCE = bytes(HYBRID.aead_key_length), bytes(HYBRID.aead_nonce_length)
-BOX = HYBRID.aead_seal(AEAD_KEY, NONCE, b"", TEXT)
+
+def keys(suite: Suite, name: str) -> LeafKeys:
+    return LeafKeys(suite.signature.generate()[0], BasicCredential(name.encode()))
 
 
-def floor(
-    *,
-    signs: int = 0,
-    verifies: int = 0,
-    seals: int = 0,
-    opens: int = 0,
-    pairs: int = 0,
-    checks: int = 0,
-    boxes: int = 0,
-) -> Act:
-    """So many signatures made and verified, HPKE seals and opens, key pairs, public keys checked, AEAD boxes."""
-    counted: list[tuple[int, Callable[[], object]]] = [
-        (signs, lambda: HYBRID.signature.sign(SIGNER, b"", TEXT)),
-        (verifies, lambda: HYBRID.signature.verify(PUBLIC, b"", TEXT, SIGNATURE)),
-        (seals, lambda: HYBRID.hpke.seal(KEY.public, b"", b"", SEALED)),
-        (opens, lambda: HYBRID.hpke.open(KEY, ENC, b"", b"", SEALED)),
-        (pairs, lambda: HYBRID.hpke.kem.derive_key(TEXT)),
-        (checks, lambda: HYBRID.hpke.kem.check_public(KEY.public)),
-        (boxes, lambda: HYBRID.aead_seal(AEAD_KEY, NONCE, b"", TEXT)),
-    ]
-
-    def act() -> None:
-        for count, primitive in counted:
-            for _ in range(count):
-                primitive()
-
-    return act
-
-
-def keys(name: str) -> LeafKeys:
-    return LeafKeys(HYBRID.signature.generate()[0], BasicCredential(name.encode()))
-
-
-def bundle(name: str) -> KeyPackageBundle:
-    return new_key_package(HYBRID, keys(name), now=NOW)
+def bundle(suite: Suite, name: str) -> KeyPackageBundle:
+    return new_key_package(suite, keys(suite, name), now=NOW)
 
 
 def followed(group: Group, message: bytes) -> Group:
@@ -76,94 +46,159 @@ def followed(group: Group, message: bytes) -> Group:
     return outcome.group
 
 
-def lived_in(size: int) -> tuple[Group, Group]:
-    """Two members of a group of ``size``: its founder, and one whose leaf lies in the other half of the tree."""
-    founder = Group.create(HYBRID, b"a group of the bench", keys("founder"), now=NOW)
-    bundles = [bundle(f"member {number}") for number in range(1, size)]
-    step = founder.commit(adds=[each.key_package for each in bundles], tree_in_welcome=False)
-    tree = step.ratchet_tree
-    groups = [step.next] + [
-        Group.join(step.welcomes[at], bundles[at], now=NOW, ratchet_tree=tree) for at in range(size - 2, -1, -8)
-    ]
-    for turn in range(len(groups)):
-        made = groups[turn].commit()
-        groups = [made.next if at == turn else followed(group, made.commit) for at, group in enumerate(groups)]
-    return groups[0], groups[1]
-
-
-def path_of(group: Group) -> tuple[int, int]:
-    """(nodes, recipients) of the path that the member's next commit renews."""
-    tree = group.state.tree
-    path = tree.filtered_path(group.own_leaf)
-    return len(path), sum(len(recipients(tree, beside, ())) for _, beside in path)
-
-
-def shared(group: Group, committer: LeafIndex) -> int:
-    """How many nodes of the committer's path lie above this member."""
-    mine = set(group.state.tree.direct_path(group.own_leaf))
-    return sum(index in mine for index, _ in group.state.tree.filtered_path(committer))
-
-
 def tables() -> Iterator[Table]:
     yield alone()
     for size in SIZES:
-        yield together(size)
+        yield together(HYBRID, size)
+    for number in OTHERS:
+        yield together(by_number(number), HUNDRED)
 
 
 def alone() -> Table:
-    table = Table("MLS, hybrid: before there is a group")
-    mine = keys("founder")
-    table.row("key package", lambda: new_key_package(HYBRID, mine, now=NOW), floor=floor(signs=2, pairs=2))
+    table = Table("MLS, hybrid: before there is a group", repeats=9, budget=0.2)
+    mine = keys(HYBRID, "founder")
+    size = len(new_key_package(HYBRID, mine, now=NOW).key_package.encode())
+    table.row(
+        "key package",
+        lambda: new_key_package(HYBRID, mine, now=NOW),
+        floor=Floor(HYBRID).signs(2, size // 2).pairs(2),
+        note=f"{size:,} bytes",
+    )
     table.row(
         "create",
         lambda: Group.create(HYBRID, b"a group of the bench", mine, now=NOW),
-        floor=floor(signs=1, pairs=1),
+        floor=Floor(HYBRID).signs(1, size // 2).pairs(1).hashes(1, size // 2).macs(10),
     )
     return table
 
 
-def together(size: int) -> Table:
-    alice, bob = lived_in(size)
-    nodes, reached = path_of(alice)
-    newcomer = bundle("newcomer")
-    adding = alice.commit(adds=[newcomer.key_package], tree_in_welcome=False)
-    renewing = alice.commit()
-    tree = adding.ratchet_tree
-    above = shared(bob, alice.own_leaf)
-    table = Table(f"MLS, hybrid, N = {size}", repeats=5)
-    note = f"path of {nodes} nodes to {reached} recipients"
+class Shape:
+    """The sizes of a group that its floors are counted from."""
+
+    def __init__(self, group: Group, other: Group) -> None:
+        tree, own = group.state.tree, group.own_leaf
+        path = tree.filtered_path(own)
+        above = set(tree.direct_path(other.own_leaf))
+        node = next((each for each in tree.nodes[1::2] if each is not None), None)
+        self.suite = group.suite
+        self.depth = len(tree.direct_path(own))
+        self.nodes = len(path)
+        self.recipients = sum(len(recipients(tree, beside, ())) for _, beside in path)
+        self.shared = sum(index in above for index, _ in path)
+        self.leaf = len(group.state.own_leaf_node.encode())
+        self.parent = len(node.encode()) if node is not None else 0
+
+    def floor(self) -> Floor:
+        return Floor(self.suite)
+
+    def renewing(self, size: int) -> Floor:
+        """To make a commit of ``size`` bytes that renews the path."""
+        made = self.floor().pairs(self.nodes + 1).signs(1, self.leaf).signs(1, size).seals(self.recipients, 48)
+        return self._epoch(made.macs(2 * self.nodes), size)
+
+    def following(self, size: int) -> Floor:
+        """To take one."""
+        made = self.floor().verifies(1, self.leaf).verifies(1, size).opens(1, 48).pairs(self.shared)
+        return self._epoch(made.macs(2 * self.shared), size)
+
+    def _epoch(self, floor: Floor, size: int) -> Floor:
+        hashed = floor.hashes(1, self.leaf).hashes(2 * self.nodes, self.parent).hashes(1, size).macs(SCHEDULE)
+        return hashed.macs(2 * self.depth + 2 + KEYED).boxes(1, size).boxes(1, 12)
+
+
+def together(suite: Suite, size: int) -> Table:
+    group = settled(suite, size)
+    alice, bob = group.member(0), group.member(size // 2)
+    alice, hello = alice.protect(TEXT)  # both have spoken
+    heard = bob.receive(hello)
+    if not isinstance(heard, Application):
+        raise TypeError(f"a bench that doesn't measure what it should: {heard}")
+    bob = heard.group
+    shape = Shape(alice, bob)
+    renewed = alice.commit()
+    title = "hybrid" if suite is HYBRID else f"suite {suite.number:#06x}"
+    table = Table(f"MLS, {title}, N = {size:,}", repeats=7, budget=0.12)
+    table.row(
+        "commit",
+        alice.commit,
+        floor=shape.renewing(len(renewed.commit)),
+        note=f"path of {shape.nodes} nodes to {shape.recipients} recipients, {len(renewed.commit):,} bytes",
+    )
+    table.row(
+        "process a commit",
+        lambda: followed(bob, renewed.commit),
+        floor=shape.following(len(renewed.commit)),
+        note=f"{shape.shared} shared nodes",
+    )
+    joining(table, shape, alice, size)
+    hundred(table, shape, alice, bob)
+    _messages(table, shape, alice, bob)
+    epoch, ratchets = alice.encode_epoch(), alice.encode_ratchets()
+    table.row("save epoch", alice.encode_epoch, note=f"{len(epoch):,} bytes")
+    table.row("save ratchets", alice.encode_ratchets, note=f"{len(ratchets):,} bytes")
+    table.row("load", lambda: Group.decode(epoch, ratchets))
+    return table
+
+
+def joining(table: Table, shape: Shape, alice: Group, size: int) -> None:
+    newcomer = bundle(shape.suite, "newcomer")
+    add = alice.commit(adds=[newcomer.key_package], tree_in_welcome=False)
+    tree, welcome = add.ratchet_tree, len(add.welcomes[0])
+    shared = len(set(add.next.state.tree.direct_path(LeafIndex(0))) & set(_path_of(add.next, size)))
     table.row(
         "add one (commit, welcome)",
         lambda: alice.commit(adds=[newcomer.key_package], tree_in_welcome=False),
-        floor=floor(signs=3, verifies=2, seals=reached + 1, pairs=nodes + 1, checks=2),
-        note=note,
+        floor=_adding(shape, shape.renewing(len(add.commit)), 1, welcome),
     )
+    joined = shape.floor().opens(1, 200).boxes(1, welcome).verifies(1, welcome).verifies(size + 1, shape.leaf)
+    joined.pairs(shared + 2).hashes(size + 1, shape.leaf).hashes(2 * size, shape.parent).macs(2 * shared + SCHEDULE)
     table.row(
         "join (tree beside)",
-        lambda: Group.join(adding.welcomes[0], newcomer, now=NOW, ratchet_tree=tree),
-        floor=floor(verifies=size + 2, opens=1, pairs=nodes, checks=size + 1),
+        lambda: Group.join(add.welcomes[0], newcomer, now=NOW, ratchet_tree=tree, suite=shape.suite),
+        floor=joined,
         note=f"tree of {len(tree):,} bytes",
     )
-    table.row("commit", alice.commit, floor=floor(signs=2, seals=reached, pairs=nodes + 1, boxes=2), note=note)
+
+
+def _path_of(group: Group, leaf: int) -> list[int]:
+    return [int(index) for index in group.state.tree.direct_path(LeafIndex(leaf))]
+
+
+def _adding(shape: Shape, floor: Floor, count: int, welcome: int) -> Floor:
+    """What newcomers cost the committer: to verify and to hash them, a signed group info, the joiner secret sealed."""
+    floor.verifies(2 * count, shape.leaf).hashes(2 * count, shape.leaf).hashes(count, shape.parent)
+    return floor.signs(1, welcome).boxes(1, welcome).seals(count, 120)
+
+
+def hundred(table: Table, shape: Shape, alice: Group, bob: Group) -> None:
+    packages = [bundle(shape.suite, f"newcomer {number}").key_package for number in range(HUNDRED)]
+    add = alice.commit(adds=packages, tree_in_welcome=False)
     table.row(
-        "process commit",
-        lambda: followed(bob, renewing.commit),
-        floor=floor(verifies=2, opens=1, pairs=above, checks=nodes + 1, boxes=2),
-        note=f"{len(renewing.commit):,} bytes, {above} shared nodes",
+        f"add {HUNDRED} at once",
+        lambda: alice.commit(adds=packages, tree_in_welcome=False),
+        floor=_adding(shape, shape.renewing(len(add.commit)), HUNDRED, len(add.welcomes[0])),
+        note=f"{len(add.commit):,} bytes",
     )
-    table.row("protect 1 KiB", lambda: alice.protect(TEXT), floor=floor(signs=1, boxes=2))
+    taken = shape.following(len(add.commit)).verifies(2 * HUNDRED, shape.leaf)
+    table.row(
+        f"process {HUNDRED} added",
+        lambda: followed(bob, add.commit),
+        floor=taken.hashes(HUNDRED, shape.leaf).hashes(HUNDRED, shape.parent),
+    )
+
+
+def _messages(table: Table, shape: Shape, alice: Group, bob: Group) -> None:
     _, message = alice.protect(TEXT)
 
     def unprotect() -> None:
         if not isinstance(bob.receive(message), Application):
             raise TypeError("a bench that doesn't measure what it should")
 
-    table.row("unprotect 1 KiB", unprotect, floor=floor(verifies=1, boxes=2))
-    epoch, ratchets = alice.encode_epoch(), alice.encode_ratchets()
-    table.row("save epoch", alice.encode_epoch, note=f"{len(epoch):,} bytes")
-    table.row("save ratchets", alice.encode_ratchets, note=f"{len(ratchets):,} bytes")
-    table.row("load", lambda: Group.decode(epoch, ratchets))
-    return table
+    size = len(message)
+    sealed = shape.floor().signs(1, size).macs(KEYED).boxes(1, size).boxes(1, 12)
+    table.row("protect 1 KiB", lambda: alice.protect(TEXT), floor=sealed)
+    opened = shape.floor().verifies(1, len(TEXT)).macs(KEYED).boxes(1, size).boxes(1, 12)
+    table.row("unprotect 1 KiB", unprotect, floor=opened)
 
 
 if __name__ == "__main__":
