@@ -85,7 +85,7 @@ def test_another_way_to_the_same_relay_may_be_named(town: Town, monkeypatch: pyt
 def test_trust_is_replayed_from_the_root(town: Town) -> None:
     view = asyncio.run(view_of(town))
     assert view.root_id == town.founded.root_id
-    assert set(view.agencies) == {"cert-hr", "cert-si"}
+    assert set(view.agencies) == {"cert-hr", "cert-pl", "cert-si"}
 
 
 def test_another_root_is_refused(town: Town) -> None:

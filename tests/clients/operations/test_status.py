@@ -14,7 +14,7 @@ def test_at_a_glance(town: Town) -> None:
     assert (said["relay"]["state"], said["relay"]["url"]) == ("up", town.relay.url)
     assert abs(said["relay"]["skew"]) < 60
     assert said["trust"]["root_id"] == town.founded.root_id.hex()
-    assert (said["trust"]["threshold"], said["trust"]["holders"], said["trust"]["agencies"]) == (1, 1, 2)
+    assert (said["trust"]["threshold"], said["trust"]["holders"], said["trust"]["agencies"]) == (1, 1, 3)
     assert said["keys"][0]["state"] == "current"
 
 
