@@ -168,12 +168,13 @@ class Application:
         except KeyError as error:
             raise Malformed(f"application: no {error}") from None
         roles = [draft.role for draft in drafts]
-        if type(threshold) is not int or roles not in (
-            [record.agency],
-            [record.agency, names.roster_role(record.agency)],
-        ):
+        if type(threshold) is not int or threshold < 1:
+            raise Malformed("application: its threshold is no whole number from 1")
+        if roles not in ([record.agency], [record.agency, names.roster_role(record.agency)]):
             raise Malformed("application: its documents are not the agency's")
         found = cls(record, keys, threshold, drafts)
+        if found.encode() != data:
+            raise Malformed("application: fields that do not belong")
         if complete:
             found.check()
         return found

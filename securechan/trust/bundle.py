@@ -57,7 +57,10 @@ class Bundle:
     def decode(cls, data: bytes) -> Bundle:
         """Raises Malformed, Invalid, Untrusted; signatures are checked when it is adopted or published."""
         value = load_file(data, _BUNDLE)
-        return cls(pairs(read_drafts(value.get("documents"))))
+        found = cls(pairs(read_drafts(value.get("documents"))))
+        if found.encode() != data:
+            raise Malformed("bundle: fields that do not belong")
+        return found
 
     @classmethod
     def of(cls, drafts: Iterable[Draft]) -> Bundle:
@@ -170,7 +173,10 @@ class Ceremony:
             raise Malformed("a ceremony with two drafts of one role")
         for draft in drafts:
             _check_next(view, draft)
-        return cls(view, drafts)
+        found = cls(view, drafts)
+        if found.encode() != data:
+            raise Malformed("ceremony: fields that do not belong")
+        return found
 
 
 def _check_next(base: View | None, draft: Draft) -> None:

@@ -152,7 +152,10 @@ class View:
         roots = (first, *(doc.parse("root", root.content) for root in saved.roots[1:]))
         held = MappingProxyType({d.role: doc.parse(d.role, d.content) for d in saved.documents})
         workflow.check_all(roots, held)
-        return cls(first.digest, saved.place, roots, held, _index(held))
+        view = cls(first.digest, saved.place, roots, held, _index(held))
+        if view.encode() != data:  # a document twice, or under another's name
+            raise Malformed("a trust view in another form than its own")
+        return view
 
     # ------------------------------------------------------------------------------------------------- the federation
 

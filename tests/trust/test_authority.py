@@ -82,6 +82,19 @@ def test_half_an_application(world: World, field: str) -> None:
         Application.decode(strict.dump(value))
 
 
+@pytest.mark.parametrize("threshold", [0, -1, True])
+def test_an_application_signed_by_nobody_is_malformed(world: World, threshold: object) -> None:
+    value = json.loads(world.apply_for("cert-it").encode())
+    with pytest.raises(Malformed, match="threshold"):
+        Application.decode(strict.dump({**value, "threshold": threshold}))
+
+
+def test_an_application_says_nothing_beside(world: World) -> None:
+    value = json.loads(world.apply_for("cert-it").encode())
+    with pytest.raises(Malformed, match="do not belong"):
+        Application.decode(strict.dump({**value, "note": "admit us at once"}))
+
+
 def test_agencies_come_change_and_go(world: World) -> None:
     papers = world.apply_for("cert-it")
     with pytest.raises(NotFound):

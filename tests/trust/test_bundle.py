@@ -186,3 +186,11 @@ def test_files_that_are_something_else(world: World, kind: type[Bundle] | type[C
     for data in (b"", b"\0", b"[]", strict.dump(good)[:-1]):
         with pytest.raises(Malformed):
             kind.decode(data)
+
+
+def test_what_passes_from_hand_to_hand_has_one_form(founders: Founders) -> None:
+    bundle = Bundle.of(founders.ceremony.drafts).encode()
+    assert Bundle.decode(bundle).encode() == bundle
+    for kind, content in ((Bundle, bundle), (Ceremony, founders.ceremony.encode())):
+        with pytest.raises(Malformed, match="do not belong"):
+            kind.decode(strict.dump({**json.loads(content), "note": "sign at once"}))

@@ -10,7 +10,7 @@ from securechan.errors import Malformed, SecurechanError, Untrusted
 from securechan.trust import authority
 from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.records import CommunityBinding, key_hash, made
-from securechan.trust.view import Place, View
+from securechan.trust.view import Place, SavedDocument, View, _Saved
 from tests.support.federation import NOW, Device, World
 
 
@@ -137,6 +137,15 @@ def test_the_vault_s_bytes_are_verified_again(peopled: tuple[World, Device, Devi
     at = saved.index(b'"title":"Agency cert-lt"') + 9
     with pytest.raises(SecurechanError):
         View.decode(saved[:at] + b"a" + saved[at + 1 :])
+
+
+def test_a_view_holds_each_document_once_and_under_its_name(peopled: tuple[World, Device, Device]) -> None:
+    saved = _Saved.decode(peopled[0].view.encode())
+    twice = _Saved(saved.place, saved.roots, (*saved.documents, saved.documents[-1]))
+    misnamed = _Saved(saved.place, (SavedDocument("targets", saved.roots[0].content),), saved.documents)
+    for other in (twice, misnamed):
+        with pytest.raises(Malformed, match="another form"):
+            View.decode(other.encode())
 
 
 def test_a_view_without_a_root_is_none() -> None:
