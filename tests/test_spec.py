@@ -94,7 +94,7 @@ from securechan.trust import (
 from securechan.trust import document as trust_document
 from securechan.trust.enrolment import Invite
 from securechan.trust.keys import Kind as KeyKind
-from securechan.wire import chain, frames, handshake, heads, padding, session
+from securechan.wire import chain, frames, handshake_formats, heads, padding, session
 from securechan.wire.chain import Position
 from securechan.wire.frames import Answer, Appended, Bye, Done, Frame, Ping, Reason, RecordBody, Request, Then
 
@@ -183,8 +183,8 @@ def test_contexts() -> None:
 @pytest.mark.parametrize(
     ("where", "column", "kinds"),
     [
-        ("3.2", "why", handshake.Why),
-        ("3.4", "denial", handshake.Denial),
+        ("3.2", "why", handshake_formats.Why),
+        ("3.4", "denial", handshake_formats.Denial),
         ("5.1", "answer", frames.AnswerKind),
         ("5.3", "code", frames.Code),
         ("5.4", "entry kind", frames.EntryKind),
@@ -210,7 +210,7 @@ def test_requests() -> None:
     ("where", "text", "kinds"),
     [
         ("5.1", "1: Request; 2: Answer; 3: Entries; 4: Heads; 5: Bye", frames.FrameKind),
-        ("3.4", "1: DeviceProof; 2: GuestProof; 3: OfficeProof", handshake.ProofKind),
+        ("3.4", "1: DeviceProof; 2: GuestProof; 3: OfficeProof", handshake_formats.ProofKind),
         ("13.1", "0 FOUNDING, 1 DECLARED, 2 READDED", payload.Entered),
         ("13.3", "1 ACTIVE, 2 WITHDRAWN", bulletin.Status),
         ("13.6", "1 DELIVERED, 2 ACKNOWLEDGED", bulletin.ReceiptKind),
@@ -328,17 +328,24 @@ def test_media_types() -> None:
 STRUCTS: Final[dict[tuple[str, str], type[Struct]]] = {
     **{
         ("3.2", each.__name__): each
-        for each in (handshake.H1, handshake.Hello, handshake.Reply, handshake.H2, handshake.Retry, handshake.Turned)
+        for each in (
+            handshake_formats.H1,
+            handshake_formats.Hello,
+            handshake_formats.Reply,
+            handshake_formats.H2,
+            handshake_formats.Retry,
+            handshake_formats.Turned,
+        )
     },
     **{
         ("3.4", each.__name__): each
         for each in (
             session.Limits,
-            handshake.Proof,
-            handshake.DeviceProof,
-            handshake.GuestProof,
-            handshake.OfficeProof,
-            handshake.Verdict,
+            handshake_formats.Proof,
+            handshake_formats.DeviceProof,
+            handshake_formats.GuestProof,
+            handshake_formats.OfficeProof,
+            handshake_formats.Verdict,
         )
     },
     ("4.2", "RecordBody"): frames.RecordBody,
@@ -379,7 +386,6 @@ STRUCTS: Final[dict[tuple[str, str], type[Struct]]] = {
     ("13.1", "BlobRef"): payload.BlobRef,
     ("13.3", "BulletinHeader"): bulletin.BulletinHeader,
     ("13.6", "Receipt"): bulletin.Receipt,
-    ("13.6", "SignedReceipt"): bulletin.SignedReceipt,
     ("13.7", "SignedBulletin"): bulletin.SignedBulletin,
     ("14.1", "Cost"): Cost,
     ("14.1", "Locked"): Locked,
@@ -528,12 +534,12 @@ LIMITS: Final[dict[str, tuple[int | str, str]]] = {
     "record": (session.MAX_RECORD, FIXED),
     "piece of a blob": (frames.MAX_CHUNK, FIXED),
     "blob": (frames.MAX_BLOB, FIXED),
-    "proof in box3, padded": (handshake.PROOF_SIZE, FIXED),
-    "verdict in box4, padded": (handshake.VERDICT_SIZE, FIXED),
+    "proof in box3, padded": (handshake_formats.PROOF_SIZE, FIXED),
+    "verdict in box4, padded": (handshake_formats.VERDICT_SIZE, FIXED),
     "records under one key": (session.RECORDS_PER_KEY, FIXED),
     "time under one key": (session.SECONDS_PER_KEY, FIXED),
     "life of a session": (session.SESSION_LIFETIME, FIXED),
-    "life of a cookie": (handshake.COOKIE_LIFETIME, ""),
+    "life of a cookie": (handshake_formats.COOKIE_LIFETIME, ""),
     "path of a head, hashes": (heads._MAX_PATH, FIXED),
     "time between signatures of heads": (int(_PERIOD), ""),
     "time between unasked heads of a topic": (int(_BOUNDS.head_every), ""),
@@ -615,6 +621,8 @@ LIMITS: Final[dict[str, tuple[int | str, str]]] = {
     "time for which a letter is offered": (letters.FOR, ""),
     "wait of a letter for trust": (inbox.PATIENCE, ""),
     "devices of a desk that get a receipt": (receipts.DESKS, ""),
+    "… at first hand": (receipts.FIRST_HAND, ""),
+    "… collecting before it is passed on": (receipts.PASS_ON, ""),
     "collecting of deliveries": (receipts.BATCH_FOR, ""),
     "text": (payload.TEXT_MAX, FIXED),
     "bulletin content inside a payload": (payload.INLINE_MAX, FIXED),
@@ -638,7 +646,7 @@ def test_limits() -> None:
 @pytest.mark.parametrize(
     ("where", "phrase"),
     [
-        ("3.5", f"expires in {handshake.COOKIE_LIFETIME} s"),
+        ("3.5", f"expires in {handshake_formats.COOKIE_LIFETIME} s"),
         ("4.2", f"record 2^{session.RECORDS_PER_KEY.bit_length() - 1} or after one hour"),
         ("5.1", f"at most {frames.MOST_FRAMES:,}."),
         ("5.2", f"At most {frames.MOST_DOCUMENTS} documents in a Publish, {frames.MOST_PACKAGES} packages"),
@@ -674,7 +682,9 @@ def test_limits() -> None:
         ("12.2", f"up to {inbox.PATIENCE} s"),
         ("12.3", f"for {letters.FOR // DAY} days"),
         ("13.3", f"at most {strict_json.MAX_DEPTH} levels"),
-        ("13.6", f"at most {receipts.DESKS} devices"),
+        ("13.6", f"first {receipts.FIRST_HAND} get"),
+        ("13.6", f"no more than {receipts.DESKS}"),
+        ("13.6", f"for {receipts.PASS_ON} s before"),
         ("14.1", f"{COST.memory}, {COST.iterations}, {COST.lanes}"),
         ("15", f"they fill to {BURST:.0f} s worth"),
     ],

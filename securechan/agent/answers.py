@@ -81,8 +81,8 @@ def _granted(turn: Turn, ask: Ask, body: AnswerBody) -> None:
         case Created(topic), _:
             if turn.rows.get(CONVERSATIONS, topic.hex()) is not None:
                 joining.created(turn, topic)
-        case Delivering(row), _:
-            letters.delivered(turn, row)
+        case Delivering(row, device), _:
+            letters.delivered(turn, row, device)
         case Trimming(upto), _:
             inbox.trimmed(turn, upto)
         case Taking(topic, device), KeyPackageTaken(package):
@@ -137,8 +137,8 @@ def _refused(turn: Turn, ask: Ask, error: Error) -> None:
                 _show_again(turn, topic, code)
         case Posting(topic, row):
             _not_posted(turn, topic, row, code, text, seconds)
-        case Delivering(row):
-            letters.refused(turn, row, seconds, for_good=code not in LOAD, text=text)
+        case Delivering(row, device):
+            letters.refused(turn, row, device, seconds, for_good=code not in LOAD, text=text)
         case Taking(topic, device):
             reconcile.absent(turn, topic, device)
         case Stocking(rows, _):

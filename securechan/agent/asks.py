@@ -63,6 +63,7 @@ class Delivering:
     """Put a letter into an inbox."""
 
     row: str
+    device: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,11 @@ from securechan.agent.inputs import PublishBulletin, Published, ReviseBulletin, 
 from securechan.agent.policy import Seat
 from securechan.agent.state import (
     BULLETINS,
+    TALLIES,
     BulletinRow,
     Purpose,
     Standing,
+    Tally,
     bulletin_row,
 )
 from securechan.agent.turn import Turn
@@ -172,7 +174,7 @@ def _send(
         ack_by=ack_by,
         exercise=exercise,
     )
-    signed = sign(header, content, key.private)
+    signed = sign(header, content, turn.signer)
     body: Bulletin | BulletinByReference
     needs: tuple[bytes, ...] = ()
     if len(content) <= INLINE_MAX:
@@ -209,8 +211,6 @@ def _row(
         title=header.title,
         tlp=header.tlp,
         media_type=header.media_type,
-        audience=(),
-        receipts=(),
         time=0,
     )
 
@@ -277,11 +277,12 @@ def _keep(
     if name not in rows and len(rows) >= MOST_BULLETINS:
         oldest = min(turn.rows.items(BULLETINS), key=lambda pair: pair[1].time)[0]
         turn.rows.drop(BULLETINS, oldest)
+        turn.rows.drop(TALLIES, oldest)
     row = _row(header, body.header, body.signature, payload.id, entry.sequence, payload.time, own=own)
     row = replace(row, time=entry.time // 1000)
     if header.issuer == turn.agency:
         there = sorted(seat.device for seat in turn.seats(topic).values())
-        row = replace(row, audience=tuple(each for each in there if each and each != header.device))
+        turn.rows.put(TALLIES, name, Tally(tuple(each for each in there if each and each != header.device), ()))
     if header.tlp > turn.policy(topic).ceiling:
         text = f"{header.id} is {header.tlp}: more than this conversation is meant for"
         turn.alarm(AlarmKind.BAD_BULLETIN, text, topic=topic, who=header.device, entry=entry.sequence)

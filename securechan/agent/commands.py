@@ -162,5 +162,5 @@ def _policy(turn: Turn, wish: ChangePolicy) -> None:
 def _opaque(turn: Turn, device: str, kind: str, content: bytes) -> None:
     if len(content) > MOST_OPAQUE:
         raise Unfit(f"a letter carries at most {MOST_OPAQUE} bytes")
-    if not letters.write(turn, turn.view.device(device), OpaqueLetter(kind, content)):
+    if not letters.write(turn, (turn.view.device(device),), OpaqueLetter(kind, content)):
         raise NotReady("too many letters wait to be delivered", hint="connect to the relay, then try again")

@@ -372,6 +372,12 @@ KEPT: Final = (
 """Events worth keeping for ever; the rest tells of the moment."""
 
 
+def kept(event: Event) -> bool:
+    """Whether it goes into the archive. That a machine has a bulletin stands in its tally; that a person has
+    acknowledged it is a thing that was said."""
+    return isinstance(event, KEPT) and not (isinstance(event, ReceiptReceived) and event.kind == "delivered")
+
+
 def to_json(event: Event) -> dict[str, Any]:
     """The event as JSON data: its kind under ``event`` in lower-case words joined by hyphens, then its fields."""
     out: dict[str, Any] = {"event": kind_of(event)}

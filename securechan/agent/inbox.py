@@ -39,7 +39,7 @@ def start(turn: Turn) -> None:
 
 
 def _state(turn: Turn) -> InboxState:
-    return turn.rows.get(INBOX, ONLY) or InboxState(0, 0, ())
+    return turn.rows.get(INBOX, ONLY) or InboxState(0, ())
 
 
 def on_entries(turn: Turn, frame: Entries) -> None:
@@ -65,13 +65,13 @@ def go_on(turn: Turn) -> None:
                 return
             state, digest = _state(turn), hashlib.sha256(entry.body).digest()
             done = (*state.done, digest)[-LETTERS_KEPT:]
-            turn.rows.put(INBOX, ONLY, InboxState(entry.sequence, state.trimmed, done))
+            turn.rows.put(INBOX, ONLY, InboxState(entry.sequence, done))
             if letter is not None and digest not in state.done:
                 letters.opened(turn, letter, lambda letter, record: _use(turn, letter, record))
         turn.set_session(letters=turn.session.letters[1:])
-    state = _state(turn)
-    if state.cursor > state.trimmed:
-        turn.send(Trim(inbox_topic(turn.me.device), state.cursor), Trimming(state.cursor))
+    read = _state(turn).cursor
+    if read > turn.session.trimmed:
+        turn.send(Trim(inbox_topic(turn.me.device), read), Trimming(read))
 
 
 def _trust_read(turn: Turn, entry: Entry, letter: Letter) -> bool:
@@ -94,8 +94,7 @@ def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
                 recovery.uninvited(turn, body.topic, record)
                 raise
         case ReceiptsLetter(batch):
-            for receipt in batch[: letters.MOST_RECEIPTS]:
-                receipts.came(turn, receipt, record)
+            receipts.came(turn, batch[: letters.MOST_RECEIPTS], record)
         case ReaddLetter():
             recovery.asked_to_readd(turn, body, record)
         case OpaqueLetter(kind, content):
@@ -106,5 +105,4 @@ def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
 
 def trimmed(turn: Turn, upto: int) -> None:
     """The relay has forgotten what we have read."""
-    state = _state(turn)
-    turn.rows.put(INBOX, ONLY, InboxState(state.cursor, max(state.trimmed, upto), state.done))
+    turn.set_session(trimmed=max(turn.session.trimmed, upto))

@@ -1,9 +1,10 @@
 """Letters: what goes from one device to another beside the conversations, sealed and signed.
 
-    Letter ──sign (device key, context REQUEST)──► SignedLetter ──HPKE, X-Wing──► SealedLetter ──► the inbox
+    Letter ──sign (device key)──► SignedLetter ──HPKE, X-Wing, to each reader──► SealedLetter ──► the inbox
 
 A letter says from whom, to whom, and on which trust position it was written, all under the signature: it can't be
 passed on as if it were meant for somebody else, and a reader who hasn't heard of the sender yet knows what to wait for.
+One that says the same to several names them all and is signed once, for to sign costs more than all the rest.
 
     WELCOME    an invitation, with what a joiner has to know beside it      RECEIPTS   receipts of bulletins, batched
     READD      "I can't follow: add me again"                              OPAQUE     for the user level: pending
@@ -12,18 +13,20 @@ passed on as if it were meant for somebody else, and a reader who hasn't heard o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
 from securechan.agent import blobs
 from securechan.agent.asks import Delivering
 from securechan.agent.events import AlarmKind
-from securechan.agent.state import LETTERS, Conversation, Hash32, Joiner, LetterOut, Name, Pending
+from securechan.agent.state import LETTERS, Conversation, Hash32, Joiner, LetterCopy, LetterOut, Name, Pending
 from securechan.agent.turn import Turn
+from securechan.bulletin.bulletin import Receipt
 from securechan.bulletin.payload import BlobRef
 from securechan.codec import U64, Enum8, Opaque, Struct, fixed, opaque, select, text, vec
-from securechan.crypto.contexts import REQUEST
+from securechan.crypto.contexts import RECEIPT, REQUEST
 from securechan.crypto.suite import HYBRID
 from securechan.errors import SecurechanError, Untrusted
 from securechan.trust.records import DeviceRecord, key_hash
@@ -58,7 +61,7 @@ class WelcomeLetter(Struct):
 
 
 class ReceiptsLetter(Struct):
-    receipts: tuple[Opaque, ...]
+    receipts: Annotated[tuple[Receipt, ...], vec(1 << 15)]
 
 
 class ReaddLetter(Struct):
@@ -82,12 +85,14 @@ CASES: Final[dict[LetterKind, type[LetterBody]]] = {
     LetterKind.OPAQUE: OpaqueLetter,
 }
 _KIND: Final = {case: kind for kind, case in CASES.items()}
+CONTEXTS: Final = {kind: RECEIPT if kind is LetterKind.RECEIPTS else REQUEST for kind in LetterKind}
+"""What a letter of each kind is signed as: a receipt is evidence, and of nothing else."""
 
 
 class Letter(Struct):
     sender: Name
     key: Annotated[bytes, fixed(48)]  # hash of the signature key that signed
-    recipient: Name
+    recipients: Annotated[tuple[Name, ...], vec(1 << 12)]
     trust: Position  # the sender's
     time: U64
     kind: LetterKind
@@ -107,18 +112,20 @@ class SealedLetter(Struct):
 # ---------------------------------------------------------------------------------------------------------- writing
 
 
-def write(turn: Turn, record: DeviceRecord, body: LetterBody, *, needs: tuple[bytes, ...] = ()) -> bool:
-    """Sign, seal and queue a letter to a device. Whether there was room for it."""
+def write(turn: Turn, to: Sequence[DeviceRecord], body: LetterBody, *, needs: tuple[bytes, ...] = ()) -> bool:
+    """Sign a letter, seal it to each of these devices, and queue it. Whether there was room for it."""
+    names = tuple(each.name for each in to)
     if len(turn.rows.all(LETTERS)) >= MOST_LETTERS:
-        turn.alarm(AlarmKind.FULL, f"{MOST_LETTERS} letters wait to be delivered: one to {record.name} is lost")
+        turn.alarm(AlarmKind.FULL, f"{MOST_LETTERS} letters wait to be delivered: one to {', '.join(names)} is lost")
         return False
-    key, me = turn.signing, turn.me
-    letter = Letter(
-        me.device, key_hash(key.public), record.name, turn.trust_position, turn.now, _KIND[type(body)], body
-    ).encode()
-    signature = HYBRID.signature.sign(key.private, REQUEST, letter)
-    enc, sealed = HYBRID.hpke.seal(record.inbox, INFO, b"", SignedLetter(letter, signature).encode())
-    row = LetterOut(record.name, _KIND[type(body)], SealedLetter(enc, sealed).encode(), needs, turn.now)
+    kind, key = _KIND[type(body)], turn.signer
+    letter = Letter(turn.me.device, key_hash(key.public), names, turn.trust_position, turn.now, kind, body).encode()
+    signed = SignedLetter(letter, HYBRID.signature.sign(key, CONTEXTS[kind], letter)).encode()
+    copies = []
+    for record in to:
+        enc, sealed = HYBRID.hpke.seal(record.inbox, INFO, b"", signed)
+        copies.append(LetterCopy(record.name, SealedLetter(enc, sealed).encode()))
+    row = LetterOut(kind, tuple(copies), needs, turn.now)
     turn.rows.put(LETTERS, f"{turn.next_row()}{turn.random(24).hex()}", row)
     return True
 
@@ -139,7 +146,7 @@ def welcome(turn: Turn, conversation: Conversation, joiner: Joiner, pending: Pen
         conversation.leaving,
         _intruders(turn, conversation),
     )
-    write(turn, record, body)
+    write(turn, (record,), body)
 
 
 def _intruders(turn: Turn, conversation: Conversation) -> tuple[str, ...]:
@@ -160,27 +167,41 @@ def deliver(turn: Turn) -> None:
         return
     for row, letter in list(turn.rows.items(LETTERS))[:16]:
         if all(blobs.stored(turn, blob) for blob in letter.needs):
-            turn.send(Deliver(inbox_topic(letter.device), entry_id(row), letter.body), Delivering(row))
+            done = turn.session.delivered.get(row, frozenset())
+            for copy in letter.copies:
+                if copy.device not in done:
+                    ask = Delivering(row, copy.device)
+                    turn.send(Deliver(inbox_topic(copy.device), entry_id(row, copy.device), copy.body), ask)
 
 
-def entry_id(row: str) -> bytes:
-    """The entry id (32 bytes) of a letter: its row's name, so that it is the same at every attempt."""
-    return int(row[:16]).to_bytes(8, "big") + bytes.fromhex(row[16:])
+def entry_id(row: str, device: str) -> bytes:
+    """The entry id (32 bytes) of a copy of a letter: the same at every attempt, and for each inbox another."""
+    return hashlib.sha256(f"{row} {device}".encode()).digest()
 
 
-def delivered(turn: Turn, row: str) -> None:
-    """The relay has a letter for its reader."""
-    turn.rows.drop(LETTERS, row)
+def delivered(turn: Turn, row: str, device: str) -> None:
+    """The relay has a copy for its reader, or will never have it. Which ones it has, only this session remembers: to
+    offer one again costs nothing but the offer."""
+    letter = turn.rows.get(LETTERS, row)
+    if letter is None:
+        return
+    others = {each: done for each, done in turn.session.delivered.items() if each != row}
+    done = turn.session.delivered.get(row, frozenset()) | {device}
+    if done >= {copy.device for copy in letter.copies}:
+        turn.rows.drop(LETTERS, row)
+        turn.set_session(delivered=others)
+    else:
+        turn.set_session(delivered={**others, row: done})
 
 
-def refused(turn: Turn, row: str, retry_after: int, *, for_good: bool, text: str) -> None:
-    """The relay doesn't take a letter. ``retry_after`` in seconds."""
+def refused(turn: Turn, row: str, device: str, retry_after: int, *, for_good: bool, text: str) -> None:
+    """The relay doesn't take a copy of a letter. ``retry_after`` in seconds."""
     letter = turn.rows.get(LETTERS, row)
     if letter is None:
         return
     if for_good or letter.queued + FOR < turn.now:
-        turn.rows.drop(LETTERS, row)
-        turn.alarm(AlarmKind.REFUSED, f"a letter to {letter.device} can't be delivered: {text}", who=letter.device)
+        turn.alarm(AlarmKind.REFUSED, f"a letter to {device} can't be delivered: {text}", who=device)
+        delivered(turn, row, device)
         return
     turn.set_session(letter_retry=turn.now + max(1, retry_after))
     turn.wake(turn.session.letter_retry)
@@ -201,10 +222,10 @@ def unsealed(turn: Turn, body: bytes) -> Unsealed | None:
     """Open a letter with our inbox key. None, and an alarm, where it can't be opened or is somebody else's."""
     try:
         sealed = SealedLetter.decode(body)
-        plain = HYBRID.hpke.open(turn.me.inbox_private, sealed.kem_output, INFO, b"", sealed.ciphertext)
+        plain = HYBRID.hpke.open(turn.keyring.inbox(turn.me), sealed.kem_output, INFO, b"", sealed.ciphertext)
         signed = SignedLetter.decode(plain)
         letter = Letter.decode(signed.letter)
-        if letter.recipient != turn.me.device:
+        if turn.me.device not in letter.recipients:
             raise Untrusted("a letter to somebody else", code="wrong-recipient")
     except SecurechanError as error:
         turn.alarm(AlarmKind.BAD_LETTER, f"a letter is refused: {error.message}")
@@ -218,7 +239,7 @@ def verify(turn: Turn, unsealed: Unsealed) -> DeviceRecord:
     record = turn.view.device(letter.sender)
     if letter.key not in record.hashes() or turn.view.tombstoned(letter.key) is not None:
         raise Untrusted(f"{letter.sender} signs with a key that its agency does not list", code="unknown-key")
-    HYBRID.signature.verify(record.public(letter.key), REQUEST, signed.letter, signed.signature)
+    HYBRID.signature.verify(record.public(letter.key), CONTEXTS[letter.kind], signed.letter, signed.signature)
     return record
 
 

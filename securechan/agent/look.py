@@ -17,12 +17,15 @@ from securechan.agent.state import (
     ONLY,
     OUTBOX,
     PENDING,
+    TALLIES,
     TRUST,
     BulletinRow,
     Conversation,
     Hold,
     Offer,
     Standing,
+    Tally,
+    bulletin_row,
 )
 from securechan.agent.tables import Rows
 from securechan.bulletin.tlp import Tlp
@@ -164,7 +167,8 @@ def bulletins(rows: Rows) -> tuple[BulletinSummary, ...]:
 
 def _bulletin(rows: Rows, row: BulletinRow) -> BulletinSummary:
     talk = rows.get(CONVERSATIONS, row.topic.hex())
-    current = [each for each in row.receipts if each.revision == row.revision]
+    tally = _tally(rows, row)
+    current = [each for each in tally.receipts if each.revision == row.revision]
     return BulletinSummary(
         row.bulletin,
         row.revision,
@@ -184,8 +188,12 @@ def _bulletin(rows: Rows, row: BulletinRow) -> BulletinSummary:
         bool(row.withdrawn),
         len(current),
         sum(each.acknowledged for each in current),
-        len(row.audience),
+        len(tally.audience),
     )
+
+
+def _tally(rows: Rows, row: BulletinRow) -> Tally:
+    return rows.get(TALLIES, bulletin_row(row.topic, row.bulletin)) or Tally((), ())
 
 
 def acks(rows: Rows, bulletin: str, topic: bytes | None = None) -> tuple[AckList, ...]:
@@ -193,7 +201,7 @@ def acks(rows: Rows, bulletin: str, topic: bytes | None = None) -> tuple[AckList
     found = [
         row
         for row in rows.all(BULLETINS).values()
-        if row.bulletin == bulletin and row.audience and (topic is None or row.topic == topic)
+        if row.bulletin == bulletin and _tally(rows, row).audience and (topic is None or row.topic == topic)
     ]
     if not found:
         raise NotFound(f"no bulletin {bulletin[:40]} of your agency", hint="list them with: securechan bulletin ls")
@@ -202,13 +210,14 @@ def acks(rows: Rows, bulletin: str, topic: bytes | None = None) -> tuple[AckList
 
 def _acks(rows: Rows, row: BulletinRow) -> AckList:
     view = rows.all(TRUST)[ONLY].view
-    current = {each.device: each for each in row.receipts if each.revision == row.revision}
+    tally = _tally(rows, row)
+    current = {each.device: each for each in tally.receipts if each.revision == row.revision}
     delivered = tuple(Receipted(each.device, each.officer, each.time) for each in current.values())
     acknowledged = tuple(
         Receipted(each.device, each.officer, each.time) for each in current.values() if each.acknowledged
     )
     missing = []
-    for device in row.audience:
+    for device in tally.audience:
         if device not in current:
             record = view.find(device)
             missing.append(Receipted(device, record.address if record is not None else "", 0))

@@ -1,35 +1,48 @@
 """Receipts: what the issuer's desk learns of a bulletin's way, sealed to it alone and never said to the group.
 
-    shown here ─► DELIVERED ┐
-    a person   ─► ACKNOWLEDGED ┴─► due ──batched──► one letter to each device of the issuer's desk ─► its ack list
+    shown here ─► DELIVERED ┐                                                 ┌─► its list of who has it
+    a person   ─► ACKNOWLEDGED ┴─► due ──many in one letter──► the signer's ──┤
+                                                               and two more   └─► the signer's passes them on to the
+                                                                                  rest of the desk
 
-Receipts of delivery are collected for a moment; an acknowledgement goes at once, since a person waits.
+What is said goes at once, and what follows within a second goes together: who catches up on a hundred bulletins writes
+two letters and not a hundred. A letter is signed once for all its readers. A desk of many devices is told by one of its
+own, since every letter costs its reader the check of a signature: that device vouches for what it passes on, to its
+colleagues and to nobody else.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
 from securechan.agent import letters
 from securechan.agent.events import AlarmKind, ReceiptReceived
 from securechan.agent.letters import MOST_RECEIPTS, ReceiptsLetter
-from securechan.agent.state import BULLETINS, RECEIPTS, BulletinRow, ReceiptIn, ReceiptOut, bulletin_row
-from securechan.agent.turn import Turn
-from securechan.bulletin.bulletin import (
-    BulletinHeader,
-    Receipt,
-    ReceiptKind,
-    read_receipt,
-    sign_receipt,
-    verify_receipt,
+from securechan.agent.state import (
+    BULLETINS,
+    RECEIPTS,
+    TALLIES,
+    BulletinRow,
+    ReceiptIn,
+    ReceiptOut,
+    Tally,
+    bulletin_row,
 )
-from securechan.errors import Denied, NotFound, Untrusted
-from securechan.trust.records import DeviceRecord, key_hash
+from securechan.agent.turn import Turn
+from securechan.bulletin.bulletin import BulletinHeader, Receipt, ReceiptKind
+from securechan.errors import Denied, NotFound, SecurechanError, Untrusted
+from securechan.trust.records import DeviceRecord
 
 MOST_DUE: Final = 10_000
-DESKS: Final = 8  # devices of the issuer's desk that a receipt goes to
-BATCH_FOR: Final = 1  # seconds for which receipts of delivery are collected
+FIRST_HAND: Final = 3  # devices of the issuer's desk that a receipt goes to …
+DESKS: Final = 8  # … and, with those that it is passed on to, that learn of it
+BATCH_FOR: Final = 1  # seconds between two letters of deliveries
+PASS_ON: Final = 2  # seconds for which a desk collects what it passes on
+
+
+# ----------------------------------------------------------------------------------------------------------- saying
 
 
 def acknowledge(turn: Turn, bulletin: str, topic: bytes | None) -> None:
@@ -50,82 +63,115 @@ def acknowledge(turn: Turn, bulletin: str, topic: bytes | None) -> None:
 
 
 def owe(turn: Turn, row: BulletinRow, header: BulletinHeader, kind: ReceiptKind) -> None:
+    """A receipt is due to the issuer's desk."""
+    me = turn.me
+    receipt = Receipt(row.bulletin, row.revision, row.digest, row.topic, kind, me.officer, me.device, turn.now)
+    after = turn.now  # a person waits for nothing
+    if kind is ReceiptKind.DELIVERED:
+        after = max(after, turn.session.receipted + BATCH_FOR)
+    _put(turn, ReceiptOut(header.issuer, header.device, receipt, 0, after))
+
+
+def _put(turn: Turn, due: ReceiptOut) -> None:
     if len(turn.rows.all(RECEIPTS)) >= MOST_DUE:
-        turn.alarm(AlarmKind.FULL, f"{MOST_DUE} receipts wait: one for {row.bulletin} is lost", topic=row.topic)
+        text = f"{MOST_DUE} receipts wait: one for {due.receipt.bulletin} is lost"
+        turn.alarm(AlarmKind.FULL, text, topic=due.receipt.conversation)
         return
-    key = turn.signing
-    receipt = Receipt(
-        row.bulletin,
-        row.revision,
-        row.digest,
-        row.topic,
-        kind,
-        turn.me.officer,
-        turn.me.device,
-        key_hash(key.public),
-        turn.now,
-    )
-    due = ReceiptOut(header.issuer, header.device, sign_receipt(receipt, key.private), turn.now)
-    if kind is ReceiptKind.ACKNOWLEDGED:
-        due = replace(due, queued=turn.now - BATCH_FOR)  # a person waits for nothing
     turn.rows.put(RECEIPTS, turn.next_row(), due)
 
 
 def post(turn: Turn) -> None:
     """Seal what is due to the desks it is due to, many in one letter."""
-    due = list(turn.rows.items(RECEIPTS))
-    if not due or not turn.able:
+    if not turn.able:
         return
-    at = min(item.queued for _, item in due) + BATCH_FOR
-    if at > turn.now:
-        turn.wake(at)
-        return
-    for agency in sorted({item.agency for _, item in due}):
-        mine = [(name, item) for name, item in due if item.agency == agency]
-        desks = {each.name: each for each in turn.view.devices(agency) if "desk" in each.roles}
-        signers = {item.device for _, item in mine}
-        chosen = sorted(desks, key=lambda name: (name not in signers, name))[:DESKS]
-        for start in range(0, len(mine), MOST_RECEIPTS):
-            batch = tuple(item.receipt for _, item in mine[start : start + MOST_RECEIPTS])
-            for name in chosen:
-                letters.write(turn, desks[name], ReceiptsLetter(batch))
-        for name, _ in mine:
+    heaps: dict[tuple[str, str, int], dict[str, ReceiptOut]] = {}
+    for name, item in turn.rows.items(RECEIPTS):
+        heaps.setdefault((item.agency, item.device, item.passed_on), {})[name] = item
+    for (agency, signer, passed_on), heap in heaps.items():
+        at = min(item.after for item in heap.values())
+        if at > turn.now:
+            turn.wake(at)
+            continue
+        desk = desk_of(turn, agency, signer)
+        for name in heap:
             turn.rows.drop(RECEIPTS, name)
+        if not passed_on:
+            turn.set_session(receipted=turn.now)
+        readers = desk[FIRST_HAND:DESKS] if passed_on else desk[:FIRST_HAND]
+        _write(turn, readers, [item.receipt for item in heap.values()], first_hand=not passed_on)
 
 
-def came(turn: Turn, data: bytes, record: DeviceRecord) -> None:
-    """A receipt in a letter of ``record``. Raises a `SecurechanError` where it is false; of a bulletin that isn't our
-    agency's, or of a device that wasn't asked, it is dropped."""
-    claim = read_receipt(data).claim
-    if claim.device != record.name or claim.officer != record.address:
-        raise Untrusted(f"{record.name} sends a receipt of {claim.device[:100]}", code="wrong-device")
-    receipt = verify_receipt(data, record.public(claim.signer))
+def desk_of(turn: Turn, agency: str, signer: str) -> list[DeviceRecord]:
+    """The devices of a desk: the signer's, then by name, the same for everybody."""
+    found = [each for each in turn.view.devices(agency) if "desk" in each.roles]
+    return sorted(found, key=lambda each: (each.name != signer, each.name))
+
+
+def _write(turn: Turn, readers: Sequence[DeviceRecord], said: Sequence[Receipt], *, first_hand: bool) -> None:
+    others = [each for each in readers if each.name != turn.me.device]
+    if len(others) < len(readers):
+        for receipt in said:
+            _note(turn, receipt, first_hand=first_hand)  # to ourselves we need not write
+    for start in range(0, len(said) if others else 0, MOST_RECEIPTS):
+        letters.write(turn, others, ReceiptsLetter(tuple(said[start : start + MOST_RECEIPTS])))
+
+
+# ---------------------------------------------------------------------------------------------------------- hearing
+
+
+def came(turn: Turn, batch: Sequence[Receipt], by: DeviceRecord) -> None:
+    """Receipts in a letter of ``by``. All that are true are noted; then the first that is false is raised, a
+    `SecurechanError`. One of a bulletin that isn't our agency's, or of a device that wasn't asked, is dropped."""
+    wrong: SecurechanError | None = None
+    for receipt in batch:
+        try:
+            first_hand = receipt.device == by.name and receipt.officer == by.address
+            if not first_hand and (by.agency != turn.agency or "desk" not in by.roles):
+                raise Untrusted(f"{by.name} sends a receipt of {receipt.device[:100]}", code="wrong-device")
+            row = turn.rows.get(BULLETINS, bulletin_row(receipt.conversation, receipt.bulletin))
+            if row is not None and receipt.revision == row.revision and receipt.digest != row.digest:
+                raise Untrusted(f"{receipt.device} has received another text of {row.bulletin}", code="other-text")
+            _note(turn, receipt, first_hand=first_hand)
+        except Untrusted as error:
+            wrong = wrong or error
+    if wrong is not None:
+        raise wrong
+
+
+def _note(turn: Turn, receipt: Receipt, *, first_hand: bool) -> None:
+    """Somebody has a bulletin of ours."""
     name = bulletin_row(receipt.conversation, receipt.bulletin)
-    row = turn.rows.get(BULLETINS, name)
-    if row is None or record.name not in row.audience or receipt.revision > row.revision:
+    row, tally = turn.rows.get(BULLETINS, name), turn.rows.get(TALLIES, name)
+    if row is None or tally is None or receipt.device not in tally.audience or receipt.revision > row.revision:
         return
-    if receipt.revision == row.revision and receipt.digest != row.digest:
-        raise Untrusted(f"{record.name} has received another text of {row.bulletin}", code="other-text")
     said = ReceiptIn(
-        record.name,
-        record.address,
+        receipt.device,
+        receipt.officer,
         int(receipt.kind is ReceiptKind.ACKNOWLEDGED),
         receipt.revision,
         receipt.time,
     )
-    before = next((each for each in row.receipts if each.device == record.name), None)
+    before = next((each for each in tally.receipts if each.device == receipt.device), None)
     if before is not None and (before.revision, before.acknowledged) >= (said.revision, said.acknowledged):
         return
-    others = tuple(each for each in row.receipts if each.device != record.name)
-    turn.rows.put(BULLETINS, name, replace(row, receipts=(*others, said)))
+    others = tuple(each for each in tally.receipts if each.device != receipt.device)
+    turn.rows.put(TALLIES, name, Tally(tally.audience, (*others, said)))
     turn.emit(
         ReceiptReceived(
             row.topic,
             row.bulletin,
             receipt.revision,
             receipt.kind.name.lower(),
-            record.name,
-            record.address,
+            receipt.device,
+            receipt.officer,
             receipt.time,
         )
     )
+    if first_hand:
+        _pass_on(turn, row, receipt)
+
+
+def _pass_on(turn: Turn, row: BulletinRow, receipt: Receipt) -> None:
+    desk = desk_of(turn, turn.agency, row.device)
+    if desk and desk[0].name == turn.me.device and len(desk) > FIRST_HAND:
+        _put(turn, ReceiptOut(turn.agency, row.device, receipt, 1, turn.now + PASS_ON))

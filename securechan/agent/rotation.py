@@ -69,7 +69,7 @@ def _ask(turn: Turn, *, add: bytes, drop: bytes) -> None:
     content = json.dumps({"device": turn.me.device, "add": add.hex(), "drop": drop.hex()}).encode()
     for record in turn.view.devices(turn.agency):
         if "admin" in record.roles:
-            letters.write(turn, record, OpaqueLetter(KEY_REQUEST, content))
+            letters.write(turn, (record,), OpaqueLetter(KEY_REQUEST, content))
 
 
 def on_trust(turn: Turn) -> None:

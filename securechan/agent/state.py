@@ -1,6 +1,6 @@
 """The rows that an agent's mind is made of, each in the form in which the vault keeps it.
 
-me             who this device is; one row
+me             who this device is; one row             counters: the numbers of its next rows
 keys           its signature keys, by hash (two while one replaces the other)
 trust          the trust view; trust_log: the chain value of every publication, by sequence
 buried         keys that a roster told in a conversation revokes, and the trust log not yet
@@ -14,7 +14,7 @@ inbox          how far our own inbox is read
 offers         Welcomes that a person, or a blob, is awaited for
 packages       private halves of our key packages
 uploads, downloads   blobs on their way
-bulletins      what is known of each; receipts: receipts to be sent
+bulletins      what is known of each; tallies: who has one of our agency's; receipts: receipts to be sent
 attachments    where their contents are
 """
 
@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from securechan.agent.tables import Part, Table, table
+from securechan.bulletin.bulletin import Receipt
 from securechan.bulletin.payload import BlobRef, PayloadId
 from securechan.codec import U8, U16, U32, U64, Enum8, Opaque, Struct, fixed, opaque, text, vec
 from securechan.mls.group import Group
@@ -52,9 +53,14 @@ class Me(Struct):
     relay: Name  # our relay, and how it is reached before trust says so
     url: Name
     relay_key: Opaque
+    purge: U8  # 1: key packages must be purged at the relay first
+
+
+class Counters(Struct):
+    """What changes at every step, apart from what hardly ever does."""
+
     archived: U64  # events in the archive; the next one's number
     queued: U64  # rows ever queued; the next one's number
-    purge: U8  # 1: key packages must be purged at the relay first
 
 
 class KeyState(Enum8):
@@ -185,19 +191,24 @@ class Outgoing(Struct):
     queued: U64
 
 
-class LetterOut(Struct):
-    """A sealed letter to a device's inbox."""
+class LetterCopy(Struct):
+    """A letter, sealed to one device's inbox."""
 
     device: Name
-    kind: U8
     body: Opaque
+
+
+class LetterOut(Struct):
+    """A signed letter, sealed to each of its readers. It stays until the relay has every copy."""
+
+    kind: U8
+    copies: tuple[LetterCopy, ...]
     needs: Annotated[tuple[Hash32, ...], vec(1 << 12)]
     queued: U64
 
 
 class InboxState(Struct):
     cursor: U64  # the last entry processed
-    trimmed: U64
     done: Annotated[tuple[Hash32, ...], vec(LETTERS_KEPT * 32)]  # SHA-256 of the newest letters read, oldest first
 
 
@@ -282,9 +293,14 @@ class BulletinRow(Struct):
     title: Name
     tlp: U8
     media_type: Name
-    audience: Annotated[tuple[Name, ...], vec(1 << 18)]  # members when it entered the log (ours only)
-    receipts: Annotated[tuple[ReceiptIn, ...], vec(1 << 20)]
     time: U64
+
+
+class Tally(Struct):
+    """Who has the newest revision of a bulletin of our agency in one conversation."""
+
+    audience: Annotated[tuple[Name, ...], vec(1 << 18)]  # members when it entered the log
+    receipts: Annotated[tuple[ReceiptIn, ...], vec(1 << 20)]
 
 
 class AttachmentRow(Struct):
@@ -298,12 +314,13 @@ class AttachmentRow(Struct):
 
 
 class ReceiptOut(Struct):
-    """A signed receipt on its way to the issuer's desk."""
+    """A receipt on its way to the issuer's desk; or one that came there, on its way to the rest of it."""
 
     agency: Name
     device: Name  # that signed the bulletin
-    receipt: Opaque
-    queued: U64
+    receipt: Receipt
+    passed_on: U8  # 1: another device's
+    after: U64  # not before, Unix seconds
 
 
 def bulletin_row(topic: bytes, bulletin: str) -> str:
@@ -320,6 +337,7 @@ def _group(pieces: Any) -> Group:
 
 
 ME: Final = table("me", Me.encode, Me.decode)
+COUNTERS: Final = table("counters", Counters.encode, Counters.decode)
 KEYS: Final = table("keys", DeviceKey.encode, DeviceKey.decode)
 TRUST: Final = table("trust", Trust.encode, Trust.decode)
 TRUST_LOG: Final[Table[bytes]] = table("trust_log", bytes, bytes)
@@ -340,11 +358,13 @@ PACKAGES: Final = table("packages", Package.encode, Package.decode)
 UPLOADS: Final = table("uploads", Upload.encode, Upload.decode)
 DOWNLOADS: Final = table("downloads", Download.encode, Download.decode)
 BULLETINS: Final = table("bulletins", BulletinRow.encode, BulletinRow.decode)
+TALLIES: Final = table("tallies", Tally.encode, Tally.decode)
 ATTACHMENTS: Final = table("attachments", AttachmentRow.encode, AttachmentRow.decode)
 RECEIPTS: Final = table("receipts", ReceiptOut.encode, ReceiptOut.decode)
 
 KINDS: Final[tuple[Table[Any], ...]] = (
     ME,
+    COUNTERS,
     KEYS,
     TRUST,
     TRUST_LOG,
@@ -361,6 +381,7 @@ KINDS: Final[tuple[Table[Any], ...]] = (
     UPLOADS,
     DOWNLOADS,
     BULLETINS,
+    TALLIES,
     ATTACHMENTS,
     RECEIPTS,
 )

@@ -14,12 +14,14 @@ from typing import Any, Final
 
 from securechan.agent.asks import Ask
 from securechan.agent.effects import Effect, Emit, Reconnect, Send
-from securechan.agent.events import KEPT, Alarm, AlarmKind, Event, to_json
+from securechan.agent.events import Alarm, AlarmKind, Event, kept, to_json
+from securechan.agent.keyring import Keyring
 from securechan.agent.policy import Policy, Seat, policy_of, seats_of
 from securechan.agent.session import Live, Session
 from securechan.agent.state import (
     ARCHIVE,
     CONVERSATIONS,
+    COUNTERS,
     GROUPS,
     HISTORY,
     KEYS,
@@ -27,12 +29,14 @@ from securechan.agent.state import (
     ONLY,
     TRUST,
     Conversation,
+    Counters,
     DeviceKey,
     KeyState,
     Me,
 )
 from securechan.agent.tables import Draft, Rows, Write
 from securechan.crypto.secret import Secret
+from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import PROFILES, Suite, by_number
 from securechan.errors import NotFound
 from securechan.mls.group import Group
@@ -48,8 +52,11 @@ ACCESS_LABEL: Final = "securechan access"
 class Turn:
     """The workbench of one input."""
 
-    def __init__(self, rows: Rows, session: Session, random: Callable[[int], bytes], now: int) -> None:
+    def __init__(
+        self, rows: Rows, session: Session, random: Callable[[int], bytes], now: int, keyring: Keyring | None = None
+    ) -> None:
         self.rows: Draft = rows.edit()
+        self.keyring = keyring or Keyring()
         self.session = session
         self.random = random
         self.now = now
@@ -100,6 +107,11 @@ class Turn:
         if found is None:
             raise NotFound("this device has no signature key")
         return found
+
+    @property
+    def signer(self) -> SigningKey:
+        """The same key, ready to sign."""
+        return self.keyring.signing(self.signing)
 
     def leaf_keys(self, key: DeviceKey) -> LeafKeys:
         return LeafKeys(Secret(key.private), BasicCredential(self.me.device.encode()))
@@ -165,9 +177,13 @@ class Turn:
 
     def next_row(self) -> str:
         """A row name that sorts after all that were made before."""
-        me = self.me
-        self.rows.put(ME, ONLY, replace(me, queued=me.queued + 1))
-        return f"{me.queued:016d}"
+        counters = self._counters
+        self.rows.put(COUNTERS, ONLY, replace(counters, queued=counters.queued + 1))
+        return f"{counters.queued:016d}"
+
+    @property
+    def _counters(self) -> Counters:
+        return self.rows.get(COUNTERS, ONLY) or Counters(0, 0)
 
     def move(self, topic: bytes, entry: Entry, position: Position) -> None:
         """One more entry of a conversation is read."""
@@ -195,13 +211,13 @@ class Turn:
 
     def emit(self, event: Event) -> None:
         """Tell people; what is worth keeping is archived in the same transaction."""
-        if isinstance(event, KEPT):
-            me = self.me
-            self.rows.put(ME, ONLY, replace(me, archived=me.archived + 1))
+        if kept(event):
+            counters = self._counters
+            self.rows.put(COUNTERS, ONLY, replace(counters, archived=counters.archived + 1))
             data = {"at": self.now, **to_json(event)}
             text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
             shelf = data.get("conversation") or "-"
-            self.archive.append(Write(ARCHIVE, f"{shelf}/{me.archived:012d}", text.encode("utf-8", "replace")))
+            self.archive.append(Write(ARCHIVE, f"{shelf}/{counters.archived:012d}", text.encode("utf-8", "replace")))
         self.effects.append(Emit(event))
 
     def alarm(self, kind: AlarmKind, text: str, *, topic: bytes = b"", who: str = "", entry: int = 0) -> None:

@@ -13,8 +13,8 @@ verified without a channel, from evidence that the agency had listed that key.
 A revision names the hash of the header before it: the hash of what was said, not of a signature, of which the same
 words may have several. Withdrawal is a revision that ends the line.
 
-A receipt says that a device has a bulletin, or that a person has read it; it is signed alike and goes to the issuer
-alone.
+A receipt says that a device has a bulletin, or that a person has read it; it goes to the issuer alone, in a letter that
+is signed under a context of its own.
 """
 
 from __future__ import annotations
@@ -287,7 +287,8 @@ class ReceiptKind(Enum8):
 
 
 class Receipt(Struct):
-    """One device's word that a bulletin came to it, by its id and by the hash of what was said."""
+    """One device's word that a bulletin came to it, by its id and by the hash of what was said. It is signed together
+    with others, in the letter that brings it."""
 
     bulletin: Annotated[str, text(32)]
     revision: U32
@@ -296,46 +297,7 @@ class Receipt(Struct):
     kind: ReceiptKind
     officer: OfficerName
     device: DeviceName
-    signer: Hash48
     time: U64  # Unix seconds, the device's own
-
-
-class SignedReceipt(Struct):
-    """A receipt as it travels."""
-
-    receipt: Annotated[bytes, opaque(1024)]
-    signature: Annotated[bytes, opaque(SIGNATURE_MAX)]
-
-    @property
-    def claim(self) -> Receipt:
-        """What it says, unverified: to find the key. Raises `Malformed`."""
-        return Receipt.decode(self.receipt)
-
-    def verify(self, public: bytes) -> Receipt:
-        """Raises Malformed, BadSignature."""
-        claim = self.claim
-        if hashlib.sha384(public).digest() != claim.signer:
-            raise BadSignature("the receipt names another signature key than that of its device")
-        COMPOSITE.verify(public, contexts.RECEIPT, self.receipt, self.signature)
-        return claim
-
-
-def sign_receipt(receipt: Receipt, key: bytes | SigningKey) -> bytes:
-    """An encoded `SignedReceipt`. Raises Misuse where the key isn't the one that the receipt names."""
-    if hashlib.sha384(COMPOSITE.public(key)).digest() != receipt.signer:
-        raise Misuse("the receipt names another signature key")
-    encoded = receipt.encode()
-    return SignedReceipt(encoded, COMPOSITE.sign(key, contexts.RECEIPT, encoded)).encode()
-
-
-def read_receipt(data: bytes) -> SignedReceipt:
-    """A receipt that came, unverified. Raises `Malformed`."""
-    return SignedReceipt.decode(data)
-
-
-def verify_receipt(data: bytes, public: bytes) -> Receipt:
-    """The receipt, if the holder of ``public`` signed it. Raises Malformed, BadSignature."""
-    return read_receipt(data).verify(public)
 
 
 # ------------------------------------------------------------------------------------------------------------- export

@@ -58,8 +58,8 @@ def forge(
     turn = Turn(writer.agent.rows, writer.agent.session, world.chance, world.now)
     welcome = step.welcomes[0]
     body = WelcomeLetter(topic, base, turn.trust_position, welcome, step.ratchet_tree, None, (), (), intruders)
-    assert letters.write(turn, turn.view.device(reader.name), body)
-    sealed = max(turn.rows.all(LETTERS).items())[1].body
+    assert letters.write(turn, (turn.view.device(reader.name),), body)
+    sealed = max(turn.rows.all(LETTERS).items())[1].copies[0].body
     assert writer.member is not None
     request = Deliver(inbox_topic(reader.name), world.chance(32), sealed)
     assert isinstance(world.loop.run_until_complete(writer.member.request(request)), Appended)

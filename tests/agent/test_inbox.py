@@ -7,17 +7,14 @@ from dataclasses import replace
 import pytest
 
 from securechan.agent import letters
-from securechan.agent.events import Alarm, AlarmKind, OpaqueReceived, ReceiptReceived
-from securechan.agent.inputs import PublishBulletin, SendOpaque
+from securechan.agent.events import Alarm, AlarmKind, OpaqueReceived
+from securechan.agent.inputs import SendOpaque
 from securechan.agent.letters import OpaqueLetter, SealedLetter, SignedLetter
 from securechan.agent.state import LETTERS
 from securechan.agent.turn import Turn
-from securechan.bulletin.bulletin import Receipt, ReceiptKind, sign_receipt
-from securechan.bulletin.tlp import Tlp
 from securechan.crypto.contexts import REQUEST
 from securechan.crypto.suite import HYBRID
-from securechan.errors import SecurechanError, Unfit, Untrusted
-from securechan.trust.records import key_hash
+from securechan.errors import Unfit, Untrusted
 from securechan.wire.frames import AnswerBody, Deliver, inbox_topic
 from tests.agent.places import community
 from tests.support.world import Actor, World
@@ -36,8 +33,8 @@ def turn_of(actor: Actor) -> Turn:
 def written(sender: Actor, to: Actor, content: bytes) -> bytes:
     """A letter, sealed but not sent."""
     turn = turn_of(sender)
-    assert letters.write(turn, turn.view.device(to.name), OpaqueLetter("test", content))
-    return next(iter(turn.rows.all(LETTERS).values())).body
+    assert letters.write(turn, (turn.view.device(to.name),), OpaqueLetter("test", content))
+    return next(iter(turn.rows.all(LETTERS).values())).copies[0].body
 
 
 def test_something_opaque_reaches_the_other_devices_user_once(world: World) -> None:
@@ -77,8 +74,8 @@ def test_what_is_wrong_with_a_letter_is_said_and_stops_no_other(world: World) ->
 def test_nobody_writes_in_anothers_name(world: World) -> None:
     ana, bor, cene, _ = community(world)
     turn = turn_of(bor)
-    letters.write(turn, turn.view.device(cene.name), OpaqueLetter("test", b"I am ana"))
-    unsealed = letters.unsealed(turn_of(cene), next(iter(turn.rows.all(LETTERS).values())).body)
+    letters.write(turn, (turn.view.device(cene.name),), OpaqueLetter("test", b"I am ana"))
+    unsealed = letters.unsealed(turn_of(cene), next(iter(turn.rows.all(LETTERS).values())).copies[0].body)
     assert unsealed is not None
     letter = unsealed.letter
     forged = replace(letter, sender=ana.name).encode()
@@ -95,8 +92,8 @@ def test_a_letter_from_a_trust_position_that_we_have_not_reached_waits_and_does_
 ) -> None:
     ana, _bor, cene, _ = community(world)
     ahead = turn_of(ana)
-    letters.write(ahead, ahead.view.device(cene.name), OpaqueLetter("test", b"from the future"))
-    unsealed = letters.unsealed(turn_of(cene), next(iter(ahead.rows.all(LETTERS).values())).body)
+    letters.write(ahead, (ahead.view.device(cene.name),), OpaqueLetter("test", b"from the future"))
+    unsealed = letters.unsealed(turn_of(cene), next(iter(ahead.rows.all(LETTERS).values())).copies[0].body)
     assert unsealed is not None
     letter = unsealed.letter
     liar = replace(letter, trust=replace(letter.trust, sequence=10_000)).encode()
@@ -108,39 +105,6 @@ def test_a_letter_from_a_trust_position_that_we_have_not_reached_waits_and_does_
     assert not cene.told(OpaqueReceived)
     world.run(60)
     assert [each.content for each in cene.told(OpaqueReceived)] == [b"from the future", b"behind it"]
-
-
-def test_a_receipt_is_its_own_devices_word_about_what_it_was_sent(world: World) -> None:
-    ana, bor, cene, topic = community(world)
-    made = ana.do(PublishBulletin(topic, b"x", "text/plain", Tlp.GREEN, "t"))
-    world.run(3)
-    before = len(ana.told(ReceiptReceived))
-    from securechan.agent import receipts
-
-    def receipt(device: Actor, **changes: object) -> bytes:
-        fields: dict[str, object] = {
-            "bulletin": made.bulletin,
-            "revision": 1,
-            "digest": bytes(48),
-            "conversation": topic,
-            "kind": ReceiptKind.ACKNOWLEDGED,
-            "officer": device.officer,
-            "device": device.name,
-            "signer": key_hash(device.device.key.public),
-            "time": world.now,
-            **changes,
-        }
-        return sign_receipt(Receipt(**fields), device.device.key)  # type: ignore[arg-type]  # as the test wishes
-
-    turn = turn_of(ana)
-    record = turn.view.device(cene.name)
-    for bad in (receipt(cene), receipt(bor), b"", receipt(cene, officer="eva@cert-si")):
-        with pytest.raises(SecurechanError):
-            receipts.came(turn, bad, record)
-    receipts.came(turn, receipt(cene, bulletin="SC-2027-0009-aaaaaa"), record)  # nobody's: dropped
-    receipts.came(turn, receipt(cene, revision=7), record)
-    assert len(ana.told(ReceiptReceived)) == before
-    assert not list(turn.effects)
 
 
 def test_what_does_not_fit_a_letter_or_has_no_reader_is_refused(world: World) -> None:

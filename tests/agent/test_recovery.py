@@ -100,8 +100,8 @@ def test_who_asks_to_be_added_again_and_again_makes_no_stream_of_commits(world: 
 
     def ask(whom: Actor) -> None:
         turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now)
-        assert letters.write(turn, turn.view.device(whom.name), ReaddLetter(topic, 1, "again"))
-        sealed = max(turn.rows.all(LETTERS).items())[1].body
+        assert letters.write(turn, (turn.view.device(whom.name),), ReaddLetter(topic, 1, "again"))
+        sealed = max(turn.rows.all(LETTERS).items())[1].copies[0].body
         assert cene.member is not None
         world.loop.run_until_complete(cene.member.request(Deliver(inbox_topic(whom.name), world.chance(32), sealed)))
 

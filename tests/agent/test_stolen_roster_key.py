@@ -66,7 +66,7 @@ def test_a_second_key_in_the_roster_does_not_bring_its_holder_in_by_asking_to_be
     letter = Letter(
         cene.name,
         key_hash(public),
-        ana.name,
+        (ana.name,),
         ana.agent.trust_position,
         world.now,
         LetterKind.READD,
