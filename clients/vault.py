@@ -611,6 +611,8 @@ def _faults(path: Path) -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError as e:
         raise Misuse(f"the vault at {path} is closed") from e
+    except UnicodeDecodeError as e:  # SQLite quotes what it can't read, and Python can't read that
+        raise _corrupt(path, "its tables are unreadable") from e
     except sqlite3.Error as e:
         code = getattr(e, "sqlite_errorcode", None)
         match None if code is None else code & 0xFF:

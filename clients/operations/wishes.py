@@ -17,8 +17,9 @@ from typing import Any, Final, Self
 from clients.operations.newcomer import OFFICE
 from clients.vault import Put, Vault
 from securechan.agent.rotation import KEY_REQUEST as KIND
-from securechan.errors import Denied, Malformed, NotFound
+from securechan.errors import Denied, Invalid, Malformed, NotFound
 from securechan.trust.authority import add_key, drop_key
+from securechan.trust.names import split_device
 from securechan.trust.records import SUITE, DeviceRecord, key_hash
 from securechan.trust.view import View
 
@@ -40,7 +41,8 @@ class Wish:
         try:
             said = json.loads(content)
             wish = cls(str(said["device"]), bytes.fromhex(said["add"]), bytes.fromhex(said["drop"]))
-        except (ValueError, KeyError, TypeError, RecursionError):
+            split_device(wish.device)
+        except (Invalid, ValueError, KeyError, TypeError, RecursionError):
             raise Malformed("this is no wish for another key") from None
         if bool(wish.add) == bool(wish.drop):
             raise Malformed("a wish is for one key: to be listed, or to be dropped")

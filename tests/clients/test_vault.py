@@ -269,6 +269,17 @@ def test_a_missing_or_altered_manifest_or_header_is_noticed(vault: Vault, path: 
         assert e.value.code == "vault-corrupt"
 
 
+def test_tables_that_even_sqlite_cannot_name_are_damage(vault: Vault, path: Path) -> None:
+    """SQLite quotes the name in its complaint, and it isn't UTF-8."""
+    vault.close()
+    whole = path.read_bytes()
+    at = whole.index(b"CREATE TABLE header")
+    path.write_bytes(whole[:at] + b"\xa0" + whole[at + 1 :].replace(b"header", b"h\xa0ad\xffr", 1))
+    with pytest.raises(CannotOpen) as e:
+        Vault.open(path, PASS)
+    assert e.value.code == "vault-corrupt"
+
+
 def test_a_damaged_record_stops_adoption_over_it(vault: Vault, path: Path) -> None:
     fill(vault)
     raw(path, "UPDATE record SET version = -1 WHERE place = 1")

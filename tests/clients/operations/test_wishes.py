@@ -92,3 +92,9 @@ def test_the_only_key_is_not_dropped(vault: Vault, world: World) -> None:
     record = world.view.device("cert-hr/desk")
     with pytest.raises(Conflict):
         Wish.decode(letter(drop=record.signature_key)).grant(record)
+
+
+@pytest.mark.parametrize("device", ["cert-hr/\ud800", "cert-hr", "", "cert-hr/desk\n", "CERT/desk"])
+def test_a_wish_that_names_no_device_is_malformed(device: str) -> None:
+    with pytest.raises(Malformed):
+        Wish.decode(letter(device, add=b"key"))
