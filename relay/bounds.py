@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from securechan.wire.frames import MAX_BLOB, MAX_ENTRY
@@ -28,6 +29,7 @@ class Bounds:
     upload_lifetime: int = 2 * DAY
     retention: int = 180 * DAY  # seconds that entries of groups and inboxes are kept
     stored_per_agency: int = 20 << 30  # brought in by an agency's devices during the retention
+    stored_by_agency: Mapping[str, int] = field(default_factory=dict)  # those for whom it is more, or less
     pending: int = 64 << 20  # waiting for a group commit
     batch: int = 8 << 20  # of one group commit
     batch_writes: int = 2048

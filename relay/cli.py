@@ -3,7 +3,7 @@
     securechan-relay init --name relay-1 --url wss://relay.example.int     keys and a card for the federation
     securechan-relay adopt federation.json                                 the bundle that the federation published
     securechan-relay run                                                   serve; needs no configuration
-    securechan-relay status | check-config | rotate
+    securechan-relay status | check-config | reload | drain | rotate
 
 Only what a command needs is loaded when it runs, so that help costs nothing. With ``--json`` stdout holds one object,
 ``{"v":1,"ok":true,"data":{…}}``, and errors go to stderr in the same form. Exit codes tell causes apart; see ``EXIT``.
@@ -123,14 +123,13 @@ def run(
     name: Annotated[str | None, typer.Option("--name", help="The relay's name in the federation.")] = None,
 ) -> None:
     """Serve until SIGTERM. Prints `ready ws://HOST:PORT` once it listens."""
-    from relay import logs, server  # noqa: PLC0415 - likewise
+    from relay import process  # noqa: PLC0415 - likewise
     from relay.config import home_folder, load  # noqa: PLC0415 - likewise
 
     folder = home_folder(home)
-    said = {"host": host, "port": port, "name": name}
-    settings = load(folder, config, said={key: value for key, value in said.items() if value is not None})
-    logs.configure(settings.log, settings.log_level)
-    server.start(folder, settings, lambda address: say(False, {}, f"ready {address}"))
+    given = {"host": host, "port": port, "name": name}
+    said = {key: value for key, value in given.items() if value is not None}
+    process.start(folder, lambda: load(folder, config, said=said), lambda address: say(False, {}, f"ready {address}"))
 
 
 @app.command()
@@ -157,21 +156,48 @@ def rotate(
 @app.command()
 def status(home: Home = None, as_json: Json = False) -> None:
     """Who this relay is, whether it runs, and what it holds."""
-    from relay import setup  # noqa: PLC0415 - likewise
+    from relay import running  # noqa: PLC0415 - likewise
     from relay.config import home_folder  # noqa: PLC0415 - likewise
 
-    told = setup.status(home_folder(home))
-    say(as_json, told, setup.words(told))
+    told = running.status(home_folder(home))
+    say(as_json, told, running.words(told))
 
 
 @app.command("check-config")
 def check_config(home: Home = None, config: Config = None, as_json: Json = False) -> None:
     """Read the configuration as `run` would, and say what is wrong with it."""
+    from relay import tls  # noqa: PLC0415 - likewise
     from relay.config import home_folder, load  # noqa: PLC0415 - likewise
 
     settings = load(home_folder(home), config)
+    if settings.tls is not None:
+        tls.context(settings.tls)
     data = settings.model_dump(mode="json")
     say(as_json, data, "\n".join(f"{key:14} {value}" for key, value in _flat(data)))
+
+
+@app.command()
+def reload(home: Home = None, as_json: Json = False) -> None:
+    """Have the running relay read its configuration again, as SIGHUP does: limits, quotas, certificate, log level."""
+    from relay import running  # noqa: PLC0415 - likewise
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    told = running.reload(home_folder(home))
+    say(as_json, told, "reloaded   sessions go on, with the limits that they were told")
+
+
+@app.command()
+def drain(
+    home: Home = None,
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for its end.")] = 60.0,
+    as_json: Json = False,
+) -> None:
+    """Have the running relay finish what it accepted, say bye to everyone and end, as SIGTERM does."""
+    from relay import running  # noqa: PLC0415 - likewise
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    done = running.drain(home_folder(home), wait)
+    say(as_json, done, f"drained    {done['sessions']} sessions; everything acknowledged is on the disk")
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:

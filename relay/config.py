@@ -5,11 +5,15 @@
     url = "wss://relay.example.int"      # where clients find it
     host = "0.0.0.0"
     port = 8765
+    proxies = ["10.0.0.5"]               # whose X-Forwarded-For is believed
+    metrics_port = 9464                  # /metrics /healthz /readyz
     [tls]
     certificate = "fullchain.pem"
     key = "key.pem"
     [quotas]
     appends_per_minute = 1200
+    [agencies.cert-hr]                   # what one agency may have beyond, or short of, the others
+    stored = 107374182400
 
 ``SECURECHAN_RELAY_PORT=9000`` sets ``port``, ``SECURECHAN_RELAY_QUOTAS__BANDWIDTH=…`` sets one inside a table. Files
 named in the configuration are looked for beside it. A mistake is told with its line and what to do about it.
@@ -17,22 +21,26 @@ named in the configuration are looked for beside it. A mistake is told with its 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from relay.limits import Quotas
+from relay.limits import Network, Quotas, Share
 from securechan.errors import Finding, NotFound, Unfit
 from securechan.trust.names import is_handle
 
 FILE: Final = "relay.toml"
 PREFIX: Final = "SECURECHAN_RELAY_"
 HOME: Final = "SECURECHAN_RELAY_HOME"  # a place, not a setting
+FIXED: Final = ("name", "url", "host", "port", "store", "metrics_host", "metrics_port", "log")
+"""Settings that a running relay keeps until it is started anew; all others are taken up by a reload."""
 
 
 class Tls(BaseModel):
@@ -53,13 +61,21 @@ class Settings(BaseModel):
     url: str = Field(default="", max_length=512, description="the address on its card; empty: ws://host:port")
     host: str = Field(default="127.0.0.1", min_length=1, description="the address to listen on")
     port: int = Field(default=8765, ge=0, le=65535, description="the port to listen on; 0 picks a free one")
+    proxies: tuple[Network, ...] = Field(
+        default=(), description="addresses and networks of proxies whose X-Forwarded-For is believed"
+    )
     store: Literal["sqlite", "memory"] = Field(default="sqlite", description="memory forgets everything at the end")
-    metrics_port: int | None = Field(default=None, ge=0, le=65535, description="GET /metrics on 127.0.0.1")
-    behind_proxy: bool = Field(default=False, description="take addresses from the proxy's X-Forwarded-For")
+    retention_days: int = Field(default=180, ge=1, le=3650, description="days that entries are kept")
+    drain_seconds: float = Field(default=20.0, ge=1, le=600, description="how long stopping may take")
+    metrics_host: str = Field(default="127.0.0.1", min_length=1, description="the address of metrics_port")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="GET /metrics, /healthz, /readyz; none: nowhere"
+    )
     log: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tls: Tls | None = None
     quotas: Quotas = Quotas()
+    agencies: dict[str, Share] = Field(default={}, description="shares of single agencies")
 
     @field_validator("name")
     @classmethod
@@ -73,6 +89,29 @@ class Settings(BaseModel):
     def _url(cls, value: str) -> str:
         if value and not re.fullmatch(r"wss?://[^\s/?#]+(/[^\s?#]*)?", value):
             raise ValueError("an address looks like wss://relay.example.int or ws://127.0.0.1:8765")
+        return value
+
+    @field_validator("proxies", mode="before")
+    @classmethod
+    def _proxies(cls, value: object) -> object:
+        """An environment variable has them in one line, with commas."""
+        given = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if not isinstance(given, list | tuple):
+            raise ValueError('proxies are a list: ["10.0.0.5", "fd00::/64"]')
+        networks = []
+        for each in given:
+            try:
+                networks.append(ipaddress.ip_network(each))
+            except ValueError as error:
+                raise ValueError(f"{each!r} is no address and no network like 10.0.0.0/8: {error}") from None
+        return tuple(networks)
+
+    @field_validator("agencies")
+    @classmethod
+    def _agencies(cls, value: dict[str, Share]) -> dict[str, Share]:
+        for name in value:
+            if not is_handle(name):
+                raise ValueError(f"{name!r} is no agency's name: lower-case letters, digits and single hyphens")
         return value
 
     def address(self, port: int) -> str:
@@ -127,7 +166,7 @@ def load(
     except ValidationError as error:
         findings = tuple(_finding(path, text, spoken, dict(mistake)) for mistake in error.errors())
         first = findings[0]
-        raise Unfit(f"{first.where}: {first.what}", findings=findings, hint=_hint(error.errors()[0]["type"])) from None
+        raise Unfit(f"{first.where}: {first.what}", findings=findings, hint=_hint(error.errors()[0])) from None
     if settings.tls is None:
         return settings
     beside = Tls(certificate=path.parent / settings.tls.certificate, key=path.parent / settings.tls.key)
@@ -160,8 +199,25 @@ def _finding(path: Path, text: str, spoken: Mapping[tuple[str, ...], str], mista
     where = tuple(str(part) for part in mistake["loc"])
     what = str(mistake["msg"]).removeprefix("Value error, ")
     if mistake["type"] == "extra_forbidden":
-        what = "there is no such setting"
+        near = get_close_matches(where[-1], _names(where[:-1]), 1)
+        what = "there is no such setting" + (f"; did you mean {'.'.join((*where[:-1], near[0]))}?" if near else "")
+    elif mistake["type"] == "missing":
+        what = "this is missing"
     return Finding(_where(path, text, spoken, where), f"{'.'.join(where)}: {what}")
+
+
+def _names(table: tuple[str, ...]) -> tuple[str, ...]:
+    """The settings that a table may have; empty for a table that there is not."""
+    model: Any = Settings
+    for part in table:
+        kind = model.model_fields[part].annotation if part in model.model_fields else None
+        if kind == dict[str, Share]:
+            return tuple(Share.model_fields)  # whatever the agency's name
+        inner = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, BaseModel)]
+        if not inner:
+            return ()
+        model = inner[0]
+    return tuple(model.model_fields)
 
 
 def _where(path: Path, text: str, spoken: Mapping[tuple[str, ...], str], where: tuple[str, ...]) -> str:
@@ -174,7 +230,7 @@ def _where(path: Path, text: str, spoken: Mapping[tuple[str, ...], str], where: 
         bare = line.split("#", 1)[0].strip()
         if bare.startswith("["):
             table = tuple(part.strip().strip('"') for part in bare.strip("[]").split("."))
-            if where[: len(table)] == table:
+            if where[: len(table)] == table or table[: len(where)] == where:
                 nearest = number
             continue
         key = bare.partition("=")[0].strip().strip('"')
@@ -188,7 +244,13 @@ def _place(message: str) -> str:
     return found.group() if found else "end of file"
 
 
-def _hint(kind: str) -> str:
-    if kind == "extra_forbidden":
-        return f"settings are: {', '.join(Settings.model_fields)}; in [quotas]: {', '.join(Quotas.model_fields)}"
-    return "change the value, or leave the line out for the default"
+def _hint(mistake: Mapping[str, Any]) -> str:
+    table = tuple(str(part) for part in mistake["loc"][:-1])
+    match mistake["type"]:
+        case "extra_forbidden":
+            inside = f"in [{'.'.join(table)}] they are" if table else "settings are"
+            return f"{inside}: {', '.join(_names(table)) or 'none'}"
+        case "missing":
+            return f"add {mistake['loc'][-1]} to [{'.'.join(table)}], or leave the table out"
+        case _:
+            return "change the value, or leave the line out for the default"

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class _Item:
     finish: Finish
     size: int
     vital: bool
+    since: float
 
 
 def _size(write: Write) -> int:
@@ -52,7 +54,16 @@ def _size(write: Write) -> int:
 class Heartbeat:
     """Collects writes and commits them in batches, one batch at a time."""
 
-    def __init__(self, store: Store, bounds: Bounds, done: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        bounds: Bounds,
+        done: Callable[[], None],
+        timed: Callable[[float, float], None] | None = None,
+    ) -> None:
+        """``timed`` hears of each batch, in seconds: how long the store took, and how long the first write waited from
+        its offer until it was durable."""
+        self._timed = timed
         self._store = store
         self._bounds = bounds
         self._done = done
@@ -69,7 +80,7 @@ class Heartbeat:
         size = _size(write)
         if self._stopping or (self._waiting + size > self._bounds.pending and not vital):
             return False
-        self._pending.append(_Item(write, finish, size, vital))
+        self._pending.append(_Item(write, finish, size, vital, time.perf_counter()))
         self._waiting += size
         self._wake.set()
         return True
@@ -105,10 +116,14 @@ class Heartbeat:
 
     async def _commit(self, batch: list[_Item]) -> None:
         outcomes: list[Outcome]
+        began = time.perf_counter()
         try:
             outcomes = list(await self._store.commit([item.write for item in batch]))
             self.batches += 1
             self.writes += len(batch)
+            if self._timed is not None:
+                now = time.perf_counter()
+                self._timed(now - began, now - batch[0].since)
         except (StoreFull, StoreFailed) as error:
             self.failures += 1
             event(log, "batch refused", level=logging.ERROR, cause=error.code, writes=len(batch), why=error.message)

@@ -27,6 +27,7 @@ FOLDER: Final = "keys"
 ONLINE: Final = "online.json"
 CARD: Final = "card.json"
 BUNDLE: Final = "federation.json"  # the federation that it serves, once adopted
+DATABASE: Final = "relay.db"  # the embedded store
 SOCKET: Final = "relay.sock"  # where the running relay answers its owner
 
 

@@ -25,17 +25,26 @@ class Ledger:
         self._held: Counter[str] = Counter()
         self._new: Counter[str] = Counter()
 
+    def rebound(self, bounds: Bounds) -> None:
+        """From now on within these."""
+        self._bounds = bounds
+
     async def load(self, now: int) -> None:
         """Count again what was brought in until ``now`` (Unix seconds)."""
         self._held = Counter(await self._store.charges((now - self._bounds.retention) // DAY)) + self._new
 
     def exceeds(self, agency: str, size: int) -> bool:
         """Whether ``size`` bytes more are too many."""
-        return self._held[agency] + size > self._bounds.stored_per_agency
+        most = self._bounds.stored_by_agency.get(agency, self._bounds.stored_per_agency)
+        return self._held[agency] + size > most
 
     def add(self, agency: str, size: int) -> None:
         self._held[agency] += size
         self._new[agency] += size
+
+    def held(self) -> dict[str, int]:
+        """What each agency has brought in."""
+        return {agency: size for agency, size in self._held.items() if size}
 
     def charges(self, now: int) -> list[Charge]:
         """What is to be written; it counts as written from now on."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -24,6 +24,8 @@ from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME, Limits
 BURST: Final = 60.0  # seconds' worth that a bucket holds
 DAY: Final = 86400.0
 KEPT: Final = 10_000  # buckets remembered; the longest unused is forgotten first, and returns full
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Quotas(BaseModel):
@@ -37,6 +39,7 @@ class Quotas(BaseModel):
     agency_bandwidth: int = Field(default=8 << 20, ge=1 << 10, description="bytes a second an agency may send")
     requests_per_second: int = Field(default=200, ge=1, description="requests of any kind a device may make")
     agency_bytes_per_day: int = Field(default=8 << 30, ge=1 << 20, description="bytes an agency may store in a day")
+    stored_per_agency: int = Field(default=20 << 30, ge=1 << 20, description="bytes an agency may have stored")
     in_flight: int = Field(default=64, ge=1, le=4096, description="requests without an answer yet")
     buffer: int = Field(default=8 << 20, ge=1 << 20, description="bytes that may wait for a slow reader")
     stall: int = Field(default=30, ge=1, le=600, description="seconds without any reading that end a session")
@@ -59,6 +62,17 @@ class Quotas(BaseModel):
             self.idle,
             SESSION_LIFETIME,
         )
+
+
+class Share(BaseModel):
+    """What one agency may have; None where it has what all have."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    appends_per_minute: int | None = Field(default=None, ge=1, description="entries its devices may add")
+    bandwidth: int | None = Field(default=None, ge=1 << 10, description="bytes a second")
+    bytes_per_day: int | None = Field(default=None, ge=1 << 20, description="bytes it may store in a day")
+    stored: int | None = Field(default=None, ge=0, description="bytes it may have stored; 0: nothing")
 
 
 @dataclass(slots=True)
@@ -86,17 +100,19 @@ class Bucket:
 
 
 class Buckets:
-    """One bucket for each of many names, of which the least recently used are forgotten."""
+    """One bucket for each of many names, of which the least recently used are forgotten. ``others``: rates of names
+    that have one of their own."""
 
-    def __init__(self, rate: float, burst: float = BURST) -> None:
+    def __init__(self, rate: float, burst: float = BURST, others: Mapping[str, float] | None = None) -> None:
         self._rate = rate
         self._burst = burst
+        self._others = others or {}
         self._held: OrderedDict[str, Bucket] = OrderedDict()
 
     def of(self, name: str, now: float) -> Bucket:
         bucket = self._held.get(name)
         if bucket is None:
-            bucket = self._held[name] = Bucket.full(self._rate, now, self._burst)
+            bucket = self._held[name] = Bucket.full(self._others.get(name, self._rate), now, self._burst)
             if len(self._held) > KEPT:
                 self._held.popitem(last=False)
         else:
@@ -107,14 +123,26 @@ class Buckets:
 class Budget:
     """What devices and agencies have left. ``clock`` counts seconds and never goes back."""
 
-    def __init__(self, quotas: Quotas, clock: Callable[[], float]) -> None:
+    def __init__(self, quotas: Quotas, clock: Callable[[], float], agencies: Mapping[str, Share] | None = None) -> None:
         self._clock = clock
+        self._allowed: tuple[Quotas, Mapping[str, Share]] | None = None
+        self.allow(quotas, agencies or {})
+
+    def allow(self, quotas: Quotas, agencies: Mapping[str, Share]) -> None:
+        """From now on this much. Where it is other than before, every bucket is full anew."""
+        if (quotas, agencies) == self._allowed:
+            return
+        self._allowed = (quotas, agencies)
+        shares = agencies.items()
+        appends = {name: share.appends_per_minute / 60 for name, share in shares if share.appends_per_minute}
+        rates = {name: float(share.bandwidth) for name, share in shares if share.bandwidth}
+        days = {name: share.bytes_per_day / DAY for name, share in shares if share.bytes_per_day}
         self._requests = Buckets(quotas.requests_per_second)
         self._appends = Buckets(quotas.appends_per_minute / 60)
         self._bytes = Buckets(quotas.bandwidth)
-        self._agency_appends = Buckets(quotas.agency_appends_per_minute / 60)
-        self._agency_bytes = Buckets(quotas.agency_bandwidth)
-        self._agency_days = Buckets(quotas.agency_bytes_per_day / DAY, DAY)
+        self._agency_appends = Buckets(quotas.agency_appends_per_minute / 60, others=appends)
+        self._agency_bytes = Buckets(quotas.agency_bandwidth, others=rates)
+        self._agency_days = Buckets(quotas.agency_bytes_per_day / DAY, DAY, others=days)
 
     def take(self, sender: str, agency: str, *, appends: int, size: int, stored: int = 0) -> int:
         """Draw for one request of ``size`` bytes, of which ``stored`` are kept: 0 where granted, else milliseconds
@@ -153,6 +181,32 @@ def neighbourhood(address: str) -> str:
     return str(parsed)
 
 
+def origin(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> str:
+    """Where a connection comes from: ``peer``, unless that is one of our ``proxies``; then the last address in its
+    X-Forwarded-For (``forwarded``: the header's values in order) that isn't one of them. What others wrote into the
+    header before it reached our proxies is their word, and counts for nothing."""
+    found = peer
+    said = [part.strip() for value in forwarded for part in value.split(",")]
+    while _among(found, proxies) and said:
+        told = said.pop()
+        try:
+            ipaddress.ip_address(told)
+        except ValueError:
+            return found  # a proxy that hides an address stands for it
+        found = told
+    return found
+
+
+def _among(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    return any(parsed in network for network in networks)
+
+
 @dataclass(slots=True)
 class Guard:
     """Who stands at the door, and whether more may come."""
@@ -165,6 +219,13 @@ class Guard:
 
     def __post_init__(self) -> None:
         self._handshakes = Buckets(self.quotas.handshakes_per_minute / 60)
+
+    def allow(self, quotas: Quotas) -> None:
+        """From now on this many."""
+        if quotas == self.quotas:
+            return
+        self.quotas = quotas
+        self._handshakes = Buckets(quotas.handshakes_per_minute / 60)
 
     def arrive(self, address: str) -> bool:
         """One more at the door; False where there is no room even to say no. Each arrival needs one `depart`."""

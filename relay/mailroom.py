@@ -101,6 +101,7 @@ class Mailroom:
         bounds: Bounds | None = None,
         signer: HeadSigner | None = None,
         disk: Callable[[], float] | None = None,
+        timed: Callable[[float, float], None] | None = None,
     ) -> None:
         self.bounds = bounds or Bounds()
         self._store = store
@@ -108,7 +109,7 @@ class Mailroom:
         self._trust = trust
         self._disk = disk
         self._topics = Topics(store, self.bounds)
-        self._heartbeat = Heartbeat(store, self.bounds, self._fan_out)
+        self._heartbeat = Heartbeat(store, self.bounds, self._fan_out, timed)
         self._catchup = Catchup(store, self.bounds)
         self._heads = None if signer is None else HeadBook(relay, signer, clock, self.bounds)
         self._blobs = Blobs(store, self.bounds)
@@ -210,6 +211,30 @@ class Mailroom:
                 opened.trimmed = outcome.position
 
         return finish
+
+    def rebound(self, bounds: Bounds) -> None:
+        """From now on within these: how many sessions, how long entries are kept, how much an agency may store. The
+        others hold from start to end."""
+        self.bounds = bounds
+        self._ledger.rebound(bounds)
+
+    def stored(self) -> dict[str, int]:
+        """Bytes that each agency has brought in; for the operator alone."""
+        return self._ledger.held()
+
+    async def usage(self) -> int:
+        """Bytes in the store. Raises `StoreFailed`."""
+        return await self._store.usage()
+
+    @property
+    def free(self) -> float | None:
+        """The fraction of the disk that is free; None where there is no disk."""
+        return None if self._disk is None else self._disk()
+
+    @property
+    def takes_entries(self) -> bool:
+        """Whether there is room on the disk, and nothing here has failed or is about to end."""
+        return not (self._stopping or self.failed.is_set() or self._low())
 
     def stats(self) -> dict[str, int]:
         """Counts, for those who watch."""
@@ -972,6 +997,12 @@ class Mailroom:
         return False
 
     def _full(self) -> bool:
+        """Whether this request must be refused because only the last part of the disk is left."""
+        low = self._low()
+        self._counts["refused_full"] += low
+        return low
+
+    def _low(self) -> bool:
         """Whether only the last part of the disk is left: looked up at most once a second."""
         if self._disk is None:
             return False
@@ -979,7 +1010,6 @@ class Mailroom:
         if now >= self._full_known_until:
             self._is_full = self._disk() < self.bounds.reserve
             self._full_known_until = now + 1.0
-        self._counts["refused_full"] += self._is_full
         return self._is_full
 
 

@@ -1,6 +1,7 @@
-"""Numbers of a running relay: counters in memory, told as Prometheus text. There are no identities in them.
+"""Numbers of a running relay, told as Prometheus text: how much, how long, how many now. There are no identities in
+them, no addresses and no topics.
 
-Every counter that can ever appear is declared here with its help line, so that the list can be read in one place.
+Everything that can ever appear is declared here with its help line, so that the list can be read in one place.
 """
 
 from __future__ import annotations
@@ -23,17 +24,65 @@ COUNTERS: Final[dict[str, str]] = {
     "frames_out": "frames sent",
     "http": "plain HTTP requests, by path and status",
     "connections_refused": "connections refused at the door",
+    "reloads": "times that the configuration was read again, by outcome",
 }
-BUCKETS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds
+TALLIES: Final[dict[str, str]] = {
+    "appends": "entries stored",
+    "pushed": "entries pushed to members",
+    "caught_up": "entries sent to members that lagged",
+    "batches": "group commits",
+    "writes": "writes of all group commits",
+    "commit_failures": "group commits that could not be made durable",
+    "refused_full": "requests refused because the disk is nearly full",
+    "head_signatures": "signatures over heads",
+}
+"""Counted by the mailroom: what only grows. All else that it tells is how much there is now."""
+GAUGES: Final[dict[str, str]] = {
+    "sessions": "sessions now",
+    "half_open": "handshakes under way now",
+    "topics_open": "topics held in memory",
+    "subscriptions": "topics that sessions read",
+    "store_bytes": "bytes in the store",
+    "disk_free_ratio": "part of the disk that is free",
+    "uptime_seconds": "seconds since the start",
+    "trust_position": "newest entry of the trust topic; 0 without a federation",
+    "trust_expires_seconds": "seconds until the first trust document expires",
+}
+HISTOGRAMS: Final[dict[str, str]] = {
+    "handshake_seconds": "time of a handshake",
+    "commit_seconds": "time that the store took for a group commit",
+    "append_seconds": "time from a group commit's first write to its acknowledgement",
+}
+BUCKETS: Final = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)  # seconds
+
+
+class Histogram:
+    """How often something took how long."""
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BUCKETS) + 1)
+        self._sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """It took this long once."""
+        self._counts[bisect_left(BUCKETS, seconds)] += 1
+        self._sum += seconds
+
+    def lines(self, name: str) -> list[str]:
+        """As Prometheus reads it: each bucket counts those before it too."""
+        running, lines = 0, []
+        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._counts, strict=True):
+            running += count
+            lines.append(f'{name}_bucket{{le="{bound}"}} {running}')
+        return [*lines, f"{name}_sum {self._sum:.6f}", f"{name}_count {running}"]
 
 
 class Metrics:
-    """Counters, and how long handshakes take."""
+    """Counters and durations."""
 
     def __init__(self) -> None:
         self._counts: Counter[tuple[str, str]] = Counter()
-        self._handshakes = [0] * (len(BUCKETS) + 1)
-        self._handshake_seconds = 0.0
+        self._times = {name: Histogram() for name in HISTOGRAMS}
 
     def count(self, name: str, label: str = "", amount: int = 1) -> None:
         """Add to a counter of `COUNTERS` (KeyError for another)."""
@@ -43,33 +92,34 @@ class Metrics:
 
     def handshake(self, seconds: float) -> None:
         """One handshake took this long."""
-        self._handshakes[bisect_left(BUCKETS, seconds)] += 1
-        self._handshake_seconds += seconds
+        self._times["handshake_seconds"].observe(seconds)
+
+    def committed(self, store: float, waited: float) -> None:
+        """One group commit: how long the store took, and how long its first write waited in all."""
+        self._times["commit_seconds"].observe(store)
+        self._times["append_seconds"].observe(waited)
 
     def get(self, name: str, label: str = "") -> int:
         return self._counts[name, label]
 
-    def render(self, gauges: Mapping[str, int]) -> str:
-        """Prometheus text format 0.0.4; ``gauges`` are what the mailroom counts."""
+    def render(self, now: Mapping[str, float]) -> str:
+        """Prometheus text format 0.0.4. ``now``: values of `GAUGES` and `TALLIES` (KeyError for another)."""
         lines: list[str] = []
         for name, told in COUNTERS.items():
-            lines += [f"# HELP securechan_{name}_total {told}", f"# TYPE securechan_{name}_total counter"]
+            lines += _head(f"{name}_total", told, "counter")
             for (kind, label), value in sorted(self._counts.items()):
                 if kind == name:
                     labels = f'{{kind="{label}"}}' if label else ""
                     lines.append(f"securechan_{name}_total{labels} {value}")
-        lines += [
-            "# HELP securechan_handshake_seconds time of a handshake",
-            "# TYPE securechan_handshake_seconds histogram",
-        ]
-        running = 0
-        for bound, count in zip((*map(str, BUCKETS), "+Inf"), self._handshakes, strict=True):
-            running += count
-            lines.append(f'securechan_handshake_seconds_bucket{{le="{bound}"}} {running}')
-        lines += [
-            f"securechan_handshake_seconds_sum {self._handshake_seconds:.6f}",
-            f"securechan_handshake_seconds_count {running}",
-        ]
-        for name, value in sorted(gauges.items()):
-            lines += [f"# TYPE securechan_{name} gauge", f"securechan_{name} {value}"]
+        for name, told in HISTOGRAMS.items():
+            lines += [*_head(name, told, "histogram"), *self._times[name].lines(f"securechan_{name}")]
+        for name, amount in sorted(now.items()):
+            if name in TALLIES:
+                lines += [*_head(f"{name}_total", TALLIES[name], "counter"), f"securechan_{name}_total {amount}"]
+            else:
+                lines += [*_head(name, GAUGES[name], "gauge"), f"securechan_{name} {amount}"]
         return "\n".join(lines) + "\n"
+
+
+def _head(name: str, told: str, kind: str) -> list[str]:
+    return [f"# HELP securechan_{name} {told}", f"# TYPE securechan_{name} {kind}"]

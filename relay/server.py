@@ -1,47 +1,44 @@
-"""The relay as a process: it opens its folder, listens, serves, and goes down without losing a word.
+"""The relay's doors: it listens, takes up what is laid into its folder, and goes down without losing a word.
 
-    start    settings, keys → store → trust topic → mailroom → socket → ``ready ws://…``
+    start    socket → ``ready ws://…``
     adopt    a bundle laid into the folder (``securechan-relay adopt``) is taken up within a second,
              and so is a KEM key that was added or dropped (``securechan-relay rotate``)
-    stop     no new connections → mailroom finishes its group commit and answers → bye SHUTDOWN to all → exit 0
+    reload   limits, quotas, retention, log level, certificate, bundle: at once, and no session notices
+    stop     no new connections → mailroom finishes its group commit and answers → bye SHUTDOWN to all
 
-Besides sessions, the port answers GET /healthz (200 serving, 503 waiting for a federation) and GET /card. GET /metrics
-has a port of its own on the loopback, and GET /status is on a Unix socket in the relay's folder, for its owner.
+Besides sessions, the clients' port answers GET /healthz (200 serving, 503 waiting for a federation) and GET /card. All
+else that can be asked is in `relay.observe`, on a port of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
-import shutil
-import signal
+import os
 import ssl
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack
-from functools import partial
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection, serve, unix_serve
-from websockets.datastructures import Headers
+from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from relay import keys as keyring
-from relay.bounds import Bounds
-from relay.config import Settings
+from relay import logs, observe, tls
+from relay.bounds import DAY, Bounds
+from relay.config import FIXED, Settings
 from relay.connection import HELLO_MAX, WRITE_HIGH, Connection, House, Socket
-from relay.heads import OnlineKey
-from relay.limits import Budget, Guard, neighbourhood
+from relay.limits import Budget, Guard, neighbourhood, origin
 from relay.logs import event
 from relay.mailroom import Mailroom
 from relay.metrics import Metrics
-from relay.store.base import Store
+from relay.store.base import StoreFailed
 from relay.trust_topic import TrustTopic
 from securechan.crypto.secret import Secret
 from securechan.errors import Conflict, NotReady, SecurechanError
@@ -49,15 +46,27 @@ from securechan.wire.handshake import Cookies, Door
 
 log = logging.getLogger("relay.server")
 
-DATABASE: Final = "relay.db"
 OPEN_TIMEOUT: Final = 5.0  # seconds for the HTTP request
 POLL: Final = 0.5  # seconds between two looks at the folder
-DRAIN: Final = 10.0  # seconds for all byes to leave
+FAREWELLS: Final = 10.0  # seconds for all byes to leave
 
 
 def clock() -> int:
     """Unix milliseconds."""
     return time.time_ns() // 1_000_000
+
+
+def bounds_of(settings: Settings, before: Bounds | None = None) -> Bounds:
+    """What the operator's settings make of the mailroom's bounds."""
+    quotas = settings.quotas
+    own = {name: share.stored for name, share in settings.agencies.items() if share.stored is not None}
+    return replace(
+        before or Bounds(),
+        sessions=quotas.sessions,
+        retention=settings.retention_days * DAY,
+        stored_per_agency=quotas.stored_per_agency,
+        stored_by_agency=own,
+    )
 
 
 class Relay:
@@ -71,7 +80,7 @@ class Relay:
         *,
         mailroom: Mailroom,
         trust: TrustTopic,
-        bounds: Bounds,
+        metrics: Metrics | None = None,
     ) -> None:
         self._home = home
         self._settings = settings
@@ -86,16 +95,21 @@ class Relay:
         self._connections: set[Connection] = set()
         self._port = 0
         self._stopping = False
+        self._finished = False
+        self._coat: ssl.SSLContext | None = None
+        self._sockets: type[Socket] = Socket
+        self._reloads = 0
+        self._refused = ""  # what was wrong with the configuration when it was last read again
         self._paths = {"/", urlsplit(settings.url).path or "/"}
         quotas = settings.quotas
-        self.metrics = Metrics()
+        self.metrics = metrics or Metrics()
         self.house = House(
             mailroom=mailroom,
             door=self._door,
-            limits=quotas.limits(bounds.max_entry, bounds.max_blob),
+            limits=quotas.limits(mailroom.bounds.max_entry, mailroom.bounds.max_blob),
             quotas=quotas,
             guard=Guard(quotas, time.monotonic),
-            budget=Budget(quotas, time.monotonic),
+            budget=Budget(quotas, time.monotonic, settings.agencies),
             metrics=self.metrics,
             clock=clock,
         )
@@ -124,10 +138,8 @@ class Relay:
             """A socket of this relay."""
 
         Here.house = house
-        tls = None
-        if settings.tls is not None:
-            tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            tls.load_cert_chain(settings.tls.certificate, settings.tls.key)
+        self._sockets = Here
+        self._coat = None if settings.tls is None else tls.context(settings.tls)
         try:
             self._server = await serve(
                 self._handle,
@@ -144,7 +156,7 @@ class Relay:
                 ping_timeout=30,
                 server_header=None,
                 create_connection=Here,
-                ssl=tls,
+                ssl=self._coat,
             )
         except OSError as error:
             raise Conflict(
@@ -160,45 +172,90 @@ class Relay:
         self._stack.callback(task.cancel)
 
     async def _listen_inside(self) -> None:
-        """The owner's socket, and the port for metrics."""
-        path = self._home / keyring.SOCKET
+        """The owner's socket, and the port for those who watch."""
+        settings, path = self._settings, self._home / keyring.SOCKET
         path.unlink(missing_ok=True)
         try:
-            status = await unix_serve(_no_session, str(path), process_request=self._on_status, compression=None)
+            status = await observe.listen_inside(self, path)
         except OSError as error:  # a path of more than 107 bytes is none for a Unix socket
             event(log, "status cannot be asked", level=logging.WARNING, why=str(error))
         else:
             path.chmod(0o600)
             self._stack.callback(path.unlink, missing_ok=True)
             self._stack.callback(status.close)
-        if self._settings.metrics_port is not None:
-            metrics = await serve(
-                _no_session,
-                "127.0.0.1",
-                self._settings.metrics_port,
-                process_request=self._on_metrics,
-                compression=None,
-            )
+        if settings.metrics_port is not None:
+            try:
+                metrics = await observe.listen(self, settings.metrics_host, settings.metrics_port)
+            except OSError as error:
+                raise Conflict(
+                    f"cannot listen on {settings.metrics_host} port {settings.metrics_port}: {error.strerror}",
+                    hint="another process has it, or the address is not this machine's; see metrics_port",
+                ) from None
             self._stack.callback(metrics.close)
             event(log, "metrics", port=_port(metrics))
 
-    async def stop(self) -> None:
-        """Say bye to everyone once everything that was accepted is durable and answered."""
+    async def stop(self) -> bool:
+        """Say bye to everyone once everything that was accepted is durable and answered. False where that took longer
+        than the operator grants: then what was not acknowledged is not stored. Stops once."""
+        if self._stopping:
+            return self._finished
         self._stopping = True
         self._server.close(close_connections=False)
         for connection in self._connections:
             connection.drain()
-        await self._mailroom.stop()
+        finishing = asyncio.create_task(self._mailroom.stop())
+        finished, _ = await asyncio.wait([finishing], timeout=self._settings.drain_seconds)
         sessions = list(self._connections)
         for connection in sessions:
             connection.shut()
         try:
-            async with asyncio.timeout(DRAIN):
+            async with asyncio.timeout(FAREWELLS):
                 await asyncio.gather(*(connection.closed.wait() for connection in sessions))
         except TimeoutError:
             event(log, "sessions cut at shutdown", level=logging.WARNING, count=len(self._connections))
         await self._stack.aclose()
+        self._finished = bool(finished)
+        if self._finished:
+            finishing.result()
+        else:
+            event(log, "stopped before everything was durable", level=logging.ERROR)
+            finishing.cancel()
         event(log, "stopped", sessions=len(sessions))
+        return self._finished
+
+    # ------------------------------------------------------------------------------------------------------ reloading
+
+    async def reload(self, settings: Settings) -> None:
+        """Take up what may change while the relay runs; the rest stays as it is, which is said. Sessions keep the
+        limits that they were told. Raises `SecurechanError`: then everything is as it was."""
+        held = self._settings
+        fixed = [name for name in FIXED if getattr(settings, name) != getattr(held, name)]
+        if (settings.tls is None) != (held.tls is None):
+            fixed.append("tls")
+        settings = settings.model_copy(update={name: getattr(held, name) for name in fixed})
+        if self._coat is not None and settings.tls is not None:
+            tls.renew(self._coat, settings.tls)
+        bounds = bounds_of(settings, self._mailroom.bounds)
+        self._settings, quotas = settings, settings.quotas
+        self._mailroom.rebound(bounds)
+        self.house.guard.allow(quotas)
+        self.house.budget.allow(quotas, settings.agencies)
+        self.house = replace(self.house, quotas=quotas, limits=quotas.limits(bounds.max_entry, bounds.max_blob))
+        self._sockets.house = self.house
+        logs.configure(settings.log, settings.log_level)
+        self._adopted = b""  # a bundle that was refused is tried again
+        await self._adopt()
+        self._reloads += 1
+        self._refused = ""
+        self.metrics.count("reloads", "done")
+        event(log, "configuration reloaded", waits_for_a_restart=" ".join(fixed) or None)
+
+    def refuse(self, error: SecurechanError) -> None:
+        """A configuration that can't be: the old one holds."""
+        self._reloads += 1
+        self._refused = error.message
+        self.metrics.count("reloads", "refused")
+        event(log, "configuration refused", level=logging.ERROR, cause=error.code, why=error.message, hint=error.hint)
 
     # ------------------------------------------------------------------------------------------------------- federation
 
@@ -280,33 +337,61 @@ class Relay:
         return None
 
     def _address(self, socket: Socket, request: Request) -> str:
-        told = request.headers.get_all("X-Forwarded-For") if self._settings.behind_proxy else []
-        if told:
-            return neighbourhood(told[-1].rpartition(",")[2].strip())
         remote = socket.remote_address
-        return neighbourhood(str(remote[0])) if remote else ""
+        peer = str(remote[0]) if remote else ""
+        return neighbourhood(origin(peer, request.headers.get_all("X-Forwarded-For"), self._settings.proxies))
 
     def _plain(self, path: str, status: HTTPStatus, data: dict[str, Any]) -> Response:
         self.metrics.count("http", f"{path} {int(status)}")
-        return _response(status, json.dumps(data) + "\n", "application/json")
+        return observe.said(status, data)
 
-    def _on_metrics(self, _socket: ServerConnection, request: Request) -> Response:
-        if request.path != "/metrics":
-            return _response(HTTPStatus.NOT_FOUND, "see /metrics\n", "text/plain")
-        gauges = {**self._mailroom.stats(), "half_open": self.house.guard.total}
-        return _response(HTTPStatus.OK, self.metrics.render(gauges), "text/plain; version=0.0.4")
+    # -------------------------------------------------------------------------------------------- for those who watch
 
-    def _on_status(self, _socket: ServerConnection, _request: Request) -> Response:
-        return _response(HTTPStatus.OK, json.dumps(self.status()), "application/json")
+    def failed(self) -> bool:
+        return self._mailroom.failed.is_set()
 
-    def status(self) -> dict[str, Any]:
+    def unready(self) -> list[str]:
+        why = []
+        if self._trust.view is None:
+            why.append("waiting for a federation")
+        if self._stopping:
+            why.append("going down")
+        elif not self._mailroom.takes_entries:
+            why.append("a part of it failed" if self.failed() else "the disk is nearly full")
+        return why
+
+    async def gauges(self) -> dict[str, float]:
+        view, now = self._trust.view, clock() // 1000
+        told: dict[str, float] = {
+            **self._mailroom.stats(),
+            "half_open": self.house.guard.total,
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+            "trust_position": 0 if view is None else view.position.sequence,
+        }
+        free = self._mailroom.free
+        if free is not None:
+            told["disk_free_ratio"] = round(free, 4)
+        expiries = () if view is None else view.check_fresh(now)
+        if expiries:
+            told["trust_expires_seconds"] = min(expiry.expires for expiry in expiries) - now
+        try:
+            told["store_bytes"] = await self._mailroom.usage()
+        except StoreFailed as error:  # the other numbers tell what is wrong
+            event(log, "the store does not tell its size", level=logging.WARNING, cause=error.code)
+        return told
+
+    async def status(self) -> dict[str, Any]:
         """What ``securechan-relay status`` tells."""
-        view = self._trust.view
+        view, settings = self._trust.view, self._settings
+        why = self.unready()
         return {
-            "name": self._settings.name,
+            "pid": os.getpid(),
+            "name": settings.name,
             "address": self.address,
-            "store": self._settings.store,
+            "store": settings.store,
             "uptime": round(time.monotonic() - self._started),
+            "ready": not why,
+            "why": why,
             "federation": None if view is None else {"root": view.root_id.hex(), "position": view.position.sequence},
             "kem_keys": [key_id.hex() for key_id in self._keys.kem],
             "expiries": []
@@ -315,87 +400,18 @@ class Relay:
                 {"role": expiry.role, "expires": expiry.expires, "state": str(expiry.state), "text": expiry.text}
                 for expiry in view.check_fresh(clock() // 1000)
             ],
-            "counts": {**self._mailroom.stats(), "half_open": self.house.guard.total},
+            "configuration": {"reloads": self._reloads, "refused": self._refused},
+            "retention_days": settings.retention_days,
+            "agencies": {
+                name: {
+                    "stored": size,
+                    "may": self._mailroom.bounds.stored_by_agency.get(name, settings.quotas.stored_per_agency),
+                }
+                for name, size in sorted(self._mailroom.stored().items())
+            },
+            "counts": await self.gauges(),
         }
 
 
 def _port(server: WebSocketServer) -> int:
     return int(next(iter(server.sockets)).getsockname()[1])
-
-
-async def _no_session(socket: ServerConnection) -> None:
-    """Where only plain HTTP is served, no WebSocket gets this far."""
-    await socket.close(1008)
-
-
-def _response(status: HTTPStatus, body: str, kind: str) -> Response:
-    content = body.encode()
-    headers = Headers({"Content-Type": kind, "Content-Length": str(len(content)), "Connection": "close"})
-    return Response(status.value, status.phrase, headers, content)
-
-
-# ---------------------------------------------------------------------------------------------------------- the process
-
-
-async def open_store(home: Path, settings: Settings) -> Store:
-    """The store that the settings name."""
-    if settings.store == "memory":
-        from relay.store.memory import MemoryStore  # noqa: PLC0415 - only the store that is used is loaded
-
-        return MemoryStore()
-    from relay.store.sqlite import SqliteStore  # noqa: PLC0415 - likewise
-
-    return await SqliteStore.open(home / DATABASE)
-
-
-def free(home: Path) -> float:
-    """The fraction of the disk under ``home`` that is free."""
-    usage = shutil.disk_usage(home)
-    return usage.free / usage.total
-
-
-async def run(home: Path, settings: Settings, ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens.
-
-    Raises `SecurechanError` (exit code 1, for the service manager to start it anew) where a part of it failed.
-    """
-    keyring.make_home(home)
-    keys = keyring.load(home) if keyring.exist(home) else keyring.make(home, clock() // 1000)
-    store = await open_store(home, settings)
-    online = OnlineKey(keys.online)
-    trust = await TrustTopic.load(store, online=online, clock=clock)
-    bounds = Bounds(sessions=settings.quotas.sessions)
-    mailroom = Mailroom(
-        store, relay=settings.name, clock=clock, trust=trust, bounds=bounds, signer=online, disk=partial(free, home)
-    )
-    await mailroom.start()
-    relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, bounds=bounds)
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        await relay.start()
-    except BaseException:
-        await mailroom.stop()
-        raise
-    event(log, "listening", address=relay.address, store=settings.store, federation=trust.view is not None)
-    ready(relay.address)
-    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(mailroom.failed.wait())]
-    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-    for end in ends:
-        end.cancel()
-    await relay.stop()
-    if mailroom.failed.is_set():
-        raise SecurechanError("a part of the relay failed", hint="its log says which; start it again", code="internal")
-
-
-def start(home: Path, settings: Settings, ready: Callable[[str], None]) -> None:
-    """`run` on the fastest event loop there is."""
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    with contextlib.suppress(ImportError):
-        from uvloop import new_event_loop  # noqa: PLC0415 - optional: same behaviour, less time
-
-        factory = new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(run(home, settings, ready))

@@ -1,21 +1,18 @@
-"""What the operator does around a relay that runs: make it, give it its federation, ask how it is.
+"""What the operator does to a relay's folder: make it, give it its federation, rotate its key.
 
-All of it works on the relay's folder, whether a relay runs on it or not; only `status` asks the running one, through
-the Unix socket in the folder.
+All of it works whether a relay runs on the folder or not; one that runs takes it up within a second.
 """
 
 from __future__ import annotations
 
-import http.client
 import json
-import socket
 import time
 from pathlib import Path
 from typing import Any
 
 from relay import keys as keyring
 from relay.config import FILE, load
-from securechan.errors import Conflict, NotFound, NotReady, SecurechanError, Unreachable
+from securechan.errors import Conflict, NotFound, NotReady, SecurechanError
 from securechan.trust.bundle import Bundle
 from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.publisher import publish
@@ -96,67 +93,3 @@ def rotate(home: Path, *, drop: bool) -> dict[str, Any]:
     card = keyring.load(home).card(settings.name, url)
     keyring.replace(home / keyring.CARD, (json.dumps(card, indent=2) + "\n").encode())
     return {"card": card, "dropped": list(gone)}
-
-
-def status(home: Path) -> dict[str, Any]:
-    """What can be said of the relay in ``home``. Raises `NotReady` where there is none."""
-    settings = load(home)
-    if not keyring.exist(home):
-        raise NotReady(f"there is no relay in {home}", hint="make one with: securechan-relay init")
-    card = keyring.load(home).card(settings.name, settings.address(settings.port))
-    told: dict[str, Any] = {
-        "home": str(home),
-        "card": card,
-        "adopted": (home / keyring.BUNDLE).exists(),
-        "running": None,
-    }
-    try:
-        told["running"] = _ask(home / keyring.SOCKET)
-    except Unreachable:
-        return told
-    return told
-
-
-class _Inside(http.client.HTTPConnection):
-    """HTTP over a Unix socket."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=5)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
-def _ask(path: Path) -> dict[str, Any]:
-    """What the running relay says of itself."""
-    connection = _Inside(path)
-    try:
-        connection.request("GET", "/status")
-        answer: dict[str, Any] = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        raise Unreachable("no relay runs on this folder", hint="start it with: securechan-relay run") from None
-    finally:
-        connection.close()
-    return answer
-
-
-def words(told: dict[str, Any]) -> str:
-    """`status` for people."""
-    card, running = told["card"], told["running"]
-    lines = [f"relay      {card['name']}  {card['url']}", f"keys       KEM {card['key_id']}  in {told['home']}"]
-    if running is None:
-        lines.append("running    no")
-        lines.append(f"federation {'adopted' if told['adopted'] else 'none yet: securechan-relay adopt BUNDLE'}")
-        return "\n".join(lines)
-    lines.append(f"running    {running['address']}  up {running['uptime']} s  store {running['store']}")
-    federation = running["federation"]
-    if federation is None:
-        lines.append("federation none yet: securechan-relay adopt BUNDLE")
-    else:
-        lines.append(f"federation {federation['root'][:16]}…  trust position {federation['position']}")
-        lines += [f"{expiry['state']:10} {expiry['text']}" for expiry in running["expiries"] if expiry["state"] != "ok"]
-    lines.append("counts     " + "  ".join(f"{name} {count}" for name, count in sorted(running["counts"].items())))
-    return "\n".join(lines)

@@ -49,7 +49,7 @@ def test_every_module_tells_its_story(module: Path) -> None:
 
 def test_the_relay_loads_no_mls() -> None:
     loaded = run(
-        "import sys, relay.cli, relay.server, relay.mailroom;"
+        "import sys, relay.cli, relay.process, relay.mailroom;"
         "print([m for m in sys.modules if m.startswith(('securechan.mls', 'securechan.agent', 'securechan.bulletin'))])"
     )
     assert loaded == "[]"

@@ -12,12 +12,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from relay import keys
-from relay.bounds import Bounds
 from relay.config import Settings
 from relay.heads import OnlineKey
 from relay.limits import Quotas
 from relay.mailroom import Mailroom
-from relay.server import Relay, clock
+from relay.server import Relay, bounds_of, clock
 from relay.store.memory import MemoryStore
 from relay.trust_topic import TrustTopic
 from tests.support.founding import Founded, found
@@ -49,10 +48,9 @@ async def relay_inside(
     store, online = MemoryStore(), OnlineKey(held.online)
     trust = await TrustTopic.load(store, online=online, clock=clock)
     await trust.adopt(founded.bundle)
-    bounds = Bounds(sessions=chosen.quotas.sessions)
-    mailroom = Mailroom(store, relay="relay-1", clock=clock, trust=trust, bounds=bounds, signer=online)
+    mailroom = Mailroom(store, relay="relay-1", clock=clock, trust=trust, bounds=bounds_of(chosen), signer=online)
     await mailroom.start()
-    relay = Relay(home, chosen, held, mailroom=mailroom, trust=trust, bounds=bounds)
+    relay = Relay(home, chosen, held, mailroom=mailroom, trust=trust)
     relay.house = replace(relay.house, clock=at)
     await relay.start()
     try:

@@ -46,6 +46,14 @@ def test_environment_over_file_and_the_command_line_over_both(tmp_path: Path) ->
         ('[tls]\ncertificate = "x"\n', "line 1", "tls.key"),
         ("quotas.idle = 1\n", "line 1", "quotas.idle"),
         ("port = \n", "line 1", "TOML"),
+        ("nmae = 'a'\n", "line 1", "did you mean name?"),
+        ("[quotas]\nbandwith = 5000\n", "line 2", "did you mean quotas.bandwidth?"),
+        ("[tls]\ncertifcate = 'c'\nkey = 'k'\n", "line 1", "tls.certificate: this is missing"),
+        ("[agencies.cert-hr]\nstord = 1\n", "line 2", "did you mean agencies.cert-hr.stored?"),
+        ("[agencies.'Not A Name']\n", "line 1", "no agency's name"),
+        ("proxies = ['10.0.0.5', 'there']\n", "line 1", "'there' is no address"),
+        ("proxies = 7\n", "line 1", "a list"),
+        ("xyzzy = 1\n", "line 1", "no such setting"),
     ],
 )
 def test_a_mistake_names_its_line_and_what_is_wrong(tmp_path: Path, text: str, where: str, what: str) -> None:
@@ -67,6 +75,21 @@ def test_a_mistake_in_the_environment_names_its_variable(tmp_path: Path) -> None
     with pytest.raises(Unfit) as caught:
         load(tmp_path, environment={"SECURECHAN_RELAY_QUOTAS__IDLE": "never"})
     assert caught.value.findings[0].where == "SECURECHAN_RELAY_QUOTAS__IDLE"
+
+
+def test_proxies_and_shares(tmp_path: Path) -> None:
+    home = written(tmp_path, 'proxies = ["10.0.0.0/8"]\n[agencies.cert-hr]\nstored = 5\nbandwidth = 2048\n')
+    settings = load(home, environment={})
+    assert settings.agencies["cert-hr"].stored == 5
+    assert settings.agencies["cert-hr"].appends_per_minute is None
+    settings = load(home, environment={"SECURECHAN_RELAY_PROXIES": "10.0.0.5, fd00::/64"})
+    assert [str(network) for network in settings.proxies] == ["10.0.0.5/32", "fd00::/64"]
+
+
+def test_what_can_be_set_is_listed_where_something_cannot(tmp_path: Path) -> None:
+    with pytest.raises(Unfit) as caught:
+        load(written(tmp_path, "[agencies.cert-hr]\nxyzzy = 1\n"), environment={})
+    assert caught.value.hint.endswith("appends_per_minute, bandwidth, bytes_per_day, stored")
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:

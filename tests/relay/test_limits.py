@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_network
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from relay import limits
-from relay.limits import BURST, Bucket, Budget, Guard, Quotas, neighbourhood
+from relay.limits import BURST, Bucket, Budget, Guard, Quotas, Share, neighbourhood, origin
 from securechan.wire.session import MAX_RECORD
 
 
@@ -164,3 +166,46 @@ def test_handshakes_of_one_address_have_a_budget() -> None:
     assert guard.knock("b") == 0
     clock.now += wait / 1000
     assert guard.knock("a") == 0
+
+
+def test_an_agency_may_have_a_share_of_its_own() -> None:
+    clock = Clock()
+    budget = Budget(Quotas(agency_appends_per_minute=4), clock, {"cert-hr": Share(appends_per_minute=2)})
+
+    def granted(agency: str) -> int:
+        return [budget.take(f"{agency}/{n}", agency, appends=1, size=1) for n in range(9)].count(0)
+
+    assert (granted("cert-hr"), granted("cert-si")) == (2, 4)
+    budget.allow(Quotas(agency_appends_per_minute=4), {"cert-hr": Share(appends_per_minute=2)})
+    assert granted("cert-hr") == 0  # nothing is given anew where nothing has changed
+    budget.allow(Quotas(agency_appends_per_minute=4), {"cert-hr": Share(appends_per_minute=3)})
+    assert granted("cert-hr") == 3
+
+
+def test_a_guard_is_told_otherwise_while_it_stands() -> None:
+    guard = Guard(Quotas(half_open=1, handshakes_per_minute=1), Clock())
+    assert guard.arrive("a")
+    assert guard.knock("a") == 0
+    assert guard.knock("a") > 0
+    guard.allow(guard.quotas)
+    assert guard.knock("a") > 0
+    guard.allow(Quotas(half_open=9, handshakes_per_minute=2))
+    assert guard.knock("a") == 0
+    assert guard.total == 1
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "wanted"),
+    [
+        ("192.0.2.9", ["198.51.100.1"], "192.0.2.9"),  # no proxy of ours: its word is nothing
+        ("10.0.0.5", ["198.51.100.1"], "198.51.100.1"),
+        ("::ffff:10.0.0.5", ["198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.5", ["203.0.113.7, 198.51.100.1", "10.0.0.6"], "198.51.100.1"),  # what came before is hearsay
+        ("10.0.0.5", [], "10.0.0.5"),
+        ("10.0.0.5", ["unknown"], "10.0.0.5"),
+        ("10.0.0.5", ["10.0.0.7, 10.0.0.6"], "10.0.0.7"),
+        ("", ["198.51.100.1"], ""),
+    ],
+)
+def test_only_our_proxies_say_where_a_connection_comes_from(peer: str, forwarded: list[str], wanted: str) -> None:
+    assert origin(peer, forwarded, (ip_network("10.0.0.0/8"),)) == wanted

@@ -12,7 +12,7 @@ import ssl
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -222,7 +222,7 @@ def test_tls_in_addition(tmp_path: Path) -> None:
 
 
 async def test_behind_a_proxy_addresses_are_the_proxys_word(tmp_path: Path) -> None:
-    async with relay_inside(tmp_path, settings={"behind_proxy": True}) as (relay, _):
+    async with relay_inside(tmp_path, settings={"proxies": (ip_network("127.0.0.0/8"),)}) as (relay, _):
         headers = {"X-Forwarded-For": "10.9.9.9, 2001:db8:1:2:3::4"}
         async with connect(relay.address, additional_headers=headers, compression=None):
             assert dict(relay.house.guard.waiting) == {"2001:db8:1:2::": 1}

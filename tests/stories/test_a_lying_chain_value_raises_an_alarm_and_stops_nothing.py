@@ -15,7 +15,7 @@ from dataclasses import replace
 
 import pytest
 
-from relay.server import DATABASE
+from relay.keys import DATABASE
 from securechan.agent.claims import Claim
 from securechan.agent.events import Alarm, AlarmKind, Held, MessageReceived
 from securechan.agent.inputs import Resume, RotateEpochs, SendText

@@ -13,7 +13,7 @@ from contextlib import closing
 
 import pytest
 
-from relay.server import DATABASE
+from relay.keys import DATABASE
 from securechan.agent.claims import Claim
 from securechan.agent.events import Alarm, AlarmKind, MemberRemoved, MessageReceived
 from securechan.agent.state import TRUST_LOG

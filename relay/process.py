@@ -1,0 +1,132 @@
+"""The relay as a process: it opens its folder, serves, listens to signals, and ends well.
+
+keys → store → trust topic → mailroom → doors → ``ready ws://…``
+SIGHUP           the configuration is read again; one with a mistake is refused, and the old one holds
+SIGTERM, SIGINT  what was accepted is made durable and answered, everyone is told bye, exit 0
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from relay import keys as keyring
+from relay import logs, notify
+from relay.config import Settings
+from relay.heads import OnlineKey
+from relay.logs import event
+from relay.mailroom import Mailroom
+from relay.metrics import Metrics
+from relay.server import Relay, bounds_of, clock
+from relay.store.base import Store
+from relay.trust_topic import TrustTopic
+from securechan.errors import SecurechanError
+
+log = logging.getLogger("relay.process")
+
+Read = Callable[[], Settings]
+"""The configuration as it is now. Raises `SecurechanError`."""
+
+
+async def open_store(home: Path, settings: Settings) -> Store:
+    """The store that the settings name."""
+    if settings.store == "memory":
+        from relay.store.memory import MemoryStore  # noqa: PLC0415 - only the store that is used is loaded
+
+        return MemoryStore()
+    from relay.store.sqlite import SqliteStore  # noqa: PLC0415 - likewise
+
+    return await SqliteStore.open(home / keyring.DATABASE)
+
+
+def free(home: Path) -> float:
+    """The fraction of the disk under ``home`` that is free."""
+    usage = shutil.disk_usage(home)
+    return usage.free / usage.total
+
+
+async def run(home: Path, read: Read, ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens.
+
+    Raises `SecurechanError` (exit code 1, for the service manager to start it anew) where a part of it failed.
+    """
+    settings = read()
+    logs.configure(settings.log, settings.log_level)
+    keyring.make_home(home)
+    keys = keyring.load(home) if keyring.exist(home) else keyring.make(home, clock() // 1000)
+    store = await open_store(home, settings)
+    online, metrics = OnlineKey(keys.online), Metrics()
+    trust = await TrustTopic.load(store, online=online, clock=clock)
+    mailroom = Mailroom(
+        store,
+        relay=settings.name,
+        clock=clock,
+        trust=trust,
+        bounds=bounds_of(settings),
+        signer=online,
+        disk=partial(free, home),
+        timed=metrics.committed,
+    )
+    await mailroom.start()
+    relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, metrics=metrics)
+    stop, again = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, again.set)
+    try:
+        await relay.start()
+    except BaseException:
+        await mailroom.stop()
+        raise
+    event(log, "listening", address=relay.address, store=settings.store, federation=trust.view is not None)
+    ready(relay.address)
+    notify.tell(notify.READY, f"STATUS=serving at {relay.address}")
+    reloading = asyncio.create_task(_reload(relay, read, again))
+    ends = [asyncio.create_task(stop.wait()), asyncio.create_task(mailroom.failed.wait()), reloading]
+    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    notify.tell(notify.STOPPING)
+    for end in ends:
+        end.cancel()
+    finished = await relay.stop()
+    if reloading.done() and not reloading.cancelled():
+        reloading.result()
+    if mailroom.failed.is_set():
+        raise SecurechanError("a part of the relay failed", hint="its log says which; start it again", code="internal")
+    if not finished:
+        raise SecurechanError(
+            "the relay was stopped before everything was durable",
+            hint="clients send again what was not acknowledged; see drain_seconds",
+            code="internal",
+        )
+
+
+async def _reload(relay: Relay, read: Read, again: asyncio.Event) -> None:
+    """Whenever it is asked for."""
+    while True:
+        await again.wait()
+        again.clear()
+        notify.tell(notify.RELOADING)
+        try:
+            await relay.reload(read())
+        except (SecurechanError, OSError) as error:
+            refused = error if isinstance(error, SecurechanError) else SecurechanError(str(error), code="unreadable")
+            relay.refuse(refused)
+        notify.tell(notify.READY)
+
+
+def start(home: Path, read: Read, ready: Callable[[str], None]) -> None:
+    """`run` on the fastest event loop there is."""
+    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
+    with contextlib.suppress(ImportError):
+        from uvloop import new_event_loop  # noqa: PLC0415 - optional: same behaviour, less time
+
+        factory = new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(run(home, read, ready))

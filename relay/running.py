@@ -1,0 +1,155 @@
+"""What the operator asks of a relay that runs: how it is, to read its configuration again, to go down.
+
+Questions go through the Unix socket in the relay's folder, which is the owner's alone; signals to the process that
+answers there.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from relay import keys as keyring
+from relay.config import load
+from securechan.errors import NotReady, TimedOut, Unfit, Unreachable
+
+PAUSE: Final = 0.05  # seconds between two looks
+
+
+class _Inside(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__("localhost", timeout=5)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def ask(home: Path) -> dict[str, Any]:
+    """What the running relay says of itself. Raises `Unreachable` where none answers."""
+    connection = _Inside(home / keyring.SOCKET)
+    try:
+        connection.request("GET", "/status")
+        answer: dict[str, Any] = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        raise Unreachable("no relay runs on this folder", hint="start it with: securechan-relay run") from None
+    finally:
+        connection.close()
+    return answer
+
+
+def reload(home: Path, patience: float = 30.0) -> dict[str, Any]:
+    """Have the configuration read again; what the relay says of itself then. Raises `Unfit` where it refused it,
+    `Unreachable`, `TimedOut`."""
+    before = ask(home)
+    os.kill(before["pid"], signal.SIGHUP)
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        told = ask(home)
+        if told["configuration"]["reloads"] > before["configuration"]["reloads"]:
+            refused = told["configuration"]["refused"]
+            if refused:
+                raise Unfit(f"{refused}; the relay goes on as before", hint="securechan-relay check-config tells more")
+            return told
+        time.sleep(PAUSE)
+    raise TimedOut("the relay did not read its configuration in time", hint="its log may say why")
+
+
+def drain(home: Path, patience: float = 60.0) -> dict[str, Any]:
+    """Have the relay finish what was accepted, say bye and end; wait for that. Raises `Unreachable`, `TimedOut`."""
+    before = ask(home)
+    os.kill(before["pid"], signal.SIGTERM)
+    until = time.monotonic() + patience
+    while time.monotonic() < until:
+        if not _alive(before["pid"]):
+            return {"sessions": before["counts"]["sessions"]}
+        time.sleep(PAUSE)
+    raise TimedOut("the relay is still going down", hint="its log may say why; see drain_seconds")
+
+
+def _alive(pid: int) -> bool:
+    """Whether it runs; one that has ended and waits for its parent to hear of it doesn't."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def status(home: Path) -> dict[str, Any]:
+    """What can be said of the relay in ``home``. Raises `NotReady` where there is none."""
+    settings = load(home)
+    if not keyring.exist(home):
+        raise NotReady(f"there is no relay in {home}", hint="make one with: securechan-relay init")
+    card = keyring.load(home).card(settings.name, settings.address(settings.port))
+    told: dict[str, Any] = {
+        "home": str(home),
+        "card": card,
+        "adopted": (home / keyring.BUNDLE).exists(),
+        "running": None,
+    }
+    try:
+        told["running"] = ask(home)
+    except Unreachable:
+        return told
+    return told
+
+
+def words(told: Mapping[str, Any]) -> str:
+    """`status` for people."""
+    card, running = told["card"], told["running"]
+    lines = [f"relay      {card['name']}  {card['url']}", f"keys       KEM {card['key_id']}  in {told['home']}"]
+    if running is None:
+        lines.append("running    no")
+        lines.append(f"federation {'adopted' if told['adopted'] else 'none yet: securechan-relay adopt BUNDLE'}")
+        return "\n".join(lines)
+    lines.append(
+        f"running    {running['address']}  up {_time(running['uptime'])}  process {running['pid']}"
+        f"  {'ready' if running['ready'] else 'not ready: ' + ', '.join(running['why'])}"
+    )
+    federation = running["federation"]
+    if federation is None:
+        lines.append("federation none yet: securechan-relay adopt BUNDLE")
+    else:
+        lines.append(f"federation {federation['root'][:16]}…  trust position {federation['position']}")
+        lines += [f"{expiry['state']:10} {expiry['text']}" for expiry in running["expiries"] if expiry["state"] != "ok"]
+    counts = running["counts"]
+    stored = _size(counts["store_bytes"]) if "store_bytes" in counts else "size unknown"
+    free = f"  disk {counts['disk_free_ratio']:.0%} free" if "disk_free_ratio" in counts else ""
+    lines.append(f"store      {running['store']}  {stored}{free}  entries kept {running['retention_days']} d")
+    lines.append(
+        f"now        sessions {counts['sessions']}  subscriptions {counts['subscriptions']}"
+        f"  stored {counts['appends']} entries since the start, pushed {counts['pushed']}"
+    )
+    for name, share in running["agencies"].items():
+        lines.append(f"agency     {name}  {_size(share['stored'])} of {_size(share['may'])}")
+    if running["configuration"]["refused"]:
+        lines.append(f"warn       the configuration was refused: {running['configuration']['refused']}")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} TiB"
+
+
+def _time(seconds: int) -> str:
+    days, rest = divmod(seconds, 86_400)
+    hours, rest = divmod(rest, 3600)
+    return (
+        f"{days} d {hours} h" if days else f"{hours} h {rest // 60} min" if hours else f"{rest // 60} min {rest % 60} s"
+    )
