@@ -29,6 +29,7 @@ from relay.member import Member
 from relay.metrics import Metrics
 from relay.people import Device, Guest, Office, Who
 from securechan.errors import CannotOpen, Malformed, Misuse, Refused, SecurechanError, Stale, Untrusted
+from securechan.wire.door import Claim, Door, GuestClaim, TurnedAway
 from securechan.wire.frames import (
     MAX_FRAMES,
     MOST_FRAMES,
@@ -47,7 +48,7 @@ from securechan.wire.frames import (
     Request,
     RequestBody,
 )
-from securechan.wire.handshake import PROOF_SIZE, Claim, Denial, Door, GuestClaim, TurnedAway, Why
+from securechan.wire.handshake_formats import PROOF_SIZE, Denial, Why
 from securechan.wire.session import MAX_RECORD, Limits, Session
 
 log = logging.getLogger("relay.connection")

@@ -40,6 +40,7 @@ from relay.trust_topic import TrustTopic
 from securechan.errors import Invalid, Malformed, Refused, Stale, Untrusted
 from securechan.trust.view import View
 from securechan.wire.chain import start
+from securechan.wire.door import Claim, DeviceClaim, GuestClaim, OfficeClaim
 from securechan.wire.frames import (
     MAX_CHUNK,
     TRUST_TOPIC,
@@ -73,7 +74,6 @@ from securechan.wire.frames import (
     Unsubscribe,
     inbox_topic,
 )
-from securechan.wire.handshake import Claim, DeviceClaim, GuestClaim, OfficeClaim
 
 log = logging.getLogger("relay.mailroom")
 

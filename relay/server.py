@@ -42,7 +42,7 @@ from relay.store.base import StoreFailed
 from relay.trust_topic import TrustTopic
 from securechan.crypto.secret import Secret
 from securechan.errors import Conflict, NotReady, SecurechanError
-from securechan.wire.handshake import Cookies, Door
+from securechan.wire.door import Cookies, Door
 
 log = logging.getLogger("relay.server")
 

@@ -40,9 +40,8 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Final, assert_never
+from typing import Final, assert_never
 
-from securechan.codec import U8, U16, U32, U64, Enum8, Struct, fixed, opaque, select, text
 from securechan.crypto import kem
 from securechan.crypto.aead import AES256GCM
 from securechan.crypto.contexts import HANDSHAKE
@@ -50,20 +49,36 @@ from securechan.crypto.kdf import SHA384
 from securechan.crypto.kem import KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE, SigningKey
-from securechan.errors import BadSignature, CannotOpen, Malformed, Misuse, Refused
-from securechan.wire.chain import CHAIN_SIZE, ChainValue, Position
-from securechan.wire.frames import DeviceName, TopicId
+from securechan.errors import CannotOpen, Misuse, Refused
+from securechan.wire.chain import CHAIN_SIZE, Position
+from securechan.wire.handshake_formats import (
+    H1,
+    H2,
+    KEY_ID_SIZE,
+    PROOF_SIZE,
+    SUITE,
+    TAG_SIZE,
+    VERSION,
+    Accepted,
+    Denial,
+    Denied,
+    DeviceProof,
+    GuestProof,
+    Hello,
+    OfficeProof,
+    Proof,
+    ProofKind,
+    Reply,
+    Retry,
+    Turned,
+    Verdict,
+    Welcome,
+    Why,
+)
 from securechan.wire.padding import fill, unfill
-from securechan.wire.session import Limits, Session
+from securechan.wire.session import Session
 
-VERSION: Final = 1
-SUITE: Final = 0x0001  # X-Wing (0x647a), HKDF-SHA-384, AES-256-GCM, ML-DSA-65 + Ed25519
 KEM: Final = kem.MLKEM768_X25519
-KEY_ID_SIZE: Final = 16
-TAG_SIZE: Final = 32
-PROOF_SIZE: Final = 6144
-VERDICT_SIZE: Final = 512
-COOKIE_LIFETIME: Final = 30  # seconds
 
 LABEL: Final = b"securechan/1 hs"
 LABEL_TAG: Final = b"tag"
@@ -71,166 +86,13 @@ LABEL_NEXT: Final = b"next"
 LABEL_CLIENT: Final = b"c hs"
 LABEL_RELAY: Final = b"r hs"
 LABEL_SESSION: Final = b"session"
-LABEL_COOKIE: Final = b"securechan/1 cookie"
 
 Random = Callable[[int], bytes]
-PublicKey = Annotated[bytes, fixed(1952 + 32)]
-Signature = Annotated[bytes, fixed(3309 + 64)]
 
 
 def key_id(kem_public: bytes) -> bytes:
     """The 16 bytes that name a relay's KEM key."""
     return hashlib.sha384(kem_public).digest()[:KEY_ID_SIZE]
-
-
-# ---------------------------------------------------------------------------------------------------------- the formats
-
-
-class H1(Struct):
-    """What the client opens with; ``tag`` proves that it encapsulated to this relay's key under this federation."""
-
-    version: U8
-    suite: U16
-    key_id: Annotated[bytes, fixed(KEY_ID_SIZE)]
-    n_c: Annotated[bytes, fixed(32)]
-    pk_e: Annotated[bytes, fixed(1216)]
-    ct_r: Annotated[bytes, fixed(1120)]
-    tag: Annotated[bytes, fixed(TAG_SIZE)]
-
-
-class Hello(Struct):
-    """The first message: H1, and the cookie where the relay has asked for one."""
-
-    h1: H1
-    cookie: Annotated[bytes, opaque(64)]
-
-
-class H2(Struct):
-    n_r: Annotated[bytes, fixed(32)]
-    ct_e: Annotated[bytes, fixed(1120)]
-    box2: Annotated[bytes, opaque(1024)]
-
-
-class Retry(Struct):
-    """Come again with this cookie within `COOKIE_LIFETIME`."""
-
-    cookie: Annotated[bytes, opaque(64)]
-
-
-class Why(Enum8):
-    """Why a relay turns a stranger away before there are keys."""
-
-    VERSION = 1
-    KEY = 2  # this KEM key is not (or no longer) the relay's
-    TAG = 3  # another federation, another name, or altered on the way
-    OVERLOADED = 4
-    CLOSED = 5  # the relay serves no federation yet, or is going down
-
-
-class Turned(Struct):
-    """Turned away; ``retry_after`` in milliseconds. Anyone on the path can say this: it is a hint."""
-
-    why: Why
-    retry_after: U32
-
-
-class ReplyKind(Enum8):
-    ANSWER = 0
-    RETRY = 1
-    TURNED = 2
-
-
-class Reply(Struct):
-    kind: ReplyKind
-    body: Annotated[
-        H2 | Retry | Turned,
-        select("kind", {ReplyKind.ANSWER: H2, ReplyKind.RETRY: Retry, ReplyKind.TURNED: Turned}),
-    ]
-
-
-class Welcome(Struct):
-    """What box2 holds: the relay's limits for anyone, and its clock in Unix milliseconds."""
-
-    limits: Limits
-    time: U64
-
-
-class DeviceProof(Struct):
-    """A device of the roster. ``trust`` is how far it has read the trust topic."""
-
-    device: DeviceName
-    public: PublicKey
-    trust: Position
-    signature: Signature
-
-
-class GuestProof(Struct):
-    """Someone who holds an invite to this enrolment box."""
-
-    box: TopicId
-    mac: Annotated[bytes, fixed(48)]
-
-
-class OfficeProof(Struct):
-    """The holder of a trust role's key, who may read the trust topic and publish."""
-
-    role: Annotated[str, text(128)]
-    key_id: Annotated[str, text(128)]
-    public: PublicKey
-    signature: Signature
-
-
-class ProofKind(Enum8):
-    DEVICE = 1
-    GUEST = 2
-    OFFICE = 3
-
-
-class Proof(Struct):
-    """What box3 holds."""
-
-    kind: ProofKind
-    body: Annotated[
-        DeviceProof | GuestProof | OfficeProof,
-        select("kind", {ProofKind.DEVICE: DeviceProof, ProofKind.GUEST: GuestProof, ProofKind.OFFICE: OfficeProof}),
-    ]
-
-
-class Denial(Enum8):
-    """Why a relay refuses a session. What names a cause is said only to one who has proved its own key."""
-
-    NO_PROOF = 1  # unknown or wrong: a stranger learns no more
-    UNKNOWN = 2  # a good signature by a key that the trust view does not hold
-    REVOKED = 3
-    EXPIRED = 4  # the device record's or the invite's time is over
-    OVERLOADED = 5
-    CLOSED = 6
-    INTERNAL = 7
-
-
-class Accepted(Struct):
-    h3: ChainValue
-    limits: Limits
-
-
-class Denied(Struct):
-    """``retry_after`` in milliseconds, 0 where waiting does not help."""
-
-    denial: Denial
-    retry_after: U32
-    message: Annotated[str, text(400)]
-
-
-class VerdictKind(Enum8):
-    ACCEPTED = 0
-    DENIED = 1
-
-
-class Verdict(Struct):
-    """What box4 holds."""
-
-    kind: VerdictKind
-    body: Annotated[Accepted | Denied, select("kind", {VerdictKind.ACCEPTED: Accepted, VerdictKind.DENIED: Denied})]
 
 
 # ----------------------------------------------------------------------------------------------------- the key schedule
@@ -300,7 +162,8 @@ def prologue(root_id: bytes, name: str, kem_public: bytes) -> bytes:
     return hashlib.sha384(LABEL + root_id + name.encode() + kem_public).digest()
 
 
-def _guest_mac(mac_key: bytes, h2: bytes) -> bytes:
+def guest_mac(mac_key: bytes, h2: bytes) -> bytes:
+    """48 bytes: that a guest holds the code of its box, in this handshake."""
     return hmac.digest(mac_key, HANDSHAKE + h2, "sha384")
 
 
@@ -429,7 +292,7 @@ def _proof(credential: Credential, h2: bytes) -> Proof:
             device = DeviceProof(credential.device, credential.public, credential.trust, signature)
             return Proof(ProofKind.DEVICE, device)
         case GuestCredential():
-            return Proof(ProofKind.GUEST, GuestProof(credential.box, _guest_mac(credential.mac_key, h2)))
+            return Proof(ProofKind.GUEST, GuestProof(credential.box, guest_mac(credential.mac_key, h2)))
         case OfficeCredential():
             signature = COMPOSITE.sign(credential.key, HANDSHAKE, h2)
             office = OfficeProof(credential.role, credential.key_id, credential.public, signature)
@@ -467,219 +330,3 @@ def _turned_away(turned: Turned) -> Refused:
     message, hint = _TURNED[turned.why]
     wait = turned.retry_after / 1000 or None
     return Refused(message, retry_after=wait, hint=hint, code=f"turned-{turned.why.name.lower()}")
-
-
-# ------------------------------------------------------------------------------------------------------------ the relay
-
-
-@dataclass(frozen=True, slots=True)
-class Cookies:
-    """Stateless proof that an address answers: time ‖ HMAC(secret, address, time, H1)."""
-
-    secret: Secret
-
-    def make(self, address: bytes, hello: H1, now: int) -> bytes:
-        """40 bytes. ``now`` in Unix seconds."""
-        return now.to_bytes(8, "big") + self._mac(address, hello, now)
-
-    def good(self, cookie: bytes, address: bytes, hello: H1, now: int) -> bool:
-        """Whether ``cookie`` was made for this address and this H1 within `COOKIE_LIFETIME`."""
-        if len(cookie) != 40:
-            return False
-        made = int.from_bytes(cookie[:8], "big")
-        fresh = 0 <= now - made <= COOKIE_LIFETIME
-        return fresh and hmac.compare_digest(cookie[8:], self._mac(address, hello, made))
-
-    def _mac(self, address: bytes, hello: H1, made: int) -> bytes:
-        about = len(address).to_bytes(2, "big") + address + made.to_bytes(8, "big") + hello.encode()
-        return hmac.digest(self.secret, LABEL_COOKIE + about, "sha384")[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnedAway:
-    """Not let in, and nothing is kept of it: send ``reply``. ``again``: it may come back on this connection."""
-
-    reply: bytes
-    again: bool
-
-    @classmethod
-    def because(cls, why: Why, retry_after: int = 0) -> TurnedAway:
-        return cls(Reply(ReplyKind.TURNED, Turned(why, retry_after)).encode(), again=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Door:
-    """The relay before anyone has come: its name, its KEM keys (the newest and those not yet retired) by `key_id`."""
-
-    root_id: bytes
-    name: str
-    keys: Mapping[bytes, KemKey]
-    cookies: Cookies
-    random: Random = secrets.token_bytes
-
-    def open(
-        self, message: bytes, limits: Limits, *, now_ms: int, address: bytes, guarded: bool = False
-    ) -> Answered | TurnedAway:
-        """The reply to a client's first message; ``guarded`` demands a cookie first, and costs one HMAC.
-
-        Raises `Malformed`; `Invalid` where a key or ciphertext in it is none. ``now_ms``: Unix milliseconds.
-        """
-        hello = Hello.decode(message)
-        h1 = hello.h1
-        if (h1.version, h1.suite) != (VERSION, SUITE):
-            return TurnedAway.because(Why.VERSION)
-        key = self.keys.get(h1.key_id)
-        if key is None:
-            return TurnedAway.because(Why.KEY)
-        if guarded and not self.cookies.good(hello.cookie, address, h1, now_ms // 1000):
-            cookie = self.cookies.make(address, h1, now_ms // 1000)
-            return TurnedAway(Reply(ReplyKind.RETRY, Retry(cookie)).encode(), again=True)
-        opened = Opened.of(prologue(self.root_id, self.name, key.public), h1, KEM.decap(key, h1.ct_r))
-        if not hmac.compare_digest(opened.tag, h1.tag):
-            return TurnedAway.because(Why.TAG)
-        n_r = self.random(32)
-        ss_e, ct_e = KEM.encap(h1.pk_e)
-        keyed = Keyed.of(opened, n_r, ct_e, ss_e)
-        box2 = keyed.relay.seal(0, keyed.h1b, Welcome(limits, now_ms).encode())
-        reply = Reply(ReplyKind.ANSWER, H2(n_r, ct_e, box2)).encode()
-        return Answered(reply, keyed, keyed.h2(box2), now_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The relay has said H2 (``reply``) and waits for the client's proof."""
-
-    reply: bytes = field(repr=False)
-    keyed: Keyed
-    h2: bytes
-    time: int
-
-    def receive(self, h3: bytes) -> Claim:
-        """What the client claims to be; nothing is verified yet. Raises `CannotOpen` or `Malformed`."""
-        if len(h3) != PROOF_SIZE + AES256GCM.tag_length:
-            raise Malformed(f"a proof of {len(h3)} bytes where {PROOF_SIZE + AES256GCM.tag_length} belong")
-        body = unfill(Proof, self.keyed.client.open(0, self.h2, h3)).body
-        stage = _Claimed(self.keyed, self.h2, hashlib.sha384(self.h2 + h3).digest(), self.time)
-        match body:
-            case DeviceProof():
-                return DeviceClaim(stage, body)
-            case GuestProof():
-                return GuestClaim(stage, body)
-            case OfficeProof():
-                return OfficeClaim(stage, body)
-            case _:
-                assert_never(body)
-
-
-@dataclass(frozen=True, slots=True)
-class _Claimed:
-    """The relay's side after H3."""
-
-    keyed: Keyed
-    h2: bytes
-    h3: bytes
-    time: int
-
-    def accept(self, limits: Limits, now: int) -> tuple[Session, bytes]:
-        session = Session("relay", self.keyed.session(self.h3), limits, self.time, now)
-        return session, self._say(Verdict(VerdictKind.ACCEPTED, Accepted(self.h3, limits)))
-
-    def refuse(self, denial: Denial, message: str, retry_after: int) -> bytes:
-        return self._say(Verdict(VerdictKind.DENIED, Denied(denial, retry_after, message)))
-
-    def _say(self, verdict: Verdict) -> bytes:
-        return self.keyed.relay.seal(1, self.h3, fill(verdict.encode(), VERDICT_SIZE))
-
-
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    _stage: _Claimed
-
-    def refuse(self, denial: Denial, message: str = "", retry_after: int = 0) -> bytes:
-        """H4 that says no; ``retry_after`` in milliseconds."""
-        return self._stage.refuse(denial, message, retry_after)
-
-
-@dataclass(frozen=True, slots=True)
-class _SignedClaim(_Claim):
-    proof: DeviceProof | OfficeProof
-
-    @property
-    def public(self) -> bytes:
-        """The key (1,984 bytes) that the client says is its own."""
-        return self.proof.public
-
-    def check(self) -> None:
-        """Returns if the client holds the key it shows; says nothing about whose key that is. Raises `BadSignature`."""
-        COMPOSITE.verify(self.proof.public, HANDSHAKE, self._stage.h2, self.proof.signature)
-
-    def prove(self, public: bytes) -> None:
-        """Returns if the client is who it says. ``public`` is the key that *trust* gives for that.
-
-        Raises `BadSignature` where the client shows another key or does not hold it.
-        """
-        if not hmac.compare_digest(public, self.proof.public):
-            raise BadSignature("the client shows another key than its record")
-        self.check()
-
-    def accept(self, public: bytes, limits: Limits, now: int) -> tuple[Session, bytes]:
-        """The session and H4, once proven. ``now``: Unix seconds. Raises as `prove`. After it nothing may be refused:
-        the verdict's key has sealed its one message."""
-        self.prove(public)
-        return self._stage.accept(limits, now)
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceClaim(_SignedClaim):
-    """Someone says it is this device."""
-
-    proof: DeviceProof
-
-    @property
-    def device(self) -> str:
-        return self.proof.device
-
-    @property
-    def trust(self) -> Position:
-        """How far the device has read the trust topic, as it says."""
-        return self.proof.trust
-
-
-@dataclass(frozen=True, slots=True)
-class OfficeClaim(_SignedClaim):
-    """Someone says it holds a key of this trust role."""
-
-    proof: OfficeProof
-
-    @property
-    def role(self) -> str:
-        return self.proof.role
-
-    @property
-    def key_id(self) -> str:
-        return self.proof.key_id
-
-
-@dataclass(frozen=True, slots=True)
-class GuestClaim(_Claim):
-    """Someone says it holds the invite to this box."""
-
-    proof: GuestProof
-
-    @property
-    def box(self) -> bytes:
-        return self.proof.box
-
-    def prove(self, mac_key: bytes) -> None:
-        """Returns if the client holds the invite. ``mac_key`` is the box's. Raises `CannotOpen` where the proof was
-        made with another."""
-        if not hmac.compare_digest(_guest_mac(mac_key, self._stage.h2), self.proof.mac):
-            raise CannotOpen("the guest does not hold this box's code")
-
-    def accept(self, mac_key: bytes, limits: Limits, now: int) -> tuple[Session, bytes]:
-        """The session and H4, once proven. Raises as `prove`; nothing may be refused after it."""
-        self.prove(mac_key)
-        return self._stage.accept(limits, now)
-
-
-Claim = DeviceClaim | GuestClaim | OfficeClaim

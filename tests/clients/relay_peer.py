@@ -20,18 +20,10 @@ from websockets.http11 import Response
 
 from clients.transport import Route
 from securechan.crypto.kem import KemKey
+from securechan.wire.door import Answered, Cookies, Door, GuestClaim
 from securechan.wire.frames import Answer, AnswerBody, Bye, Done, Entries, Frame, Heads, Reason, Request
-from securechan.wire.handshake import (
-    KEM,
-    Answered,
-    Cookies,
-    Denial,
-    Door,
-    GuestClaim,
-    GuestCredential,
-    RelayIdentity,
-    key_id,
-)
+from securechan.wire.handshake import KEM, GuestCredential, RelayIdentity, key_id
+from securechan.wire.handshake_formats import Denial
 from securechan.wire.session import MAX_RECORD, Limits, Session
 
 ROOT = bytes(range(48))

@@ -31,7 +31,8 @@ from securechan.wire.frames import (
     Reason,
     Request,
 )
-from securechan.wire.handshake import Denial, GuestCredential, RelayIdentity
+from securechan.wire.handshake import GuestCredential, RelayIdentity
+from securechan.wire.handshake_formats import Denial
 from securechan.wire.session import Session
 from tests.clients.relay_peer import BOX, LIMITS, MAC, Peer, run
 

@@ -20,6 +20,7 @@ from securechan.crypto.kem import MLKEM768_X25519
 from securechan.crypto.signature import COMPOSITE
 from securechan.errors import Refused
 from securechan.wire.chain import Position
+from securechan.wire.door import _Claimed
 from securechan.wire.frames import (
     TRUST_TOPIC,
     Answer,
@@ -38,16 +39,8 @@ from securechan.wire.frames import (
     Show,
     Subscribe,
 )
-from securechan.wire.handshake import (
-    Greeting,
-    GuestCredential,
-    Hello,
-    Reply,
-    ReplyKind,
-    Verdict,
-    VerdictKind,
-    _Claimed,
-)
+from securechan.wire.handshake import Greeting, GuestCredential
+from securechan.wire.handshake_formats import Hello, Reply, ReplyKind, Verdict, VerdictKind
 from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME
 from tests.relay.caller import Caller, call, now, receive, shake, socket
 from tests.relay.conftest import Running

@@ -17,6 +17,7 @@ from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 from securechan.errors import Refused, Untrusted
 from securechan.wire import chain
+from securechan.wire.door import DeviceClaim, GuestClaim, OfficeClaim
 from securechan.wire.frames import (
     TRUST_TOPIC,
     Answer,
@@ -51,7 +52,7 @@ from securechan.wire.frames import (
     Unsubscribe,
     inbox_topic,
 )
-from securechan.wire.handshake import DeviceClaim, DeviceProof, GuestClaim, GuestProof, OfficeClaim, OfficeProof
+from securechan.wire.handshake_formats import DeviceProof, GuestProof, OfficeProof
 from securechan.wire.heads import verify_heads
 from tests.relay.desk import NAME, Client, Clock, Desk, digest, founded, online, open_desk
 from tests.support.federation import make_device

@@ -9,20 +9,17 @@ from securechan.crypto.kem import MLKEM768_X25519, KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE
 from securechan.wire.chain import Position
+from securechan.wire.door import Answered, Cookies, Door, GuestClaim
 from securechan.wire.handshake import (
-    Answered,
-    Cookies,
     DeviceCredential,
-    DeviceProof,
-    Door,
     Greeting,
-    GuestClaim,
     GuestCredential,
     OfficeCredential,
     Proving,
     RelayIdentity,
     key_id,
 )
+from securechan.wire.handshake_formats import DeviceProof
 from securechan.wire.session import Limits, Session
 
 NOW: Final = 1_795_000_000

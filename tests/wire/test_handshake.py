@@ -12,31 +12,19 @@ from securechan.crypto.kem import MLKEM768_X25519
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE
 from securechan.errors import BadSignature, CannotOpen, Invalid, Malformed, Misuse, Refused
-from securechan.wire.handshake import (
+from securechan.wire.door import Answered, Cookies, DeviceClaim, Door, GuestClaim, OfficeClaim, TurnedAway
+from securechan.wire.handshake import KEM, Greeting, GuestCredential, Proving, RelayIdentity, key_id, prologue
+from securechan.wire.handshake_formats import (
     COOKIE_LIFETIME,
     H1,
     H2,
-    KEM,
     TAG_SIZE,
-    Answered,
-    Cookies,
     Denial,
-    DeviceClaim,
-    Door,
-    Greeting,
-    GuestClaim,
-    GuestCredential,
     Hello,
-    OfficeClaim,
-    Proving,
-    RelayIdentity,
     Reply,
     ReplyKind,
     Retry,
-    TurnedAway,
     Why,
-    key_id,
-    prologue,
 )
 from tests.wire.flows import ADDRESS, DEVICE, GUEST, LIMITS, NOW, OFFICE, Relay, connect, prove
 

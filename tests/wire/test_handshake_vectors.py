@@ -11,21 +11,17 @@ import pytest
 from securechan.crypto.kem import MLKEM768_X25519, KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE, Composite, SigningKey
-from securechan.wire import handshake, session
+from securechan.wire import door, handshake, handshake_formats, session
 from securechan.wire.chain import Position
+from securechan.wire.door import Answered, Cookies, Door, GuestClaim, TurnedAway
 from securechan.wire.frames import Answer, Bye, Done, Frame, Ping, Reason, Request
 from securechan.wire.handshake import (
-    Answered,
-    Cookies,
     DeviceCredential,
-    Door,
     Greeting,
-    GuestClaim,
     GuestCredential,
     OfficeCredential,
     Proving,
     RelayIdentity,
-    TurnedAway,
     key_id,
 )
 from securechan.wire.session import Limits
@@ -99,13 +95,15 @@ def test_the_code_makes_these_bytes(case: dict[str, Any], monkeypatch: pytest.Mo
         relay_key.public: (relay_key, bytes.fromhex(given["ct_r"])),
         ephemeral.public: (ephemeral, bytes.fromhex(given["ct_e"])),
     }
-    monkeypatch.setattr(handshake, "KEM", ScriptedKem(script))
+    scripted = ScriptedKem(script)
+    monkeypatch.setattr(handshake, "KEM", scripted)
+    monkeypatch.setattr(door, "KEM", scripted)
     signature = bytes.fromhex(given["credential"].get("signature", ""))
     monkeypatch.setattr(handshake, "COMPOSITE", ScriptedSignatures(signature))
     root_id, name, cookie = bytes.fromhex(given["root_id"]), given["relay_name"], given["cookie"]
     address = bytes.fromhex(cookie["address"])
     cookies = Cookies(Secret(bytes.fromhex(cookie["secret"])))
-    door = Door(root_id, name, {key_id(relay_key.public): relay_key}, cookies, drawing(given["n_r"]))
+    relay = Door(root_id, name, {key_id(relay_key.public): relay_key}, cookies, drawing(given["n_r"]))
     limits, session_limits = Limits(*given["limits"]), Limits(*given["session_limits"])
 
     greeting, hello = Greeting.start(
@@ -114,14 +112,14 @@ def test_the_code_makes_these_bytes(case: dict[str, Any], monkeypatch: pytest.Mo
         random=drawing(given["n_c"], given["ephemeral_private"]),
     )
     assert hello == expected["hello"]
-    retry = door.open(hello, limits, now_ms=cookie["now"] * 1000, address=address, guarded=True)
+    retry = relay.open(hello, limits, now_ms=cookie["now"] * 1000, address=address, guarded=True)
     assert isinstance(retry, TurnedAway)
     assert retry.reply == expected["retry"]
     again, hello = greeting.answer(retry.reply)
     assert hello == expected["hello_with_cookie"]
     assert isinstance(again, Greeting)
 
-    answered = door.open(hello, limits, now_ms=given["relay_time"], address=address, guarded=True)
+    answered = relay.open(hello, limits, now_ms=given["relay_time"], address=address, guarded=True)
     assert isinstance(answered, Answered)
     assert answered.reply == expected["H2"]
     assert (answered.keyed.h1b, answered.h2) == (expected["h1_prime"], expected["h2"])
@@ -136,7 +134,7 @@ def test_the_code_makes_these_bytes(case: dict[str, Any], monkeypatch: pytest.Mo
     else:
         theirs, h4 = claim.accept(bytes.fromhex(given["credential"]["public"]), session_limits, given["now"])
     assert h4 == expected["H4"]
-    assert claim.refuse(handshake.Denial.NO_PROOF, "no such device") == expected["H4_denied"]
+    assert claim.refuse(handshake_formats.Denial.NO_PROOF, "no such device") == expected["H4_denied"]
     ours = proving.finish(h4, given["now"])
     assert ours.limits == session_limits
     assert ours.relay_time == given["relay_time"]
