@@ -34,10 +34,11 @@ class SecurechanError(Exception):
     code: str = "error"
     rule: str = ""
 
-    def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None, rule: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.rule = rule
         if code is not None:
             self.code = code
 
@@ -54,8 +55,7 @@ class Invalid(SecurechanError):
     code = "invalid"
 
     def __init__(self, message: str, *, rule: str = "", hint: str = "", code: str | None = None) -> None:
-        super().__init__(f"{message} ({rule})" if rule else message, hint=hint, code=code)
-        self.rule = rule
+        super().__init__(f"{message} ({rule})" if rule else message, hint=hint, code=code, rule=rule)
 
 
 class CannotOpen(SecurechanError):

@@ -27,7 +27,7 @@ from securechan.mls.psk import PreSharedKeyID
 from securechan.mls.rules import Rule
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex
-from securechan.mls.validation import Queued, check_among
+from securechan.mls.validation import Queued, check_among, check_supports
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,23 @@ def needs_path(queue: Sequence[Queued]) -> bool:
 
 def check_result(applied: Applied, tree: RatchetTree, committer: LeafIndex | None) -> None:
     """§7.3, §12.1.7: the group as it will be: new and changed leaves fit in, and all support the new context."""
-    if applied.extensions_changed:
-        changed = {leaf for leaf, _ in tree.members()}
-    else:
-        changed = {*applied.new_leaves, *(change.leaf for change in applied.updated)}
-        if committer is not None:
-            changed.add(committer)
+    changed = {*applied.new_leaves, *(change.leaf for change in applied.updated)}
+    if committer is not None:
+        changed.add(committer)
+    if any(tree.roll.signature_keys[package.leaf_node.signature_key] > 1 for _, package in applied.added):
+        raise Invalid("a member is added again, or another with its signature key", rule=Rule.NOT_A_MEMBER)
     check_among(tree, changed, applied.extensions)
+    if applied.extensions_changed:
+        for at, leaf in tree.members():
+            if at not in changed:
+                _check_stays(at, leaf, applied.extensions)
+
+
+def _check_stays(at: LeafIndex, leaf: LeafNode, extensions: tuple[Extension, ...]) -> None:
+    """§12.1.7: who was there before supports what is required from now on."""
+    try:
+        check_supports(leaf, extensions)
+    except Invalid as fault:
+        if fault.rule == Rule.CONTEXT_SUPPORTED:
+            raise
+        raise Invalid(f"member {at} lacks what would be required", rule=Rule.ALL_CAPABLE) from None

@@ -37,9 +37,10 @@ from securechan.mls.proposals import (
     ReInit,
 )
 from securechan.mls.protection import Verified, framed, sign
+from securechan.mls.psk import PskStore
 from securechan.mls.ratchets import Ratchets
-from securechan.mls.registry import SenderType, WireFormat
-from securechan.mls.rules import Rule
+from securechan.mls.registry import LeafNodeSource, ResumptionUsage, SenderType, WireFormat
+from securechan.mls.rules import Rule, held_to
 from securechan.mls.schedule import (
     EpochSecrets,
     Intermediate,
@@ -97,6 +98,7 @@ class Lost:
 
     reason: str
     effects: Effects
+    rule: str
 
 
 def provisional_context(before: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
@@ -153,8 +155,10 @@ def process(
     verified: Verified,
     pending: Mapping[bytes, Queued],
     own_updates: Mapping[bytes, KemKey],
-    psks: Mapping[bytes, bytes],
+    psks: PskStore,
     now: int | None = None,
+    *,
+    max_lifetime: int | None = None,
 ) -> Followed | Expelled | Lost:
     """§12.4.2: another's commit of this epoch.
 
@@ -173,8 +177,8 @@ def process(
         check_list(queue, _committer(content.sender))
     for item in queue:
         if not item.by_reference:
-            check_proposal(suite, epoch.context, epoch.tree, item.proposal, item.sender, now)
-    if commit.path is None and (external or needs_path(queue)):
+            check_proposal(suite, epoch.context, epoch.tree, item.proposal, item.sender, now, max_lifetime=max_lifetime)
+    if commit.path is None and needs_path(queue):
         raise Invalid("a commit without the path that its proposals need", rule=Rule.PATH_REQUIRED)
 
     applied = apply(epoch.tree, epoch.context.extensions, queue)
@@ -186,7 +190,8 @@ def process(
     effects = Effects(committer, applied, own_change, commit.path is not None, external)
     init = epoch.secrets.init
     if applied.external_init is not None:
-        init = follow_external_init(suite, epoch.secrets, applied.external_init)
+        with held_to(Rule.EXTERNAL_INIT_OPENS):
+            init = follow_external_init(suite, epoch.secrets, applied.external_init)
     tag = verified.message.auth.confirmation_tag or b""
     if any(leaf == epoch.own_leaf for leaf, _ in applied.removed):
         return Expelled(effects)
@@ -200,13 +205,13 @@ def process(
             )
         psk = epoch.psk_secret(applied.psks, psks)
     except (CannotOpen, Invalid, Malformed) as fault:
-        return Lost(fault.message, effects)
+        return Lost(fault.message, effects, fault.rule or Rule.PATH_SECRET_OPENS)
     opened = open_epoch(suite, init, commit_secret, psk, context)
     try:
         check_confirmation_tag(suite, opened.secrets, context, tag)
     except CannotOpen as fault:
         if applied.psks:
-            return Lost(f"{fault.message}; a pre-shared key may differ", effects)
+            return Lost(f"{fault.message}; a pre-shared key may differ", effects, Rule.CONFIRMED)
         raise Invalid(fault.message, rule=Rule.CONFIRMED) from None
     return Followed(
         _next_epoch(epoch, context, tree, opened, tag, epoch.signing, private, applied.reinit),
@@ -227,7 +232,13 @@ def _merged(
         before = member(tree, committer)
     if path is None:
         return tree, committer, None
+    if path.leaf_node.source is not LeafNodeSource.COMMIT:
+        raise Invalid("the leaf of a path isn't made for one", rule=Rule.SOURCE_COMMIT)
     check_leaf_alone(epoch.suite, path.leaf_node, group_id=epoch.context.group_id, at=committer)
+    if before is not None and path.leaf_node.encryption_key == before.encryption_key:
+        raise Invalid("a path that keeps its committer's encryption key", rule=Rule.COMMITTER_KEY)
+    if before is None and any(old.encryption_key == path.leaf_node.encryption_key for _, old in applied.removed):
+        raise Invalid("a newcomer with the encryption key of the leaf it replaces", rule=Rule.RESYNC_KEY)
     merged = merge(tree, committer, path, applied.new_leaves)
     return merged, committer, None if before is None else Change(committer, before, path.leaf_node)
 
@@ -310,10 +321,12 @@ def create(
     wire_format: WireFormat,
     authenticated_data: bytes = b"",
     path: bool = True,
-    psks: Mapping[bytes, bytes] | None = None,
+    psks: PskStore | None = None,
     signing: SigningKey | None = None,
     leaf: LeafNode | None = None,
     now: int | None = None,
+    max_lifetime: int | None = None,
+    founding: ResumptionUsage | None = None,
 ) -> Made:
     """§12.4.1: a commit by this member; ``signing`` and ``leaf`` renew its own signature key and leaf content.
 
@@ -324,7 +337,16 @@ def create(
     check_list(items, epoch.own_leaf)
     for item in items:
         if not item.by_reference:
-            check_proposal(suite, epoch.context, epoch.tree, item.proposal, item.sender, now)
+            check_proposal(
+                suite,
+                epoch.context,
+                epoch.tree,
+                item.proposal,
+                item.sender,
+                now,
+                max_lifetime=max_lifetime,
+                founding=founding,
+            )
     if not path and (needs_path(items) or signing is not None or leaf is not None):
         raise Misuse("these proposals need a commit with a path")
     applied = apply(epoch.tree, epoch.context.extensions, items)

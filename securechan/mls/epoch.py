@@ -6,7 +6,7 @@ form at rest.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -20,7 +20,7 @@ from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.labels import SecretBytes
 from securechan.mls.nodes import LeafNode
 from securechan.mls.proposals import ReInit
-from securechan.mls.psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
+from securechan.mls.psk import EpochId, PreSharedKeyID, PskName, PskStore, psk_secret
 from securechan.mls.rules import Rule
 from securechan.mls.schedule import EpochSecrets
 from securechan.mls.tree import RatchetTree
@@ -88,23 +88,23 @@ class Epoch:
             raise Invalid(f"leaf {index} is no member", rule=Rule.MEMBER_SENDS)
         return found
 
-    def psk_secret(self, ids: Sequence[PreSharedKeyID], external: Mapping[bytes, bytes]) -> Secret:
+    def psk_secret(self, ids: Sequence[PreSharedKeyID], held: PskStore) -> Secret:
         """§8.4: of the keys that a commit calls for. Raises `CannotOpen` for one that isn't held here."""
-        return psk_secret(self.suite, [(psk_id, self._psk(psk_id, external)) for psk_id in ids])
+        own = self.resumption_keys() if ids else {}
+        keys = []
+        for psk_id in ids:
+            key = held[psk_id.name] if psk_id.name in held else own.get(psk_id.name)
+            if key is None:
+                raise CannotOpen("a pre-shared key that the commit calls for isn't known here", rule=Rule.PSK_HELD)
+            keys.append((psk_id, key))
+        return psk_secret(self.suite, keys)
 
-    def _psk(self, psk_id: PreSharedKeyID, external: Mapping[bytes, bytes]) -> bytes:
-        match psk_id.psk:
-            case ExternalPSK(name):
-                if name in external:
-                    return external[name]
-            case ResumptionPSK(_, group_id, number):
-                if group_id == self.context.group_id:
-                    if number == self.context.epoch:
-                        return self.secrets.resumption_psk
-                    for kept in self.resumptions:
-                        if kept.epoch == number:
-                            return kept.secret
-        raise CannotOpen("a pre-shared key that the commit calls for isn't known here")
+    def resumption_keys(self) -> dict[PskName, Secret]:
+        """§8.6: the resumption keys of this epoch and of those before it, as far back as they are kept."""
+        group_id = self.context.group_id
+        kept: dict[PskName, Secret] = {EpochId(group_id, each.epoch): each.secret for each in self.resumptions}
+        kept[EpochId(group_id, self.context.epoch)] = self.secrets.resumption_psk
+        return kept
 
     def resumptions_for_next(self) -> tuple[Resumption, ...]:
         """The resumption keys that the next epoch keeps."""

@@ -17,6 +17,7 @@ from securechan.crypto.secret import Secret
 from securechan.errors import Malformed, Misuse
 from securechan.mls.proposals import Commit, Proposal
 from securechan.mls.registry import ContentType, ProtocolVersion, SenderType, WireFormat
+from securechan.mls.rules import Rule
 from securechan.mls.treemath import LeafIndex
 
 
@@ -206,7 +207,7 @@ def unpack_private(message: PrivateMessage, leaf: LeafIndex, plaintext: bytes) -
             content = Commit.read_from(r)
     auth = FramedContentAuthData.read_from(r, message.content_type)
     if any(r.take(r.left)):
-        raise Malformed("padding that isn't zero")
+        raise Malformed("padding that isn't zero", rule=Rule.PADDING)
     framed = FramedContent(
         message.group_id,
         message.epoch,

@@ -17,18 +17,18 @@ pre-shared key that it lacks. See `commit` for why the tag is on the public side
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
-from securechan.codec import Opaque, Struct, opaque
+from securechan.codec import Opaque, Struct, opaque, vec
 from securechan.crypto.kem import KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.suite import Suite, by_number
 from securechan.errors import Malformed
 from securechan.mls.context import GroupContext
 from securechan.mls.epoch import Epoch
-from securechan.mls.extensions import Extension, check_unique
+from securechan.mls.extensions import Extension
 from securechan.mls.framing import Sender
 from securechan.mls.join import join, join_from_outside
 from securechan.mls.keypackage import (
@@ -41,21 +41,26 @@ from securechan.mls.keypackage import (
     new_leaf,
 )
 from securechan.mls.labels import SecretBytes
+from securechan.mls.lineage import Alike, same_identity
 from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import Capabilities, Credential, LeafNode, Lifetime
 from securechan.mls.outcomes import Outcome
-from securechan.mls.proposals import Add, GroupContextExtensions, Proposal, Remove
+from securechan.mls.past import PastEpoch
+from securechan.mls.proposals import Add, GroupContextExtensions, Proposal, ReInit, Remove
 from securechan.mls.proposals import Body as ProposalBody
 from securechan.mls.protection import show
+from securechan.mls.psk import PskName, PskStore
 from securechan.mls.ratchets import Ratchets
 from securechan.mls.receive import receive
 from securechan.mls.registry import ExtensionType, LeafNodeSource, ProtocolVersion
 from securechan.mls.schedule import ExternalPub, confirmation_tag, derive_epoch, export, external_key
-from securechan.mls.send import Step, commit, external_psk, propose, propose_update, protect, signed_info
+from securechan.mls.send import commit, external_psk, propose, propose_update, protect, signed_info
+from securechan.mls.step import Step
+from securechan.mls.terms import DEFAULT, Terms
 from securechan.mls.transcript import interim_hash
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex, node_of
-from securechan.mls.validation import check_among
+from securechan.mls.validation import check_among, check_context, check_self
 from securechan.mls.welcome import GroupInfo, Welcome
 
 
@@ -73,6 +78,7 @@ class MessageState(Struct):
     ratchets: Annotated[bytes, opaque(max=1 << 29)]
     pending: tuple[Pending, ...]
     own_updates: tuple[SecretBytes, ...]
+    past: Annotated[tuple[Annotated[bytes, opaque(max=1 << 29)], ...], vec(max=(1 << 30) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,8 @@ class Group:
     ratchets: Ratchets
     pending: tuple[Pending, ...] = ()
     own_updates: tuple[KemKey, ...] = ()
+    past: tuple[PastEpoch, ...] = ()  # as many as the terms allow, the oldest first
+    terms: Terms = DEFAULT
 
     # ------------------------------------------------------------------------------------------------------- looking
 
@@ -135,6 +143,15 @@ class Group:
     def epoch_authenticator(self) -> Secret:
         """§8.7: equal for two members if and only if they are in the same epoch of the same group."""
         return self.state.secrets.epoch_authenticator
+
+    @property
+    def reinit(self) -> ReInit | None:
+        """§12.1.5: what the group lives on as, where it was re-initialised; it says and takes nothing more."""
+        return self.state.reinit
+
+    def resumption_keys(self) -> dict[PskName, Secret]:
+        """§8.6: the resumption keys of this epoch and of up to 16 before it: hand them to another group as ``psks``."""
+        return self.state.resumption_keys()
 
     def members(self) -> tuple[Member, ...]:
         """All members, by leaf."""
@@ -173,11 +190,12 @@ class Group:
         extensions: tuple[Extension, ...] = (),
         leaf_extensions: tuple[Extension, ...] = (),
         capabilities: Capabilities | None = None,
+        terms: Terms = DEFAULT,
     ) -> Group:
         """§11: a group of one, in epoch 0. The creator's leaf lists the extension types used here by itself."""
-        check_unique(extensions)
+        check_context(extensions)
         signing = suite.signature.load(keys.signature_private)
-        encryption = suite.hpke.kem.load(suite.hpke.kem.generate()[0])
+        encryption = suite.hpke.kem.fresh()
         able = capabilities_for(suite, (*extensions, *leaf_extensions), capabilities)
         leaf = new_leaf(
             suite,
@@ -190,6 +208,7 @@ class Group:
         )
         tree = RatchetTree.of_one(suite, leaf)
         check_among(tree, [LeafIndex(0)], extensions)
+        check_self(leaf, extensions)
         context = GroupContext(ProtocolVersion.MLS10, suite.number, group_id, 0, tree.tree_hash, b"", extensions)
         secrets, encryption_secret = derive_epoch(suite, suite.random(suite.hash_length))
         tag = confirmation_tag(suite, secrets, b"")
@@ -205,7 +224,7 @@ class Group:
             {node_of(LeafIndex(0)): encryption},
             (),
         )
-        return cls(state, Ratchets.start(1, encryption_secret))
+        return cls(state, Ratchets.start(1, encryption_secret), terms=terms)
 
     @classmethod
     def join(
@@ -215,16 +234,37 @@ class Group:
         *,
         now: int | None,
         ratchet_tree: bytes | None = None,
-        psks: Mapping[bytes, bytes] | None = None,
+        psks: PskStore | None = None,
         suite: Suite | None = None,
+        parents: Sequence[Group] = (),
+        alike: Alike = same_identity,
+        others: Container[bytes] = (),
+        terms: Terms = DEFAULT,
     ) -> Group:
         """§12.4.3.1: by a Welcome message. ``ratchet_tree`` is for one that comes without it; without ``suite``, the
-        one that has the key package's number. Raises `Malformed`, `Invalid`, `CannotOpen`, `BadSignature`."""
+        one that has the key package's number.
+
+        ``parents`` are groups that this one may come of by re-initialisation or branching (§11.2, §11.3), and ``alike``
+        says whether two leaves are of one client; ``others`` are the ids of the groups that the client is in.
+        Raises `Malformed`, `Invalid`, `CannotOpen`, `BadSignature`.
+        """
         body = MLSMessage.decode(welcome).body
         if not isinstance(body, Welcome):
             raise Malformed("not a welcome message")
         chosen = suite or by_number(bundle.key_package.cipher_suite)
-        return cls(*join(chosen, body, bundle, now=now, ratchet_tree=ratchet_tree, psks=psks or {}))
+        epoch, ratchets = join(
+            chosen,
+            body,
+            bundle,
+            now=now,
+            ratchet_tree=ratchet_tree,
+            psks=psks or {},
+            parents=tuple(parents),
+            alike=alike,
+            others=others,
+            max_lifetime=terms.max_lifetime,
+        )
+        return cls(epoch, ratchets, terms=terms)
 
     @classmethod
     def join_from_outside(
@@ -237,8 +277,16 @@ class Group:
         replacing: LeafIndex | None = None,
         capabilities: Capabilities | None = None,
         authenticated_data: bytes = b"",
+        psk_ids: Sequence[PskName] = (),
+        psks: PskStore | None = None,
+        others: Container[bytes] = (),
+        terms: Terms = DEFAULT,
     ) -> tuple[Group, bytes]:
-        """§12.4.3.2: (the group in its next epoch, the external commit that takes everyone there)."""
+        """§12.4.3.2: (the group in its next epoch, the external commit that takes everyone there).
+
+        ``replacing`` is the leaf that this client had (a resync); ``psk_ids`` of ``psks`` are mixed in, such as the
+        resumption key of an epoch that it went through. Raises as `join`.
+        """
         body = MLSMessage.decode(group_info).body
         if not isinstance(body, GroupInfo):
             raise Malformed("not a group info message")
@@ -261,8 +309,11 @@ class Group:
             ratchet_tree=ratchet_tree,
             replacing=replacing,
             authenticated_data=authenticated_data,
+            psk_ids=psk_ids,
+            psks=psks or {},
+            others=others,
         )
-        return cls(epoch, ratchets), encode_message(show(suite, b"", message, body.group_context.encode()))
+        return cls(epoch, ratchets, terms=terms), encode_message(show(suite, b"", message, body.group_context.encode()))
 
     # ----------------------------------------------------------------------------------------------------- at rest
 
@@ -273,19 +324,23 @@ class Group:
     def encode_ratchets(self) -> bytes:
         """What changes with a message, for the vault: it holds message keys."""
         updates = tuple(key.private for key in self.own_updates)
-        return MessageState(self.ratchets.encode(), self.pending, updates).encode()
+        past = tuple(kept.encode(self.state.tree) for kept in self.past)
+        return MessageState(self.ratchets.encode(), self.pending, updates, past).encode()
 
     @classmethod
-    def decode(cls, epoch: bytes, ratchets: bytes) -> Group:
-        """From the vault: exactly the group that was. Raises `Malformed`."""
+    def decode(cls, epoch: bytes, ratchets: bytes, terms: Terms = DEFAULT) -> Group:
+        """From the vault: exactly the group that was, but for past epochs that the terms no longer keep. Raises
+        `Malformed`."""
         state = Epoch.decode(epoch)
         messages = MessageState.decode(ratchets)
         updates = tuple(state.suite.hpke.kem.load(private) for private in messages.own_updates)
-        return cls(state, Ratchets.decode(messages.ratchets), messages.pending, updates)
+        past = tuple(PastEpoch.decode(kept, state.tree) for kept in messages.past)
+        past = past[len(past) - min(len(past), terms.past_epochs) :]
+        return cls(state, Ratchets.decode(messages.ratchets), messages.pending, updates, past, terms)
 
     # ----------------------------------------------------------------------------------------------------- receiving
 
-    def receive(self, message: bytes, *, now: int | None = None, psks: Mapping[bytes, bytes] | None = None) -> Outcome:
+    def receive(self, message: bytes, *, now: int | None = None, psks: PskStore | None = None) -> Outcome:
         """The verdict on one MLSMessage; never raises for what a stranger sent.
 
         ``now`` makes an added leaf outside its lifetime a fault (§7.3). That is a local judgement: leave it out where
@@ -294,8 +349,14 @@ class Group:
         return receive(self, message, now=now, psks=psks or {})
 
     def entering(self, epoch: Epoch, ratchets: Ratchets) -> Group:
-        """This group in its next epoch: what was pending in the last one is gone."""
-        return Group(epoch, ratchets)
+        """This group in its next epoch: what was pending in the last one is gone, and what it may keep is kept."""
+        most = self.terms.past_epochs
+        past = (*self.past, PastEpoch.of(self))[-most:] if most else ()
+        return Group(epoch, ratchets, past=past, terms=self.terms)
+
+    def with_past(self, kept: PastEpoch) -> Group:
+        """This group with a past epoch in which another key is spent."""
+        return replace(self, past=tuple(kept if each.epoch == kept.epoch else each for each in self.past))
 
     def with_pending(self, ref: bytes, proposal: Proposal, sender: Sender) -> Group:
         """This group with one more proposal for a commit to refer to."""
@@ -310,10 +371,17 @@ class Group:
         return protect(self, plaintext, authenticated_data=authenticated_data, padding=padding)
 
     def propose(
-        self, body: ProposalBody, *, authenticated_data: bytes = b"", private: bool = True, padding: int = 0
+        self,
+        body: ProposalBody,
+        *,
+        authenticated_data: bytes = b"",
+        private: bool = True,
+        padding: int = 0,
+        now: int | None = None,
     ) -> tuple[Group, bytes]:
-        """§12.1: a proposal for someone's commit to take up. Raises `Invalid` where it breaks a rule."""
-        return propose(self, body, authenticated_data=authenticated_data, private=private, padding=padding)
+        """§12.1: a proposal for someone's commit to take up. Raises `Invalid` where it breaks a rule; with ``now`` also
+        for a key package outside its lifetime."""
+        return propose(self, body, authenticated_data=authenticated_data, private=private, padding=padding, now=now)
 
     def propose_update(
         self, *, authenticated_data: bytes = b"", private: bool = True, padding: int = 0
@@ -327,9 +395,10 @@ class Group:
         adds: Sequence[KeyPackage] = (),
         removes: Sequence[LeafIndex] = (),
         extensions: tuple[Extension, ...] | None = None,
-        psk_ids: Sequence[bytes] = (),
+        psk_ids: Sequence[PskName] = (),
+        reinit: ReInit | None = None,
         by_reference: Sequence[bytes] = (),
-        psks: Mapping[bytes, bytes] | None = None,
+        psks: PskStore | None = None,
         path: bool = True,
         authenticated_data: bytes = b"",
         private: bool = True,
@@ -341,15 +410,17 @@ class Group:
     ) -> Step:
         """§12.4.1: a commit, which closes this epoch if the log takes it.
 
-        Proposals by value are ``adds``, ``removes``, ``extensions`` (the whole new list of the GroupContext) and
-        ``psk_ids`` (of ``psks``); ``by_reference`` takes up pending ones. ``new_signature`` renews this member's own
-        signature key; the commit itself is still signed with the old one. With ``now``, key packages outside their
-        lifetime are refused. Raises `Invalid` where the proposals break a rule.
+        Proposals by value are ``adds``, ``removes``, ``extensions`` (the whole new list of the GroupContext),
+        ``psk_ids`` (of ``psks``: names of keys from outside, or epochs) and ``reinit``; ``by_reference`` takes up
+        pending ones. ``new_signature`` renews this member's own signature key; the commit itself is still signed with
+        the old one. With ``now``, key packages outside their lifetime are refused. Raises `Invalid` where the proposals
+        break a rule.
         """
         bodies: list[ProposalBody] = [Add(package) for package in adds]
         bodies += [Remove(leaf) for leaf in removes]
         bodies += [] if extensions is None else [GroupContextExtensions(extensions)]
         bodies += [external_psk(self.suite, psk_id) for psk_id in psk_ids]
+        bodies += [] if reinit is None else [reinit]
         return commit(
             self,
             bodies,

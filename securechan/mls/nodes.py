@@ -61,6 +61,11 @@ class Lifetime(Struct):
     not_before: U64
     not_after: U64
 
+    @property
+    def length(self) -> int:
+        """Seconds from end to end."""
+        return self.not_after - self.not_before
+
     def holds(self, now: int) -> bool:
         return self.not_before <= now <= self.not_after
 

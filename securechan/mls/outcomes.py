@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from securechan.mls.apply import Change
 from securechan.mls.commit import Effects
+from securechan.mls.nodes import LeafNode
 from securechan.mls.proposals import Proposal
 from securechan.mls.registry import ContentType, SenderType
 from securechan.mls.treemath import LeafIndex
@@ -32,6 +33,8 @@ class Application:
     plaintext: bytes
     authenticated_data: bytes
     generation: int
+    epoch: int  # in which it was sent: an earlier one than the group's only where past epochs are kept
+    leaf_node: LeafNode = field(repr=False)  # the sender's, as it was in that epoch
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,7 @@ class Own:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """A message of an epoch that is closed."""
+    """A message of an epoch that is closed and not kept, or a proposal or commit that is too late for its epoch."""
 
     epoch: int
 
@@ -123,6 +126,7 @@ class CannotFollow:
     authenticated_data: bytes
     has_path: bool
     effects: Effects | None = field(default=None, compare=False, repr=False)  # for those who judge by more than MLS
+    rule: str = ""
 
 
 Outcome = Application | Proposed | Committed | Removed | Own | Past | Future | Void | CannotFollow

@@ -33,6 +33,7 @@ from securechan.mls.labels import expand_with_label, sign_with_label, verify_wit
 from securechan.mls.proposals import Commit, Proposal
 from securechan.mls.ratchets import MessageKey, Ratchets
 from securechan.mls.registry import ContentType, SenderType, WireFormat
+from securechan.mls.rules import Rule, held_to
 from securechan.mls.treemath import LeafIndex
 
 
@@ -64,7 +65,8 @@ class Unverified:
         """§6.1: the signature over content and, for members, the encoded GroupContext. Raises `BadSignature`."""
         message = self._message
         signed = to_be_signed(message.wire_format, message.content, context)
-        verify_with_label(suite, public, "FramedContentTBS", signed, message.auth.signature)
+        with held_to(Rule.SIGNED):
+            verify_with_label(suite, public, "FramedContentTBS", signed, message.auth.signature)
         return Verified(message, self.generation)
 
 
@@ -101,10 +103,11 @@ def show(suite: Suite, membership_key: bytes, message: AuthenticatedContent, con
 def read(suite: Suite, membership_key: bytes, message: PublicMessage, context: bytes) -> Unverified:
     """§6.2: out of the clear envelope. Raises `CannotOpen` where a member's tag is wrong, or for application data."""
     if message.content.content_type is ContentType.APPLICATION:
-        raise CannotOpen("application data in the clear")
+        raise CannotOpen("application data in the clear", rule=Rule.SEALED_DATA)
     authenticated = message.authenticated
     if message.membership_tag is not None:
-        suite.verify_mac(membership_key, _to_be_maced(authenticated, context), message.membership_tag)
+        with held_to(Rule.MEMBERSHIP_TAG):
+            suite.verify_mac(membership_key, _to_be_maced(authenticated, context), message.membership_tag)
     return Unverified(authenticated, None)
 
 
@@ -153,14 +156,17 @@ def open_sender(suite: Suite, sender_data_secret: bytes, message: PrivateMessage
     """§6.3.2: who says to have sent it, in which generation. Raises `CannotOpen`, `Malformed`."""
     key, nonce = sender_data_key(suite, sender_data_secret, message.ciphertext)
     aad = SenderDataAAD(message.group_id, message.epoch, message.content_type).encode()
-    return SenderData.decode(suite.aead_open(key, nonce, aad, message.encrypted_sender_data))
+    with held_to(Rule.SENDER_OPENS):
+        return SenderData.decode(suite.aead_open(key, nonce, aad, message.encrypted_sender_data))
 
 
 def open_content(suite: Suite, key: MessageKey, sender: SenderData, message: PrivateMessage) -> Unverified:
     """§6.3.1: the content. Raises `CannotOpen`, `Malformed`."""
     aad = PrivateContentAAD(message.group_id, message.epoch, message.content_type, message.authenticated_data).encode()
-    plaintext = suite.aead_open(key.key, _guarded(key.nonce, sender.reuse_guard), aad, message.ciphertext)
-    return Unverified(unpack_private(message, LeafIndex(sender.leaf_index), plaintext), sender.generation)
+    with held_to(Rule.CONTENT_OPENS):
+        plaintext = suite.aead_open(key.key, _guarded(key.nonce, sender.reuse_guard), aad, message.ciphertext)
+    with held_to(Rule.CONTENT_PARSES):
+        return Unverified(unpack_private(message, LeafIndex(sender.leaf_index), plaintext), sender.generation)
 
 
 def framed(

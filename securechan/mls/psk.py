@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 from securechan.codec import U16, U64, Opaque, Struct, select
@@ -26,6 +27,18 @@ class ResumptionPSK(Struct):
     psk_epoch: U64
 
 
+@dataclass(frozen=True, slots=True)
+class EpochId:
+    """An epoch of a group: by this name its resumption key is called for."""
+
+    group_id: bytes
+    epoch: int
+
+
+PskName = bytes | EpochId  # of a key from outside, or of an epoch's resumption key
+PskStore = Mapping[PskName, bytes]
+
+
 class PreSharedKeyID(Struct):
     """Which key, with a nonce of Nh bytes that makes its use here unique."""
 
@@ -35,6 +48,26 @@ class PreSharedKeyID(Struct):
         select("kind", {PSKType.EXTERNAL: ExternalPSK, PSKType.RESUMPTION: ResumptionPSK}),
     ]
     psk_nonce: Opaque
+
+    @classmethod
+    def fresh(cls, suite: Suite, name: PskName, usage: ResumptionUsage = ResumptionUsage.APPLICATION) -> PreSharedKeyID:
+        """For one use of that key: under a new nonce. ``usage`` is of resumption keys only."""
+        nonce = suite.random(suite.hash_length)
+        if isinstance(name, EpochId):
+            return cls(PSKType.RESUMPTION, ResumptionPSK(usage, name.group_id, name.epoch), nonce)
+        return cls(PSKType.EXTERNAL, ExternalPSK(name), nonce)
+
+    @property
+    def name(self) -> PskName:
+        """What the key is kept under."""
+        if isinstance(self.psk, ResumptionPSK):
+            return EpochId(self.psk.psk_group_id, self.psk.psk_epoch)
+        return self.psk.psk_id
+
+    @property
+    def links(self) -> bool:
+        """§11.2, §11.3: whether its use is to bind a new group to the one it comes of."""
+        return isinstance(self.psk, ResumptionPSK) and self.psk.usage is not ResumptionUsage.APPLICATION
 
 
 class PSKLabel(Struct):

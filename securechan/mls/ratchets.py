@@ -22,6 +22,7 @@ from securechan.crypto.suite import Suite
 from securechan.errors import CannotOpen, Malformed, Misuse
 from securechan.mls.labels import SecretBytes, derive_tree_secret, expand_with_label
 from securechan.mls.registry import ContentType
+from securechan.mls.rules import Rule
 from securechan.mls.treemath import LeafIndex, NodeIndex, covers, is_leaf, left, node_of, parent, right, root
 
 MAX_JUMP: Final = 1 << 12  # generations a message may lie ahead of the last one seen
@@ -49,27 +50,33 @@ class Ratchet(Kept):
     secret: SecretBytes
     skipped: Annotated[tuple[MessageKey, ...], vec(max=1 << 20)]
 
-    def key_at(self, suite: Suite, generation: int) -> tuple[MessageKey, Ratchet]:
-        """The key of ``generation`` and the ratchet without it. Raises `CannotOpen` for one that's gone or too far."""
+    def key_at(self, suite: Suite, generation: int, keep: int = MAX_SKIPPED) -> tuple[MessageKey, Ratchet]:
+        """The key of ``generation`` and the ratchet without it, ``keep`` skipped keys at most kept for what may come.
+
+        Raises `CannotOpen` for a key that's gone or too far ahead.
+        """
         if generation < self.generation:
             at = bisect_left(self.skipped, generation, key=lambda kept: kept.generation)
             if at == len(self.skipped) or self.skipped[at].generation != generation:
-                raise CannotOpen(f"the key of generation {generation} of leaf {self.leaf} is used up")
+                gone = f"the key of generation {generation} of leaf {self.leaf} is used up"
+                raise CannotOpen(gone, rule=Rule.KEY_UNUSED)
             left_over = self.skipped[:at] + self.skipped[at + 1 :]
             return self.skipped[at], Ratchet(self.leaf, self.kind, self.generation, self.secret, left_over)
         if generation - self.generation > MAX_JUMP:
-            raise CannotOpen(f"generation {generation} of leaf {self.leaf} lies too far ahead of {self.generation}")
+            far = f"generation {generation} of leaf {self.leaf} lies too far ahead of {self.generation}"
+            raise CannotOpen(far, rule=Rule.TOO_FAR_AHEAD)
         if generation >= MAX_GENERATION:
-            raise CannotOpen(f"leaf {self.leaf} has come to its last generation")
+            raise CannotOpen(f"leaf {self.leaf} has come to its last generation", rule=Rule.TOO_FAR_AHEAD)
         skipped = list(self.skipped)
         secret = self.secret
         for passing in range(self.generation, generation):
-            if generation - passing <= MAX_SKIPPED:
+            if generation - passing <= keep:
                 skipped.append(self._key(suite, secret, passing))
             secret = derive_tree_secret(suite, secret, "secret", passing, suite.hash_length)
         key = self._key(suite, secret, generation)
         secret = derive_tree_secret(suite, secret, "secret", generation, suite.hash_length)
-        return key, Ratchet(self.leaf, self.kind, generation + 1, secret, tuple(skipped[-MAX_SKIPPED:]))
+        left_over = tuple(skipped[max(0, len(skipped) - keep) :])
+        return key, Ratchet(self.leaf, self.kind, generation + 1, secret, left_over)
 
     @staticmethod
     def _key(suite: Suite, secret: bytes, generation: int) -> MessageKey:
@@ -109,12 +116,12 @@ class Ratchets:
         return cls(leaf_count, {root(leaf_count): encryption_secret}, {})
 
     def take(
-        self, suite: Suite, leaf: LeafIndex, content_type: ContentType, generation: int
+        self, suite: Suite, leaf: LeafIndex, content_type: ContentType, generation: int, keep: int = MAX_SKIPPED
     ) -> tuple[Ratchets, MessageKey]:
         """The key of one message. Raises `CannotOpen` for a generation that is spent or too far ahead."""
         kind = _APPLICATION if content_type is ContentType.APPLICATION else _HANDSHAKE
         opened = self._opened(suite, leaf)
-        key, ratchet = opened.ratchets[leaf, kind].key_at(suite, generation)
+        key, ratchet = opened.ratchets[leaf, kind].key_at(suite, generation, keep)
         return Ratchets(opened.leaf_count, opened.secrets, {**opened.ratchets, (leaf, kind): ratchet}), key
 
     def next_generation(self, leaf: LeafIndex, content_type: ContentType) -> int:

@@ -10,14 +10,17 @@ that is refused leaves no trace: the ratchets advance only in the value that a g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, assert_never
 
-from securechan.errors import CannotOpen, Invalid, Malformed
+from securechan.crypto.secret import Secret
+from securechan.crypto.suite import Suite
+from securechan.errors import CannotOpen, Invalid, Malformed, Misuse
 from securechan.mls.commit import Effects, Expelled, Followed, Lost, process
 from securechan.mls.framing import PrivateMessage, PublicMessage
 from securechan.mls.message import MLSMessage
+from securechan.mls.nodes import LeafNode
 from securechan.mls.outcomes import (
     Application,
     CannotFollow,
@@ -33,7 +36,9 @@ from securechan.mls.outcomes import (
 )
 from securechan.mls.proposals import Add, Commit, Proposal, proposal_ref
 from securechan.mls.protection import Unverified, Verified, open_content, open_sender, read
-from securechan.mls.registry import SenderType
+from securechan.mls.psk import PskStore
+from securechan.mls.ratchets import Ratchets
+from securechan.mls.registry import ContentType, SenderType
 from securechan.mls.rules import Rule
 from securechan.mls.treemath import LeafIndex
 from securechan.mls.validation import ExternalSenders, Queued, check_proposal
@@ -61,7 +66,7 @@ def peek(message: bytes) -> Peek:
             raise Malformed("neither a public nor a private message of a group")
 
 
-def receive(group: Group, message: bytes, *, now: int | None, psks: Mapping[bytes, bytes]) -> Outcome:
+def receive(group: Group, message: bytes, *, now: int | None, psks: PskStore) -> Outcome:
     """The verdict on one message; see `outcomes`."""
     try:
         parsed = MLSMessage.decode(message).body
@@ -77,41 +82,86 @@ def receive(group: Group, message: bytes, *, now: int | None, psks: Mapping[byte
     if group_id != group.group_id:
         return Void("a message of another group", Rule.GROUP_ID, None)
     if epoch < group.epoch:
-        return Past(epoch)
+        return _late(group, parsed, epoch)
     if epoch > group.epoch:
         return Future(epoch)
-    if group.state.reinit is not None:
-        return Void("the group has ended by a re-initialisation", Rule.SILENT, None)
     signer: LeafIndex | None = None
     try:
+        if group.state.reinit is not None:
+            raise Invalid("the group has ended by a re-initialisation", rule=Rule.SILENT)
         opened = _open_private(group, parsed) if isinstance(parsed, PrivateMessage) else _open_public(group, parsed)
         if isinstance(opened, Own):
             return opened
         after, verified = opened
         signer = verified.content.sender.leaf
         return _judge(after, verified, now, psks)
-    except Invalid as fault:
-        return Void(fault.message.removesuffix(f" ({fault.rule})"), fault.rule, signer)
-    except (CannotOpen, Malformed) as fault:
-        return Void(fault.message, fault.rule or Rule.SIGNED, signer)
+    except (Invalid, CannotOpen, Malformed) as fault:
+        return _void(fault, signer)
+
+
+def _void(fault: Invalid | CannotOpen | Malformed, signer: LeafIndex | None) -> Void:
+    return Void(fault.message.removesuffix(f" ({fault.rule})"), fault.rule or Rule.PARSES, signer)
+
+
+def _late(group: Group, message: PrivateMessage | PublicMessage, epoch: int) -> Outcome:
+    """§15.3: of an epoch gone by only sealed application messages are taken, and only where that epoch is kept."""
+    kept = next((kept for kept in group.past if kept.epoch == epoch), None)
+    if kept is None or not isinstance(message, PrivateMessage) or message.content_type is not ContentType.APPLICATION:
+        return Past(epoch)
+    try:
+        opened = unseal(kept.keys(group.suite), message, group.terms.skipped)
+        if isinstance(opened, Own):
+            return opened
+        ratchets, verified, leaf = opened
+        return _application(group.with_past(replace(kept, ratchets=ratchets)), verified, leaf)
+    except (Invalid, CannotOpen, Malformed) as fault:
+        return _void(fault, None)
+
+
+@dataclass(frozen=True, slots=True)
+class SealKeys:
+    """What opens the private messages of one epoch."""
+
+    suite: Suite
+    sender_data: Secret
+    context: bytes
+    leaf: Callable[[LeafIndex], LeafNode | None]
+    ratchets: Ratchets
+    own_leaf: LeafIndex
+
+
+def unseal(keys: SealKeys, message: PrivateMessage, keep: int) -> tuple[Ratchets, Verified, LeafNode] | Own:
+    """§6.3: (the ratchets with that key spent, the message, its sender's leaf), or that it is our own."""
+    suite = keys.suite
+    sender = open_sender(suite, keys.sender_data, message)
+    at = LeafIndex(sender.leaf_index)
+    leaf = keys.leaf(at)
+    if leaf is None:
+        raise Invalid(f"leaf {at} is no member", rule=Rule.SENDER_HAS_LEAF)
+    if at == keys.own_leaf and sender.generation < keys.ratchets.next_generation(at, message.content_type):
+        return Own(message.content_type, sender.generation, proven=False)
+    ratchets, key = keys.ratchets.take(suite, at, message.content_type, sender.generation, keep)
+    verified = open_content(suite, key, sender, message).verify(suite, leaf.signature_key, keys.context)
+    if at == keys.own_leaf:
+        said = verified.content.content
+        plaintext = said if isinstance(said, bytes) else None
+        return Own(message.content_type, sender.generation, True, plaintext, message.authenticated_data)
+    return ratchets, verified, leaf
 
 
 def _open_private(group: Group, message: PrivateMessage) -> tuple[Group, Verified] | Own:
     """§6.3: (the group with that key spent, the message), or that it is our own."""
     state = group.state
-    suite = state.suite
-    sender = open_sender(suite, state.secrets.sender_data, message)
-    leaf = LeafIndex(sender.leaf_index)
-    public = state.leaf(leaf).signature_key
-    if leaf == state.own_leaf and sender.generation < group.ratchets.next_generation(leaf, message.content_type):
-        return Own(message.content_type, sender.generation, proven=False)
-    ratchets, key = group.ratchets.take(suite, leaf, message.content_type, sender.generation)
-    verified = open_content(suite, key, sender, message).verify(suite, public, state.context.encode())
-    if leaf == state.own_leaf:
-        said = verified.content.content
-        plaintext = said if isinstance(said, bytes) else None
-        return Own(message.content_type, sender.generation, True, plaintext, message.authenticated_data)
-    return replace(group, ratchets=ratchets), verified
+    keys = SealKeys(
+        state.suite,
+        state.secrets.sender_data,
+        state.context.encode(),
+        state.tree.leaf,
+        group.ratchets,
+        state.own_leaf,
+    )
+    opened = unseal(keys, message, group.terms.skipped)
+    return opened if isinstance(opened, Own) else (replace(group, ratchets=opened[0]), opened[1])
 
 
 def _open_public(group: Group, message: PublicMessage) -> tuple[Group, Verified] | Own:
@@ -128,35 +178,43 @@ def _open_public(group: Group, message: PublicMessage) -> tuple[Group, Verified]
 def _public_key(group: Group, unverified: Unverified) -> bytes:
     """§6.1: the key that the sender of a public message must have signed with. Raises `Invalid`, `Malformed`."""
     content = unverified.claim.content
-    match content.sender.kind, content.content:
-        case SenderType.MEMBER, _:
+    said = content.content
+    match content.sender.kind:
+        case SenderType.MEMBER:
             return group.state.leaf(LeafIndex(content.sender.index or 0)).signature_key
-        case SenderType.EXTERNAL, Proposal():
+        case SenderType.EXTERNAL:
+            if not isinstance(said, Proposal):
+                raise Invalid("an external sender proposes and does nothing else", rule=Rule.EXTERNAL_PROPOSES)
             senders = ExternalSenders.of(group.context_extensions)
             index = content.sender.index or 0
             if index >= len(senders):
                 raise Invalid(f"there is no external sender {index}", rule=Rule.SENDER_IS_LISTED)
             return senders[index].signature_key
-        case SenderType.NEW_MEMBER_PROPOSAL, Proposal(_, Add(package)):
-            return package.leaf_node.signature_key
-        case SenderType.NEW_MEMBER_COMMIT, Commit(_, path) if path is not None:
-            return path.leaf_node.signature_key
+        case SenderType.NEW_MEMBER_PROPOSAL:
+            if not isinstance(said, Proposal) or not isinstance(said.body, Add):
+                raise Invalid("a newcomer may propose nothing but its own addition", rule=Rule.NEWCOMER_PROPOSES)
+            return said.body.key_package.leaf_node.signature_key
+        case SenderType.NEW_MEMBER_COMMIT:
+            if not isinstance(said, Commit):
+                raise Invalid("a newcomer that commits sends no proposals", rule=Rule.NEWCOMER_COMMITS)
+            if said.path is None:
+                raise Invalid("a commit from outside without a path", rule=Rule.EXTERNAL_PATH)
+            return said.path.leaf_node.signature_key
         case _:
-            raise Invalid("a sender who may not send this", rule=Rule.NEWCOMER_COMMITS)
+            assert_never(content.sender.kind)
 
 
-def _judge(group: Group, verified: Verified, now: int | None, psks: Mapping[bytes, bytes]) -> Outcome:
+def _judge(group: Group, verified: Verified, now: int | None, psks: PskStore) -> Outcome:
     """What a signed message does."""
     content = verified.content
     sender = content.sender
     match content.content:
-        case bytes() as plaintext:
-            if sender.leaf is None or verified.generation is None:
-                raise Invalid("application data that no member sealed", rule=Rule.SEALED_DATA)
-            return Application(group, sender.leaf, plaintext, content.authenticated_data, verified.generation)
+        case bytes():
+            return _application(group, verified, group.state.leaf(LeafIndex(sender.index or 0)))
         case Proposal() as proposal:
             state = group.state
-            check_proposal(state.suite, state.context, state.tree, proposal, sender, now)
+            longest = group.terms.max_lifetime
+            check_proposal(state.suite, state.context, state.tree, proposal, sender, now, max_lifetime=longest)
             if len(group.pending) >= MAX_PENDING:
                 raise Invalid(f"more than {MAX_PENDING} proposals in an epoch", rule=Rule.PROPOSALS)
             ref = proposal_ref(state.suite, verified.message.encode())
@@ -169,20 +227,35 @@ def _judge(group: Group, verified: Verified, now: int | None, psks: Mapping[byte
             assert_never(content.content)
 
 
-def _judge_commit(group: Group, verified: Verified, now: int | None, psks: Mapping[bytes, bytes]) -> Outcome:
+def _application(group: Group, verified: Verified, leaf: LeafNode) -> Application:
+    content = verified.content
+    if not isinstance(content.content, bytes) or content.sender.leaf is None or verified.generation is None:
+        raise Misuse("only sealed application data comes here")
+    return Application(
+        group,
+        content.sender.leaf,
+        content.content,
+        content.authenticated_data,
+        verified.generation,
+        content.epoch,
+        leaf,
+    )
+
+
+def _judge_commit(group: Group, verified: Verified, now: int | None, psks: PskStore) -> Outcome:
     """§12.4.2."""
     pending = {kept.ref: Queued(kept.proposal, kept.sender, by_reference=True) for kept in group.pending}
     updates = {key.public: key for key in group.own_updates}
     data = verified.content.authenticated_data
-    outcome = process(group.state, verified, pending, updates, psks, now)
+    outcome = process(group.state, verified, pending, updates, psks, now, max_lifetime=group.terms.max_lifetime)
     match outcome:
         case Followed(epoch, ratchets, effects):
             return committed(group.entering(epoch, ratchets), effects, data)
         case Expelled(effects):
             return Removed(effects.committer, data, effects.has_path, effects)
-        case Lost(reason, effects):
+        case Lost(reason, effects, rule):
             signer = None if effects.external else effects.committer
-            return CannotFollow(reason, signer, data, effects.has_path, effects)
+            return CannotFollow(reason.removesuffix(f" ({rule})"), signer, data, effects.has_path, effects, rule)
         case _:
             assert_never(outcome)
 

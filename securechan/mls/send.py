@@ -10,12 +10,12 @@ with a `Step` of two groups, since only the log decides which of them lives on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from securechan.crypto.suite import Suite
-from securechan.errors import Misuse, Stale
+from securechan.errors import Invalid, Misuse, Stale
 from securechan.mls.commit import Made, create
 from securechan.mls.epoch import Epoch
 from securechan.mls.extensions import Extension
@@ -23,12 +23,13 @@ from securechan.mls.framing import AuthenticatedContent, Sender
 from securechan.mls.keypackage import LeafKeys
 from securechan.mls.message import encode_message
 from securechan.mls.nodes import Credential, LeafNode
-from securechan.mls.outcomes import Committed
 from securechan.mls.proposals import Body, PreSharedKey, Proposal, ProposalOrRef, Update, proposal_ref
 from securechan.mls.protection import authenticated, framed, seal, show
-from securechan.mls.psk import ExternalPSK, PreSharedKeyID
+from securechan.mls.psk import PreSharedKeyID, PskName, PskStore
 from securechan.mls.receive import committed
-from securechan.mls.registry import ExtensionType, LeafNodeSource, PSKType, WireFormat
+from securechan.mls.registry import ExtensionType, LeafNodeSource, ResumptionUsage, WireFormat
+from securechan.mls.rules import Rule
+from securechan.mls.step import Step
 from securechan.mls.treemath import common_ancestor
 from securechan.mls.validation import Queued, check_proposal
 from securechan.mls.welcome import GroupInfo, GroupSecrets, PathSecret, gathered, seal_group_info, seal_secrets
@@ -37,32 +38,23 @@ if TYPE_CHECKING:
     from securechan.mls.group import Group
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """A commit, made but not yet decided: adopt ``next`` if the log takes it, go on from ``current`` if it doesn't."""
-
-    next: Group
-    current: Group  # the epoch that the commit would close, with the key that sealed it spent
-    commit: bytes
-    welcomes: tuple[bytes, ...]  # one for each who was added, in the order of ``adds``
-    committed: Committed  # what the commit does, as its receivers will see it
-
-    @property
-    def ratchet_tree(self) -> bytes:
-        """The tree for those whose Welcome comes without it: the content of a ``ratchet_tree`` extension."""
-        return self.next.tree_bytes()
-
-
 def protect(group: Group, plaintext: bytes, *, authenticated_data: bytes, padding: int) -> tuple[Group, bytes]:
-    """§6.3: an application message."""
+    """§6.3: an application message. Raises `Invalid` while a proposal waits for a commit (§12.4)."""
+    _check_alive(group)
+    if group.pending:
+        waiting = f"{len(group.pending)} proposals wait for a commit"
+        raise Invalid(waiting, rule=Rule.COMMIT_FIRST, hint="commit, or wait for another's commit, then send")
     message = _signed(group, plaintext, authenticated_data, private=True)
     return _enveloped(group, message, padding)
 
 
-def propose(group: Group, body: Body, *, authenticated_data: bytes, private: bool, padding: int) -> tuple[Group, bytes]:
+def propose(
+    group: Group, body: Body, *, authenticated_data: bytes, private: bool, padding: int, now: int | None = None
+) -> tuple[Group, bytes]:
     """§12.1: a proposal, which this member's own next commit may refer to as well."""
     proposal, sender, state = Proposal.of(body), Sender.member(group.own_leaf), group.state
-    check_proposal(state.suite, state.context, state.tree, proposal, sender)
+    longest = group.terms.max_lifetime
+    check_proposal(state.suite, state.context, state.tree, proposal, sender, now, max_lifetime=longest)
     message = _signed(group, proposal, authenticated_data, private=private)
     after, wire = _enveloped(group, message, padding)
     return after.with_pending(proposal_ref(state.suite, message.encode()), proposal, sender), wire
@@ -71,7 +63,7 @@ def propose(group: Group, body: Body, *, authenticated_data: bytes, private: boo
 def propose_update(group: Group, *, authenticated_data: bytes, private: bool, padding: int) -> tuple[Group, bytes]:
     """§12.1.2: fresh encryption key, all else as it was; the private key waits for the commit that takes it up."""
     suite, old = group.suite, group.state.own_leaf_node
-    key = suite.hpke.kem.load(suite.hpke.kem.generate()[0])
+    key = suite.hpke.kem.fresh()
     leaf = LeafNode(
         key.public,
         old.signature_key,
@@ -86,9 +78,9 @@ def propose_update(group: Group, *, authenticated_data: bytes, private: bool, pa
     return replace(after, own_updates=(*after.own_updates, key)), wire
 
 
-def external_psk(suite: Suite, psk_id: bytes) -> PreSharedKey:
-    """§12.1.4: the proposal to mix in the key that the application knows by this id."""
-    return PreSharedKey(PreSharedKeyID(PSKType.EXTERNAL, ExternalPSK(psk_id), suite.random(suite.hash_length)))
+def external_psk(suite: Suite, name: PskName) -> PreSharedKey:
+    """§12.1.4: the proposal to mix in a key from outside, or the resumption key of an epoch."""
+    return PreSharedKey(PreSharedKeyID.fresh(suite, name))
 
 
 def commit(
@@ -96,7 +88,7 @@ def commit(
     bodies: Sequence[Body],
     *,
     by_reference: Sequence[bytes],
-    psks: Mapping[bytes, bytes],
+    psks: PskStore,
     path: bool,
     authenticated_data: bytes,
     private: bool,
@@ -105,8 +97,9 @@ def commit(
     tree_in_welcome: bool,
     group_info_extensions: tuple[Extension, ...],
     now: int | None,
+    founding: ResumptionUsage | None = None,
 ) -> Step:
-    """§12.4.1: see `Group.commit`."""
+    """§12.4.1: see `Group.commit`; ``founding`` makes it the first of a group that comes of another."""
     _check_alive(group)
     state = group.state
     signing = leaf = None
@@ -123,6 +116,8 @@ def commit(
         signing=signing,
         leaf=leaf,
         now=now,
+        max_lifetime=group.terms.max_lifetime,
+        founding=founding,
     )
     current, wire = _enveloped(group, made.message, padding)
     after = group.entering(made.epoch, made.ratchets)
@@ -209,4 +204,5 @@ def _enveloped(group: Group, message: AuthenticatedContent, padding: int) -> tup
 def _check_alive(group: Group) -> None:
     """§11.2: a group that was re-initialised says nothing more."""
     if group.state.reinit is not None:
-        raise Stale("this group has ended by a re-initialisation", hint="go on in the group that follows it")
+        ended = "this group has ended by a re-initialisation"
+        raise Stale(ended, hint="go on in the group that follows it", rule=Rule.SILENT)

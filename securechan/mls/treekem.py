@@ -26,7 +26,7 @@ from securechan.errors import CannotOpen, Invalid
 from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_secret, encrypt_with_label
 from securechan.mls.nodes import LeafNode, Node, ParentNode
 from securechan.mls.registry import LeafNodeSource
-from securechan.mls.rules import Rule
+from securechan.mls.rules import Rule, held_to
 from securechan.mls.tree import ParentHashInput, RatchetTree
 from securechan.mls.treemath import LeafIndex, NodeIndex, covers, node_of
 
@@ -163,13 +163,14 @@ def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collectio
                 f"node {index}: {len(node.encrypted_path_secret)} secrets for {reached} recipients",
                 rule=Rule.PATH_RECIPIENTS,
             )
-        tree.suite.hpke.kem.check_public(node.encryption_key)
+        with held_to(Rule.KEY_OF_SUITE):
+            tree.suite.hpke.kem.check_public(node.encryption_key)
     keys = {path.leaf_node.encryption_key, *(node.encryption_key for node in path.nodes)}
     if len(keys) != len(path.nodes) + 1 or any(key in tree.roll.encryption_keys for key in keys):
         raise Invalid("a key of the path stands in the tree already", rule=Rule.PATH_KEYS)
     linked = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
     parents, parent_hash = _linked(tree, linked)
-    if path.leaf_node.source is not LeafNodeSource.COMMIT or path.leaf_node.parent_hash != parent_hash:
+    if path.leaf_node.parent_hash != parent_hash:
         raise Invalid("the parent hash of the committer's leaf doesn't fit its path", rule=Rule.PARENT_HASH)
     return _with_path(tree, leaf, path.leaf_node, parents)
 

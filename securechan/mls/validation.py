@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from securechan.codec import Opaque, Struct
 from securechan.crypto.suite import Suite
-from securechan.errors import Invalid
+from securechan.errors import Invalid, Malformed
 from securechan.mls.context import GroupContext
 from securechan.mls.extensions import Extension, check_unique, find, required_capabilities
 from securechan.mls.framing import Sender
@@ -31,13 +31,14 @@ from securechan.mls.psk import PreSharedKeyID, ResumptionPSK
 from securechan.mls.registry import (
     DEFAULT_EXTENSIONS,
     DEFAULT_PROPOSALS,
+    GREASE,
     ExtensionType,
     LeafNodeSource,
     ProtocolVersion,
     ResumptionUsage,
     SenderType,
 )
-from securechan.mls.rules import Rule
+from securechan.mls.rules import Rule, held_to
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex
 
@@ -65,9 +66,18 @@ class ExternalSenders(Struct):
 
 
 def check_leaf_alone(
-    suite: Suite, leaf: LeafNode, *, group_id: bytes = b"", at: LeafIndex | None = None, now: int | None = None
+    suite: Suite,
+    leaf: LeafNode,
+    *,
+    group_id: bytes = b"",
+    at: LeafIndex | None = None,
+    now: int | None = None,
+    max_lifetime: int | None = None,
 ) -> None:
-    """§7.2, §7.3: what a leaf says of itself, whatever group it is in. Raises `Invalid`, `BadSignature`."""
+    """§7.2, §7.3: what a leaf says of itself, whatever group it is in. Raises `Invalid`, `BadSignature`.
+
+    ``max_lifetime``, in seconds, is what the application allows a key package to live from end to end.
+    """
     able = leaf.capabilities
     if ProtocolVersion.MLS10 not in able.versions:
         raise Invalid("a leaf that doesn't list version mls10", rule=Rule.LISTS_VERSION)
@@ -79,20 +89,50 @@ def check_leaf_alone(
     for extension in leaf.extensions:
         if extension.kind not in DEFAULT_EXTENSIONS and extension.kind not in able.extensions:
             raise Invalid(f"a leaf doesn't list its own extension {extension.kind:#06x}", rule=Rule.LISTS_EXTENSIONS)
-    suite.hpke.kem.check_public(leaf.encryption_key)
-    leaf.verify(suite, group_id, at if at is not None else LeafIndex(0))
-    if now is not None and isinstance(leaf.origin, Lifetime) and not leaf.origin.holds(now):
+    check_encryption_key(suite, leaf.encryption_key)
+    with held_to(Rule.LEAF_SIGNED):
+        leaf.verify(suite, group_id, at if at is not None else LeafIndex(0))
+    if not isinstance(leaf.origin, Lifetime):
+        return
+    if max_lifetime is not None and leaf.origin.length > max_lifetime:
+        raise Invalid(f"a leaf that lives {leaf.origin.length} seconds", rule=Rule.TOTAL_LIFETIME)
+    if now is not None and not leaf.origin.holds(now):
         raise Invalid(
             "a leaf outside its lifetime", rule=Rule.LIFETIME, hint="check both clocks; ask for a fresh key package"
         )
+
+
+def check_encryption_key(suite: Suite, public: bytes) -> None:
+    """§5.1.1: a public key of the suite's KEM, and one that can be used. Raises `Invalid`."""
+    try:
+        suite.hpke.kem.check_public(public)
+    except (Invalid, Malformed) as fault:
+        raise Invalid(fault.message, rule=Rule.KEY_OF_SUITE) from None
+
+
+def check_context(extensions: tuple[Extension, ...]) -> None:
+    """§11.1, §12.1.8.1, §13.4: a GroupContext's extensions by themselves. Raises `Invalid`, `Malformed`."""
+    check_unique(extensions)
+    with held_to(Rule.REQUIREMENTS_PARSE):
+        required_capabilities(extensions)
+    with held_to(Rule.SENDERS_PARSE):
+        ExternalSenders.of(extensions)
+
+
+def check_self(leaf: LeafNode, extensions: tuple[Extension, ...]) -> None:
+    """§13.4, §13.5: a joiner supports what the group uses, and what it lists as GREASE it doesn't support."""
+    able = set(leaf.capabilities.extensions) - set(GREASE)
+    if not {extension.kind for extension in extensions} - DEFAULT_EXTENSIONS <= able:
+        raise Invalid("the group uses an extension that we don't support", rule=Rule.JOINER_SUPPORTS)
 
 
 def check_supports(leaf: LeafNode, extensions: tuple[Extension, ...]) -> None:
     """§7.3, §11.1, §13.4: the leaf supports what the group requires and uses. Raises `Invalid`, `Malformed`."""
     required = required_capabilities(extensions)
     able = leaf.capabilities
-    wanted = {*required.extensions, *(extension.kind for extension in extensions)} - DEFAULT_EXTENSIONS
-    if not wanted <= set(able.extensions):
+    if not {extension.kind for extension in extensions} - DEFAULT_EXTENSIONS <= set(able.extensions):
+        raise Invalid("a leaf lacks an extension that the group uses", rule=Rule.CONTEXT_SUPPORTED)
+    if not set(required.extensions) - DEFAULT_EXTENSIONS <= set(able.extensions):
         raise Invalid("a leaf lacks an extension that the group requires", rule=Rule.REQUIRED_EXTENSION)
     if not set(required.proposals) - DEFAULT_PROPOSALS <= set(able.proposals):
         raise Invalid("a leaf lacks a proposal type that the group requires", rule=Rule.REQUIRED_PROPOSAL)
@@ -109,7 +149,10 @@ def check_among(tree: RatchetTree, changed: Collection[LeafIndex], extensions: t
     if roll.signs_twice:
         raise Invalid("a signature key belongs to two members", rule=Rule.SIGNATURE_KEYS)
     if roll.encrypts_twice:
-        raise Invalid("an encryption key stands in the tree twice", rule=Rule.ENCRYPTION_KEYS)
+        leaves = [leaf.encryption_key for _, leaf in tree.members()]
+        if len(set(leaves)) != len(leaves):
+            raise Invalid("an encryption key belongs to two members", rule=Rule.ENCRYPTION_KEYS)
+        raise Invalid("the encryption key of a parent stands in the tree twice", rule=Rule.PARENT_KEYS)
     if not roll.understands_all:
         raise Invalid("a member's credential type isn't supported by all", rule=Rule.CREDENTIAL_FOR_ALL)
     for at in changed:
@@ -118,12 +161,15 @@ def check_among(tree: RatchetTree, changed: Collection[LeafIndex], extensions: t
             check_supports(new, extensions)
 
 
-def check_key_package(suite: Suite, package: KeyPackage, now: int | None = None) -> None:
-    """§10.1: a key package as such. Raises `Invalid`, `Malformed`, `BadSignature`."""
-    package.verify(suite)
+def check_key_package(
+    suite: Suite, package: KeyPackage, now: int | None = None, *, max_lifetime: int | None = None
+) -> None:
+    """§10.1: a key package as such. Raises `Invalid`, `BadSignature`."""
+    with held_to(Rule.PACKAGE_SIGNED):
+        package.verify(suite)
     check_unique(package.extensions)
-    suite.hpke.kem.check_public(package.init_key)
-    check_leaf_alone(suite, package.leaf_node, now=now)
+    check_encryption_key(suite, package.init_key)
+    check_leaf_alone(suite, package.leaf_node, now=now, max_lifetime=max_lifetime)
 
 
 # ---------------------------------------------------------------------------------------------- §12: lists of proposals
@@ -142,9 +188,20 @@ _FROM_OUTSIDE = (Add, Remove, PreSharedKey, ReInit, GroupContextExtensions)
 
 
 def check_proposal(
-    suite: Suite, context: GroupContext, tree: RatchetTree, proposal: Proposal, sender: Sender, now: int | None = None
+    suite: Suite,
+    context: GroupContext,
+    tree: RatchetTree,
+    proposal: Proposal,
+    sender: Sender,
+    now: int | None = None,
+    *,
+    max_lifetime: int | None = None,
+    founding: ResumptionUsage | None = None,
 ) -> None:
-    """§12.1: one proposal alone, in the epoch it was made for. Raises `Invalid`, `Malformed`, `BadSignature`."""
+    """§12.1: one proposal alone, in the epoch it was made for. Raises `Invalid`, `BadSignature`.
+
+    ``founding``: the commit is the first of a group that comes of another (§11.2, §11.3).
+    """
     if sender.kind is SenderType.EXTERNAL and not isinstance(proposal.body, _FROM_OUTSIDE):
         raise Invalid("a proposal of a type that external senders may not make", rule=Rule.EXTERNAL_TYPES)
     if sender.kind is SenderType.NEW_MEMBER_PROPOSAL and not isinstance(proposal.body, Add):
@@ -153,7 +210,7 @@ def check_proposal(
         case Add(package):
             if package.cipher_suite != context.cipher_suite or package.version != context.version:
                 raise Invalid("a key package of another suite or version", rule=Rule.PACKAGE_SUITE)
-            check_key_package(suite, package, now)
+            check_key_package(suite, package, now, max_lifetime=max_lifetime)
         case Update(leaf):
             at = sender.leaf
             old = None if at is None else tree.leaf(at)
@@ -168,23 +225,25 @@ def check_proposal(
             if tree.leaf(removed) is None:
                 raise Invalid(f"leaf {removed} is no member to remove", rule=Rule.REMOVES_A_MEMBER)
         case PreSharedKey(psk):
-            _check_psk(suite, psk)
-        case ReInit(version=version):
+            check_nonce(suite, psk)
+            if isinstance(psk.psk, ResumptionPSK) and psk.psk.usage not in {ResumptionUsage.APPLICATION, founding}:
+                rule = Rule.PSK_REINIT if psk.psk.usage is ResumptionUsage.REINIT else Rule.PSK_BRANCH
+                raise Invalid("a resumption key for a new group, proposed in an old one", rule=rule)
+        case ReInit(version=version, extensions=extensions):
             if version < context.version:
                 raise Invalid("a new beginning in an older version", rule=Rule.REINIT_NOT_OLDER)
+            check_context(extensions)
         case GroupContextExtensions(extensions):
-            check_unique(extensions)
-            required_capabilities(extensions)
-            ExternalSenders.of(extensions)
+            check_context(extensions)
         case ExternalInit():
-            pass
+            if sender.kind is not SenderType.NEW_MEMBER_COMMIT:
+                raise Invalid("an external init outside an external commit", rule=Rule.EXTERNAL_INIT_PLACE)
 
 
-def _check_psk(suite: Suite, psk: PreSharedKeyID) -> None:
+def check_nonce(suite: Suite, psk: PreSharedKeyID) -> None:
+    """§8.4: of the length that it must have. Raises `Invalid`."""
     if len(psk.psk_nonce) != suite.hash_length:
         raise Invalid(f"a nonce of {len(psk.psk_nonce)} bytes for a pre-shared key", rule=Rule.PSK_NONCE)
-    if isinstance(psk.psk, ResumptionPSK) and psk.psk.usage is not ResumptionUsage.APPLICATION:
-        raise Invalid("a resumption key for a new group, proposed in an old one", rule=Rule.PSK_BRANCH)
 
 
 def check_list(queue: Sequence[Queued], committer: LeafIndex) -> None:
@@ -247,5 +306,7 @@ def check_external_list(queue: Sequence[Queued]) -> None:
                 psks.add(psk)
             case _:
                 raise Invalid("an external commit with a proposal for members only", rule=Rule.EXTERNAL_LIST)
-    if inits != 1 or removes > 1:
-        raise Invalid("an external commit has one external init and at most one remove", rule=Rule.ONE_EXTERNAL_INIT)
+    if inits != 1:
+        raise Invalid(f"an external commit with {inits} external inits", rule=Rule.ONE_EXTERNAL_INIT)
+    if removes > 1:
+        raise Invalid(f"an external commit that removes {removes} members", rule=Rule.ONE_REMOVE)
