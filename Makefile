@@ -1,9 +1,11 @@
 # securechan: everything a fresh machine with Python 3.11+ and make needs to be told
-.PHONY: demo test check bench vectors lock clean
+.PHONY: demo test check bench interop vectors lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+STEPS ?= 200
+SEED ?= 9420
 
 demo: $(VENV)/run.stamp            ## a relay, three agencies, real bulletins, in under a minute
 	$(BIN)/securechan demo $(DEMO)
@@ -17,11 +19,16 @@ check: $(VENV)/dev.stamp           ## format, lints, types, who may import whom
 bench: $(VENV)/dev.stamp           ## tables of tests/bench/README.md, on this machine
 	$(BIN)/python -m tests.bench $(B)
 
+interop: $(VENV)/dev.stamp         ## groups mixed with other MLS implementations, installed into .interop (STEPS=200 SEED=9420)
+	PYTHON=$(PYTHON) tests/interop/install.sh .interop
+	SECURECHAN_INTEROP=.interop SECURECHAN_INTEROP_STEPS=$(STEPS) SECURECHAN_INTEROP_SEED=$(SEED) \
+		$(BIN)/python -m pytest -n $(JOBS) tests/interop $(T)
+
 lock: $(VENV)/dev.stamp            ## renew the hash-pinned requirements from pyproject.toml
 	$(BIN)/python tests/support/lock.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .interop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/run.stamp: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "securechan needs Python 3.11 or newer; say: make PYTHON=python3.12")'

@@ -9,8 +9,8 @@ JSON lines: one request a line on stdin, exactly one answer a line on stdout, in
 
 Byte strings are lower-case hex, messages whole ``MLSMessage``s, ``suite`` is the 16-bit number. A process holds any
 number of key packages (handles ``k1``, …) and groups (``g1``, …); a handle left out means the newest. ``hello`` lists
-the commands; ``quit`` or the end of input ends the process. Nothing here is fit for production: it hands out private
-keys to whoever asks.
+the commands; ``quit`` or the end of input ends the process. ``cpu`` in an answer is what the command took, in CPU
+seconds. Nothing here is fit for production: it hands out private keys to whoever asks.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Driver:
             command = COMMANDS.get(str(request.get("cmd")))
             if command is None:
                 raise Unsupported(f"unsupported: {request.get('cmd')}")
-            return {**head, "ok": True, **command(self, request)}
+            start = time.process_time()
+            body = command(self, request)
+            return {**head, "ok": True, "cpu": time.process_time() - start, **body}
         except (SecurechanError, Unsupported, LookupError, TypeError, ValueError) as fault:
             return {**head, "ok": False, "error": str(fault), "type": type(fault).__name__}
 
@@ -153,7 +155,7 @@ def create_key_package(driver: Driver, request: Request) -> Answer:
     if request.get("grease"):
         extensions = (Extension(GREASE[7], b"grease"),)
         capabilities = Capabilities(
-            (ProtocolVersion.MLS10, GREASE[0]),
+            (ProtocolVersion.MLS10,),  # §13.5 reserves no versions, and ts-mls reads none but 1
             (suite.number, GREASE[1]),
             (GREASE[2],),
             (GREASE[3],),
@@ -280,16 +282,19 @@ def commit(driver: Driver, request: Request) -> Answer:
     seat = driver.seat(request)
     group = seat.group
     inside = request.get("ratchet_tree_in_welcome", True)
+    start = time.process_time()
     step = group.commit(
         adds=[key_package(each) for each in request.get("add", ())],
         removes=[LeafIndex(leaf) for leaf in request.get("remove", ())],
         psk_ids=[bytes.fromhex(each) for each in request.get("psk", ())],
         by_reference=[kept.ref for kept in group.pending if not _is_own_update(group, kept)],
         psks=driver.psks,
+        path=request.get("path", True),
         private=not request.get("public"),
         padding=0 if request.get("public") else seat.padding,
         tree_in_welcome=inside,
     )
+    cpu = time.process_time() - start  # without making one Welcome of those of the engine, as the protocol wants it
     welcome = None
     if step.welcomes:
         bodies = [MLSMessage.decode(each).body for each in step.welcomes]
@@ -300,7 +305,7 @@ def commit(driver: Driver, request: Request) -> Answer:
         seat.group, seat.pending = step.next, None
     else:
         seat.group, seat.pending = step.current, step
-    answer = {"commit": step.commit.hex(), "welcome": welcome, **view(seat.group)}
+    answer = {"commit": step.commit.hex(), "welcome": welcome, "cpu": cpu, **view(seat.group)}
     if welcome is not None and not inside:
         answer["ratchet_tree"] = step.ratchet_tree.hex()
     return answer

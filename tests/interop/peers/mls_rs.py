@@ -1,0 +1,260 @@
+"""mls-rs behind a pipe: the driver protocol, spoken by the Python bindings ``agentvault-mls-rs-uniffi``.
+
+What these bindings do their own way, and what is done about it here:
+
+- Suite 1 alone; handshakes are PublicMessages and can't be made private; key packages live for a year.
+- They show neither epoch authenticator nor tree hash: members compare exported secrets and the tree itself.
+- They show no epoch: it is read from the envelopes of commits, and left out of an answer before the first one.
+- A member to be removed is named by an opaque ``SigningIdentity``, which only comes out of a message of that member's:
+  of those outside this process, only they can be removed who have sent a proposal or commit in the open.
+- A commit of one's own is adopted by processing it; there is no call to drop it, but another's commit drops it.
+- No call for: external joins (either way), PSKs, Update proposals, authenticated data, group infos.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lines
+import mls_rs_uniffi as rs
+import tree
+from lines import Answer, Request, Unsupported, chosen
+
+SUITE = 1
+
+
+class Client:
+    """A signature key and the group that its holder is in (a client here is in one)."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        pair = rs.generate_signature_keypair(rs.CipherSuite.CURVE25519_AES128)
+        self.client = rs.Client(id=name.encode(), signature_keypair=pair, client_config=rs.client_config_default())
+        self.group: Any = None
+        self.epoch: int | None = None
+        self.pending: Any = None
+
+    def leaves(self) -> list[tree.Leaf]:
+        return list(tree.leaves(self.group.export_tree().bytes))
+
+    def view(self) -> Answer:
+        mine = [leaf.index for leaf in self.leaves() if leaf.identity == self.name.encode()]
+        shown: Answer = {"leaf": mine[0]} if mine else {}
+        return shown if self.epoch is None else {**shown, "epoch": self.epoch}
+
+
+packages: dict[str, Client] = {}
+seats: dict[str, Client] = {}
+known: dict[bytes, Any] = {}
+"""SigningIdentities by name: of our own clients, and of those who were heard in the open."""
+made = 0
+
+
+def handle(letter: str) -> str:
+    global made  # noqa: PLW0603 - one process is one driver
+    made += 1
+    return f"{letter}{made}"
+
+
+def client(request: Request) -> Client:
+    if request.get("signature_priv") is not None:
+        raise Unsupported("unsupported: a given signature key")
+    new = Client(str(request.get("identity", "mls-rs")))
+    known[new.name.encode()] = new.client.signing_identity()
+    return new
+
+
+def seat(request: Request) -> Client:
+    found = chosen(seats, request.get("group"), "group")
+    if not isinstance(found, Client):
+        raise TypeError("not a group")
+    return found
+
+
+def suited(request: Request) -> None:
+    if request["suite"] != SUITE:
+        raise LookupError(f"no suite 0x{request['suite']:04x} here")
+
+
+def message(text: str) -> Any:
+    return rs.Message.from_bytes(bytes.fromhex(text))
+
+
+def seated(who: Client) -> Answer:
+    name = handle("g")
+    seats[name] = who
+    return {"group": name, **who.view()}
+
+
+def hello(request: Request) -> Answer:
+    note = "handshakes in the open; no epoch authenticator: compare the exporter"
+    return {"name": "mls-rs", "version": "0.1.1", "suites": [SUITE], "commands": sorted(COMMANDS), "note": note}
+
+
+def create_key_package(request: Request) -> Answer:
+    suited(request)
+    new = client(request)
+    name = handle("k")
+    packages[name] = new
+    return {"kp": name, "key_package": new.client.generate_key_package_message().to_bytes().hex()}
+
+
+def create_group(request: Request) -> Answer:
+    suited(request)
+    new = client(request)
+    group_id = request.get("group_id")
+    new.group = new.client.create_group(None if group_id is None else bytes.fromhex(group_id))
+    new.epoch = 0
+    return seated(new)
+
+
+def join(request: Request) -> Answer:
+    who = chosen(packages, request.get("kp"), "key package")
+    beside = request.get("ratchet_tree")
+    given = None if beside is None else rs.RatchetTree(bytes=bytes.fromhex(beside))
+    who.group = who.client.join_group(given, message(request["welcome"])).group
+    return seated(who)
+
+
+def propose_add(request: Request) -> Answer:
+    (proposal,) = seat(request).group.propose_add_members([message(request["key_package"])])
+    return {"proposal": proposal.to_bytes().hex()}
+
+
+def identities(who: Client, places: list[int]) -> list[Any]:
+    names = {leaf.index: leaf.identity for leaf in who.leaves()}
+    unknown = [place for place in places if names[place] not in known]
+    if unknown:
+        raise Unsupported(f"unsupported: no SigningIdentity was heard of leaves {unknown}")
+    return [known[names[place]] for place in places]
+
+
+def propose_remove(request: Request) -> Answer:
+    who = seat(request)
+    (proposal,) = who.group.propose_remove_members(identities(who, [request["leaf"]]))
+    return {"proposal": proposal.to_bytes().hex()}
+
+
+def commit(request: Request) -> Answer:
+    who = seat(request)
+    adds = [message(each) for each in request.get("add", ())]
+    removes = identities(who, list(request.get("remove", ())))
+    if request.get("psk") or (adds and removes):
+        raise Unsupported("unsupported: a PSK, or members added and removed by value in one commit")
+    if adds:
+        output = who.group.add_members(adds)
+    elif removes:
+        output = who.group.remove_members(removes)
+    else:
+        output = who.group.commit()
+    wire = output.commit_message.to_bytes()
+    answer: Answer = {"commit": wire.hex(), "welcome": None}
+    if output.welcome_message is not None:
+        answer["welcome"] = output.welcome_message.to_bytes().hex()
+        if output.ratchet_tree is not None:
+            answer["ratchet_tree"] = output.ratchet_tree.bytes.hex()
+    who.pending = output.commit_message
+    who.epoch = tree.envelope(wire).epoch
+    if request.get("merge", True):
+        merge(request)
+    return {**answer, **who.view()}
+
+
+def merge(request: Request) -> Answer:
+    who = seat(request)
+    if who.pending is None:
+        raise LookupError("no commit is pending")
+    who.group.process_incoming_message(who.pending)
+    who.pending = None
+    who.epoch = None if who.epoch is None else who.epoch + 1
+    return who.view()
+
+
+def process(request: Request) -> Answer:
+    who = seat(request)
+    wire = bytes.fromhex(request["message"])
+    shown = tree.envelope(wire)
+    sender = {leaf.index: leaf.identity for leaf in who.leaves()}.get(-1 if shown.sender is None else shown.sender)
+    done = who.group.process_incoming_message(rs.Message.from_bytes(wire))
+    if done.is_APPLICATION_MESSAGE():
+        data = shown.authenticated_data.hex()
+        return {"kind": "application", "plaintext": bytes(done.data).hex(), "authenticated_data": data, **who.view()}
+    if done.is_RECEIVED_PROPOSAL():
+        if sender is not None:
+            known[sender] = done.sender
+        return {"kind": "proposal", **who.view()}
+    if not done.is_COMMIT():
+        raise TypeError("neither application message, proposal nor commit")
+    if sender is not None:
+        known[sender] = done.committer
+    who.pending = None
+    who.epoch = shown.epoch + 1
+    if done.effect.is_REMOVED():
+        return {"kind": "removed"}
+    return {"kind": "commit", **who.view()}
+
+
+def encrypt(request: Request) -> Answer:
+    if request.get("authenticated_data"):
+        raise Unsupported("unsupported: authenticated data")
+    sealed = seat(request).group.encrypt_application_message(bytes.fromhex(request["plaintext"]))
+    return {"message": sealed.to_bytes().hex()}
+
+
+def decrypt(request: Request) -> Answer:
+    """An application message and nothing else: what a bench times, without a look at the tree."""
+    done = seat(request).group.process_incoming_message(rs.Message.from_bytes(bytes.fromhex(request["message"])))
+    if not done.is_APPLICATION_MESSAGE():
+        raise TypeError("not an application message")
+    return {"kind": "application", "plaintext": bytes(done.data).hex()}
+
+
+def export_secret(request: Request) -> Answer:
+    context = bytes.fromhex(request.get("context") or "")
+    return {"secret": seat(request).group.export_secret(request["label"].encode(), context, request["length"]).hex()}
+
+
+def members(request: Request) -> Answer:
+    return {
+        "members": [
+            {
+                "leaf": leaf.index,
+                "identity": leaf.identity.decode(errors="replace"),
+                "signature_key": leaf.signature_key.hex(),
+            }
+            for leaf in seat(request).leaves()
+        ]
+    }
+
+
+def free(request: Request) -> Answer:
+    for held, name in ((packages, request.get("kp")), (seats, request.get("group"))):
+        if name is not None:
+            del held[name]
+    return {}
+
+
+COMMANDS: dict[str, lines.Command] = {
+    "hello": hello,
+    "create_key_package": create_key_package,
+    "create_group": create_group,
+    "join": join,
+    "propose_add": propose_add,
+    "propose_remove": propose_remove,
+    "commit": commit,
+    "merge": merge,
+    "add": lambda request: commit({**request, "add": request["key_packages"]}),
+    "remove": lambda request: commit({**request, "remove": request["leaves"]}),
+    "update": commit,
+    "process": process,
+    "encrypt": encrypt,
+    "decrypt": decrypt,
+    "export_secret": export_secret,
+    "epoch": lambda request: seat(request).view(),
+    "ratchet_tree": lambda request: {"ratchet_tree": seat(request).group.export_tree().bytes.hex()},
+    "members": members,
+    "free": free,
+}
+
+if __name__ == "__main__":
+    lines.serve(COMMANDS)
