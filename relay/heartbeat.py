@@ -22,11 +22,10 @@ from typing import Final
 
 from relay.bounds import Bounds
 from relay.logs import event
-from relay.store.base import Append, PutPart, Result, Store, StoreFailed, StoreFull, Write
+from relay.store.base import Append, Outcome, PutPart, Store, StoreFailed, StoreFull, Write
 
 log = logging.getLogger("relay.heartbeat")
 
-Outcome = Result | StoreFull | StoreFailed
 Finish = Callable[[Outcome], None]
 
 _FIXED: Final = 256  # bytes that any write counts for

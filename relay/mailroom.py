@@ -22,24 +22,24 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any, Final, assert_never
 
-from relay.access import Access, Rung, claim_of, device_tag
+from relay.access import Rung, claim_of, device_tag
 from relay.blobs import Blobs, Spoiled
 from relay.bounds import Bounds
 from relay.catchup import Catchup
 from relay.heads import HeadBook, HeadSigner
-from relay.heartbeat import Heartbeat, Outcome
+from relay.hearing import Hearing
+from relay.heartbeat import Heartbeat
 from relay.ledger import Ledger
 from relay.logs import event
 from relay.member import Member, Outlet
 from relay.outgoing import refusal
 from relay.people import Device, Guest, Identified, Office, Who
 from relay.store import base
-from relay.store.base import Placed, PutPart, Result, Store, Stored, StoreFailed, StoreFull, TopicKind, Write, tail_of
-from relay.topics import OpenTopic, Reader, State, Topics, cut, frame_of
+from relay.store.base import Outcome, Placed, PutPart, Result, Store, StoreFailed, StoreFull, TopicKind, Write, tail_of
+from relay.topics import OpenTopic, Reader, State, Topics
 from relay.trust_topic import TrustTopic
 from securechan.errors import Invalid, Malformed, Refused, Stale, Untrusted
 from securechan.trust.view import View
-from securechan.wire.chain import start
 from securechan.wire.door import Claim, DeviceClaim, GuestClaim, OfficeClaim
 from securechan.wire.frames import (
     MAX_CHUNK,
@@ -58,7 +58,6 @@ from securechan.wire.frames import (
     Error,
     GetBlob,
     GetHeads,
-    Halt,
     KeyPackageTaken,
     Piece,
     Ping,
@@ -109,16 +108,23 @@ class Mailroom:
         self._trust = trust
         self._disk = disk
         self._topics = Topics(store, self.bounds)
-        self._heartbeat = Heartbeat(store, self.bounds, self._fan_out, timed)
         self._catchup = Catchup(store, self.bounds)
         self._heads = None if signer is None else HeadBook(relay, signer, clock, self.bounds)
+        self._hearing = Hearing(
+            self._topics,
+            self._catchup,
+            self._heads,
+            self.bounds,
+            trust=trust.grown,
+            elsewhere=self._on_elsewhere,
+            lost=self._on_lost,
+        )
+        self._heartbeat = Heartbeat(store, self.bounds, self._hearing.send, timed)
         self._blobs = Blobs(store, self.bounds)
         self._ledger = Ledger(store, self.bounds)
         self._members: dict[Member, None] = {}
-        self._devices: dict[str, Member] = {}
-        self._guests: dict[bytes, Member] = {}  # by box
+        self._named: dict[bytes, Member] = {}  # those of whom there is one session at a time
         self._inboxes: dict[bytes, str] = {}
-        self._fresh: dict[OpenTopic, list[Stored]] = {}  # durable, not yet sent
         self._lanes: dict[tuple[Member, bytes], deque[tuple[int, RequestBody]]] = {}
         self._lane_tasks: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -128,20 +134,25 @@ class Mailroom:
         self._aged = b""  # topics up to here were looked at in this round
         self._is_full = False
         self._full_known_until = float("-inf")
-        self._counts = {"appends": 0, "pushed": 0, "refused_full": 0}
+        self._refused_full = 0
 
     # ---------------------------------------------------------------------------------------------- life
 
     async def start(self) -> None:
         """Begin to work; requests may come from now on."""
         await self._ledger.load(self._clock() // 1000)
+        self._store.listen(self._hearing.hear)
+        async with self._topics.use(TRUST_TOPIC) as trust:
+            trust.users += 1  # always open
         self._trust.attach(self._post, self._on_trust)
+        self._trust.grown()  # it may have, since it was loaded
         if self._trust.view is not None:
             self._index(self._trust.view)
         self._beating = asyncio.create_task(self._heartbeat.run())
         self._beating.add_done_callback(self._ended)
         self._keep(self._catchup.run())
         self._keep(self._chores())
+        self._keep(self._trust.run())
         if self._heads is not None:
             self._keep(self._heads.run())
 
@@ -169,9 +180,12 @@ class Mailroom:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.critical("a part of the mailroom failed", exc_info=error)
-            self.failed.set()
-            for member in list(self._members):
-                member.outlet.end(Reason.SHUTDOWN)
+            self._fail()
+
+    def _fail(self) -> None:
+        self.failed.set()
+        for member in list(self._members):
+            member.outlet.end(Reason.SHUTDOWN)
 
     async def _chores(self) -> None:
         while True:
@@ -199,18 +213,10 @@ class Mailroom:
     async def _forget_old(self, now: int) -> None:
         """Trim what is older than the retention, some topics at a time."""
         some = await self._store.aged(self._aged, AGED, (now - self.bounds.retention) * 1000)
-        self._aged = some[-1][0] if len(some) == AGED else b""
-        for topic, upto in some:
+        self._aged = some.cursor
+        for topic, upto in some.topics:
             if upto and topic != TRUST_TOPIC:
-                self._heartbeat.offer(base.TrimTo(topic, upto), self._trimmed(topic), vital=True)
-
-    def _trimmed(self, topic: bytes) -> Callable[[Outcome], None]:
-        def finish(outcome: Outcome) -> None:
-            opened = self._topics.get(topic)
-            if opened is not None and isinstance(outcome, base.Trimmed):
-                opened.trimmed = outcome.position
-
-        return finish
+                self._heartbeat.offer(base.TrimTo(topic, upto), _unheard, vital=True)
 
     def rebound(self, bounds: Bounds) -> None:
         """From now on within these: how many sessions, how long entries are kept, how much an agency may store. The
@@ -239,7 +245,8 @@ class Mailroom:
     def stats(self) -> dict[str, int]:
         """Counts, for those who watch."""
         return {
-            **self._counts,
+            **self._hearing.counts,
+            "refused_full": self._refused_full,
             "sessions": len(self._members),
             "topics_open": len(self._topics),
             "subscriptions": sum(r.subscribed for m in self._members for r in m.readers.values()),
@@ -289,9 +296,7 @@ class Mailroom:
             raise Refused("the relay takes no more sessions now", code="overloaded", retry_after=5.0)
 
     def _older(self, who: Who) -> Member | None:
-        if isinstance(who, Device):
-            return self._devices.get(who.name)
-        return self._guests.get(who.box) if isinstance(who, Guest) else None
+        return self._named.get(_name(who))
 
     def enter(self, who: Who, outlet: Outlet) -> Member:
         """A session begins. An older one of the same device, or by the same invite, ends: nobody takes the places of
@@ -303,19 +308,27 @@ class Mailroom:
             older.leave()
         member = Member(who, outlet, self)
         self._members[member] = None
-        if isinstance(who, Device):
-            self._devices[who.name] = member
-        elif isinstance(who, Guest):
-            self._guests[who.box] = member
+        if name := _name(who):
+            self._named[name] = member
+            self._store.announce(name)
         return member
+
+    def _on_elsewhere(self, name: bytes) -> None:
+        """The same device, or the same invite, has come in through another relay."""
+        older = self._named.get(name)
+        if older is not None:
+            older.outlet.end(Reason.REPLACED)
+            older.leave()
+
+    def _on_lost(self) -> None:
+        log.critical("the store has lost track of what others wrote")
+        self._fail()
 
     def left(self, member: Member) -> None:
         """The session is over: its readers go."""
         self._members.pop(member, None)
-        if isinstance(member.who, Device) and self._devices.get(member.who.name) is member:
-            del self._devices[member.who.name]
-        if isinstance(member.who, Guest) and self._guests.get(member.who.box) is member:
-            del self._guests[member.who.box]
+        if self._named.get(name := _name(member.who)) is member:
+            del self._named[name]
         for reader in member.readers.values():
             reader.state = State.IDLE
             reader.topic.readers.pop(member, None)
@@ -498,57 +511,11 @@ class Mailroom:
             if isinstance(outcome, StoreFull | StoreFailed):
                 answered.set_exception(outcome)
             else:
-                if isinstance(outcome, Placed):
-                    topic = self._topics.get(TRUST_TOPIC)
-                    if topic is not None:
-                        self._placed(topic, outcome)
                 answered.set_result(outcome)
 
         if not self._heartbeat.offer(write, done, vital=True):
             raise StoreFailed("the relay is going down", retry_after=5.0)
         return await answered
-
-    # ---------------------------------------------------------------------------------------------- after a batch
-
-    def _placed(self, topic: OpenTopic, result: Placed) -> None:
-        """An entry is durable: bring the head up to date, and send it with the others of its batch."""
-        self._counts["appends"] += 1
-        if topic.kind is None:
-            topic.kind = _KIND_OF[EntryKind(result.stored.wire[8])]
-            topic.trimmed = start(topic.id)
-        self._topics.placed(topic, result)
-        self._fresh.setdefault(topic, []).append(result.stored)
-
-    def _fan_out(self) -> None:
-        """A batch is durable and answered: its entries go to all who have everything before them."""
-        fresh, self._fresh = self._fresh, {}
-        for topic, entries in fresh.items():
-            if self._heads is not None:
-                self._heads.changed(topic)
-            self._push(topic, entries)
-
-    def _push(self, topic: OpenTopic, entries: list[Stored]) -> None:
-        readers = [reader for reader in topic.readers.values() if reader.state is State.TAIL]
-        if not readers:
-            return
-        if sum(len(entry.wire) for entry in entries) > 2 * self.bounds.run:
-            for reader in readers:  # more than one frame should carry: in runs, as room allows
-                self._catchup.lag(reader)
-            return
-        frames: dict[tuple[int, bool], bytes] = {}
-        for reader in readers:
-            if reader.member.outlet.congested:
-                self._catchup.lag(reader)
-                continue
-            taken, stopped = cut(reader, entries)
-            frame = frames.get((len(taken), stopped))
-            if frame is None:
-                frame = frames[len(taken), stopped] = frame_of(topic, taken, Halt.SHOW if stopped else Halt.TAIL)
-            reader.cursor = taken[-1].sequence
-            if stopped:
-                reader.state = State.HALTED
-            reader.member.outlet.send(frame)
-            self._counts["pushed"] += len(taken)
 
     # ---------------------------------------------------------------------------------------------- group topics
 
@@ -564,10 +531,6 @@ class Mailroom:
         def finish(result: Result) -> AnswerBody:
             if isinstance(result, base.Clash):
                 return refusal(Code.CONFLICT, result.what)
-            if topic.kind is None:
-                topic.kind = TopicKind.GROUP
-                topic.last = topic.trimmed = start(topic.id)
-                topic.access = Access.created(body.access, founder, now)
             return Done()
 
         return self._offer(member, number, topic, base.NewTopic(body.topic, body.access, founder, now), finish)
@@ -590,7 +553,7 @@ class Mailroom:
         if body.commit is None:  # commits go on: a removal must not wait for a quota
             if self._over_quota(member.who.agency, len(body.body)):
                 return self._unless_known(write, _over_quota())
-            return self._offer(member, number, topic, write, self._appended(topic))
+            return self._offer(member, number, topic, write, _appended)
         tag = device_tag(topic.id, member.who.name)
         wait = access.wait(tag, write.at // 1000)
         if wait:
@@ -599,37 +562,13 @@ class Mailroom:
         commit = base.Append(
             write.topic, write.kind, write.entry_id, write.body, write.tail, write.at, body.commit, tag
         )
-        return self._offer(member, number, topic, commit, self._appended(topic, commit))
+        return self._offer(member, number, topic, commit, _appended)
 
     def _entry(
         self, kind: EntryKind, topic: bytes, entry_id: bytes, body: bytes, said: Append | None = None
     ) -> base.Append:
         tail = tail_of(body, said.commit if said else None)
         return base.Append(topic, kind, entry_id, body, tail, self._clock())
-
-    def _appended(self, topic: OpenTopic, commit: base.Append | None = None) -> Callable[[Result], AnswerBody]:
-        """How the result of an append is answered."""
-
-        def finish(result: Result) -> AnswerBody:
-            match result:
-                case Placed():
-                    if result.fresh:
-                        self._placed(topic, result)
-                        if commit is not None and commit.commit is not None and topic.access is not None:
-                            sequence, claim = result.stored.sequence, commit.commit.next_access
-                            topic.commit, topic.commit_id = sequence, commit.entry_id
-                            topic.access = topic.access.committed(sequence, claim, commit.committer, commit.at // 1000)
-                    return Appended(result.stored.sequence)
-                case base.Behind():
-                    return refusal(Code.STALE, "another came first", sequence=result.sequence, entry_id=result.entry_id)
-                case base.Clash():
-                    return refusal(Code.CONFLICT, result.what)
-                case base.Overfull():
-                    return refusal(Code.QUOTA, "it holds as many entries as it may", retry_after=FULL_WAIT)
-                case _:
-                    return refusal(Code.UNKNOWN_TOPIC, "no such topic")
-
-        return finish
 
     async def _unless_known(self, write: base.Append, judged: Error | Coroutine[Any, Any, Error]) -> Reply:
         """The old answer of an entry that is in the log, else the refusal."""
@@ -702,12 +641,8 @@ class Mailroom:
             # What it derived the secret from, it had read by the commit it halted at; of a session that did not halt,
             # the last commit entry is as far as it can have been.
             closes = max(reader.cursor, rung.sequence) if reader.state is State.HALTED else topic.commit
-            topic.access = topic.access.confirmed(rung)
             topic.unsaved = base.Confirm(topic.id, rung.sequence, closes)
-            for other in topic.closed(rung.sequence, closes):
-                if other.state is State.TAIL and other.limit() is not None:
-                    other.state = State.ENDED
-                    other.member.outlet.send(frame_of(topic, (), Halt.END))
+            self._hearing.confirm(topic, rung, closes)
         self._go_on(reader)
         return self._save(member, number, topic)
 
@@ -785,13 +720,7 @@ class Mailroom:
         """Whoever guessed a device's name before it was admitted may have made a topic in the place of its inbox, so
         as to read its letters and to keep them from it. The place is its own now; then the request goes on."""
 
-        def finish(result: Result) -> AnswerBody:
-            if isinstance(result, base.Made):
-                self._fresh.pop(topic, None)
-                self._topics.blank(topic)
-            return Done()
-
-        failed = await self._finished(base.DropTopic(topic.id), finish)
+        failed = await self._finished(base.DropTopic(topic.id), _done)
         if isinstance(failed, Error):
             return failed
         if topic.kind not in (None, TopicKind.INBOX):
@@ -820,7 +749,7 @@ class Mailroom:
             return self._unless_known(write, _full())
         if self._over_quota(who.agency, len(body.body)):
             return self._unless_known(write, _over_quota())
-        return self._offer(member, number, topic, write, self._appended(topic))
+        return self._offer(member, number, topic, write, _appended)
 
     def _trim(self, member: Member, number: int, body: Trim, topic: OpenTopic) -> Handled:
         if body.topic != inbox_topic(_device(member).name):
@@ -828,12 +757,7 @@ class Mailroom:
         if topic.kind is None:
             return Done()
 
-        def finish(result: Result) -> AnswerBody:
-            if isinstance(result, base.Trimmed):
-                topic.trimmed = result.position
-            return Done()
-
-        return self._offer(member, number, topic, base.TrimTo(body.topic, body.upto), finish, vital=True)
+        return self._offer(member, number, topic, base.TrimTo(body.topic, body.upto), _done, vital=True)
 
     def _create_box(self, member: Member, number: int, body: CreateBox, topic: OpenTopic) -> Handled:
         who = _device(member)
@@ -851,10 +775,6 @@ class Mailroom:
         def finish(result: Result) -> AnswerBody:
             if isinstance(result, base.Clash):
                 return refusal(Code.CONFLICT, result.what)
-            if topic.kind is None:
-                topic.kind = TopicKind.BOX
-                topic.last = topic.trimmed = start(topic.id)
-            topic.box = box
             return Done()
 
         return self._offer(member, number, topic, base.NewBox(body.box, box), finish)
@@ -891,17 +811,7 @@ class Mailroom:
             return refusal(Code.TOO_LARGE, f"an entry has at most {self.bounds.max_entry} bytes")
         if self._full():
             return self._unless_known(write, _full())
-        return self._offer(member, number, topic, write, self._boxed(topic, who))
-
-    def _boxed(self, topic: OpenTopic, who: Who) -> Callable[[Result], AnswerBody]:
-        appended = self._appended(topic)
-
-        def finish(result: Result) -> AnswerBody:
-            if isinstance(result, base.Behind) and isinstance(who, Guest):
-                return refusal(Code.CONFLICT, "the box has its request", sequence=1)
-            return appended(result)
-
-        return finish
+        return self._offer(member, number, topic, write, _boxed(who))
 
     # ---------------------------------------------------------------------------------------------- trust
 
@@ -999,7 +909,7 @@ class Mailroom:
     def _full(self) -> bool:
         """Whether this request must be refused because only the last part of the disk is left."""
         low = self._low()
-        self._counts["refused_full"] += low
+        self._refused_full += low
         return low
 
     def _low(self) -> bool:
@@ -1011,15 +921,6 @@ class Mailroom:
             self._is_full = self._disk() < self.bounds.reserve
             self._full_known_until = now + 1.0
         return self._is_full
-
-
-_KIND_OF: Final = {
-    EntryKind.APPLICATION: TopicKind.GROUP,
-    EntryKind.COMMIT: TopicKind.GROUP,
-    EntryKind.INBOX: TopicKind.INBOX,
-    EntryKind.TRUST: TopicKind.TRUST,
-    EntryKind.BOX: TopicKind.BOX,
-}
 
 
 def _place_of(body: RequestBody) -> bytes:
@@ -1045,6 +946,49 @@ def _place_of(body: RequestBody) -> bytes:
 
 def _has_topic(body: RequestBody) -> bool:
     return isinstance(body, Append | Show | Subscribe | Unsubscribe | Deliver | CreateTopic | Trim | CreateBox)
+
+
+def _appended(result: Result) -> AnswerBody:
+    """How the result of an append is answered."""
+    match result:
+        case Placed():
+            return Appended(result.stored.sequence)
+        case base.Behind():
+            return refusal(Code.STALE, "another came first", sequence=result.sequence, entry_id=result.entry_id)
+        case base.Clash():
+            return refusal(Code.CONFLICT, result.what)
+        case base.Overfull():
+            return refusal(Code.QUOTA, "it holds as many entries as it may", retry_after=FULL_WAIT)
+        case _:
+            return refusal(Code.UNKNOWN_TOPIC, "no such topic")
+
+
+def _boxed(who: Who) -> Callable[[Result], AnswerBody]:
+    """How the result of an append to a box is answered."""
+
+    def finish(result: Result) -> AnswerBody:
+        if isinstance(result, base.Behind) and isinstance(who, Guest):
+            return refusal(Code.CONFLICT, "the box has its request", sequence=1)
+        return _appended(result)
+
+    return finish
+
+
+def _done(_: Result) -> AnswerBody:
+    return Done()
+
+
+def _name(who: Who) -> bytes:
+    """What stands for those of whom there is one session at a time; empty for an office."""
+    match who:
+        case Device():
+            return b"device " + who.name.encode()
+        case Guest():
+            return b"guest " + who.box
+        case Office():
+            return b""
+        case _:
+            assert_never(who)
 
 
 def _there(topic: OpenTopic | None) -> OpenTopic:

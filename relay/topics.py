@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Final
 from relay.access import Access
 from relay.bounds import Bounds
 from relay.outgoing import entries_frame
-from relay.store.base import Box, Confirm, Placed, Store, Stored, Topic, TopicKind
+from relay.store.base import Box, Confirm, Store, Stored, Topic, TopicKind
+from relay.store.news import OfTopic
 from securechan.wire.chain import Position, start
 from securechan.wire.frames import Halt
 
@@ -167,7 +168,9 @@ class Topics:
         self._bounds = bounds
         self._open: OrderedDict[bytes, OpenTopic] = OrderedDict()
         self._loading: dict[bytes, asyncio.Future[None]] = {}
+        self._meanwhile: dict[bytes, list[OfTopic]] = {}  # news of topics that are being loaded
         self._tails = 0  # bytes
+        self.apply: Callable[[OpenTopic, OfTopic], None] = _unheard
 
     def __len__(self) -> int:
         return len(self._open)
@@ -175,6 +178,14 @@ class Topics:
     def get(self, topic: bytes) -> OpenTopic | None:
         """The topic if it is open already."""
         return self._open.get(topic)
+
+    def hear(self, heard: OfTopic) -> None:
+        """Apply news to the topic if it is open, or as soon as it is."""
+        opened = self._open.get(heard.topic)
+        if opened is not None:
+            self.apply(opened, heard)
+        elif heard.topic in self._meanwhile:
+            self._meanwhile[heard.topic].append(heard)
 
     @asynccontextmanager
     async def use(self, topic: bytes) -> AsyncIterator[OpenTopic]:
@@ -195,11 +206,17 @@ class Topics:
         await asyncio.shield(loading)
 
     async def _open_one(self, topic: bytes) -> None:
-        head = await self._store.topic(topic)
-        box = await self._store.box(topic) if head is not None and head.kind is TopicKind.BOX else None
+        meanwhile = self._meanwhile[topic] = []
+        try:
+            head = await self._store.topic(topic)
+            box = await self._store.box(topic) if head is not None and head.kind is TopicKind.BOX else None
+        finally:
+            del self._meanwhile[topic]
         self._shed()
         opened = self._open[topic] = self._from(topic, head)
         opened.box = box
+        for heard in meanwhile:
+            self.apply(opened, heard)
 
     def _from(self, topic: bytes, head: Topic | None) -> OpenTopic:
         if head is None:
@@ -214,6 +231,7 @@ class Topics:
         opened = self._open.pop(topic, None)
         if opened is not None:
             self._tails -= opened.tail.size
+            self._store.release(topic)
 
     def blank(self, opened: OpenTopic) -> None:
         """It is no topic any more: nobody reads it, nothing of it is remembered."""
@@ -236,11 +254,11 @@ class Topics:
         for topic in [t for t, o in self._open.items() if not o.users and not o.readers][: spare + spare // 8 + 1]:
             self.forget(topic)
 
-    def placed(self, topic: OpenTopic, result: Placed) -> None:
+    def placed(self, topic: OpenTopic, stored: Stored, position: Position) -> None:
         """One more entry is durable."""
-        topic.last = result.position
+        topic.last = position
         before = topic.tail.size
-        topic.tail.add(result.stored)
+        topic.tail.add(stored)
         self._tails += topic.tail.size - before
         self._open.move_to_end(topic.id)
         if self._tails > self._bounds.tails:
@@ -249,6 +267,10 @@ class Topics:
                     self._tails -= other.tail.clear()
                     if self._tails <= self._bounds.tails // 2:
                         break
+
+
+def _unheard(_: OpenTopic, heard: OfTopic) -> None:
+    """Before somebody listens."""
 
 
 def cut(reader: Reader, entries: Sequence[Stored]) -> tuple[Sequence[Stored], bool]:

@@ -6,7 +6,8 @@ From then on `publish` takes documents that others signed, checks them through t
 snapshot and timestamp, and appends the whole as one entry; `renew` signs a new timestamp when half of the old one's
 life is over, with nobody's help.
 
-The view is rebuilt from the topic at start: nothing else is kept, so nothing can disagree with it. A crash between
+The view follows the topic, whoever writes there, and is rebuilt from it at start: nothing else is kept, so nothing can
+disagree with it. A crash between
 signing and appending leaves a publication that nobody saw; the next one has the same version and other bytes, which is
 no matter, for only what stands in the topic counts. Publications happen one after another; what comes while one is
 under way waits, and is then judged by the view as it is.
@@ -22,7 +23,7 @@ from typing import Final, Self
 
 from relay.heads import HeadSigner
 from relay.logs import event
-from relay.store.base import Append, Behind, Placed, Result, Store, StoreFailed, TopicKind, tail_of
+from relay.store.base import Append, Behind, Placed, Result, Store, StoreFailed, StoreFull, TopicKind, tail_of
 from securechan.errors import Invalid, Malformed, Stale, Untrusted
 from securechan.trust.bundle import Bundle
 from securechan.trust.document import parse
@@ -38,6 +39,7 @@ Post = Callable[[Append], Awaitable[Result]]
 Documents = tuple[tuple[str, bytes], ...]
 
 _READ: Final = 4 << 20
+_AGAIN: Final = 1.0  # seconds until the next try to read
 
 
 class TrustTopic:
@@ -49,6 +51,7 @@ class TrustTopic:
         self._signer = TrustSigner(Kind.COMPOSITE, online.key.private)
         self._clock = clock
         self._turn = asyncio.Lock()
+        self._grown = asyncio.Event()
         self._post: Post = self._write
         self._changed: Callable[[View], None] | None = None
 
@@ -57,16 +60,44 @@ class TrustTopic:
         """The trust topic of this store. ``clock`` gives Unix milliseconds. Raises `StoreFailed` when it can't be
         read, `Untrusted` when its first publication does not hold."""
         trust = cls(store, online, clock)
-        position = start(TRUST_TOPIC)
+        await trust._follow()
+        return trust
+
+    async def _follow(self) -> bool:
+        """Take up what stands in the topic behind the view; False when there was nothing."""
+        view = self.view
+        position = start(TRUST_TOPIC) if view is None else Position(view.position.sequence, view.position.chain)
+        before = position
         while True:
-            run = await store.read(TRUST_TOPIC, position.sequence, None, _READ)
+            run = await self._store.read(TRUST_TOPIC, position.sequence, None, _READ)
             for stored in run.entries:
                 entry = stored.entry()
                 position = advance(position, entry.kind, entry.entry_id, entry.sequence, entry.body)
                 documents = _documents(Publication.decode(entry.body))
-                trust.view = await asyncio.to_thread(_follow, trust.view, documents, position)
+                self.view = await asyncio.to_thread(_follow, self.view, documents, position)
             if not run.more:
-                return trust
+                return position != before
+
+    def grown(self) -> None:
+        """The topic has a new entry, by whomever."""
+        self._grown.set()
+
+    async def run(self) -> None:
+        """Follow the topic until cancelled."""
+        while True:
+            await self._grown.wait()
+            self._grown.clear()
+            try:
+                async with self._turn:
+                    self._adopt_view(await self._follow())
+            except StoreFailed as error:
+                event(log, "the trust topic cannot be read", level=logging.ERROR, cause=error.code)
+                await asyncio.sleep(_AGAIN)
+                self._grown.set()
+
+    def _adopt_view(self, changed: bool) -> None:
+        if changed and self.view is not None and self._changed is not None:
+            self._changed(self.view)
 
     def attach(self, post: Post, changed: Callable[[View], None]) -> None:
         """From now on append through ``post`` (so that subscribers hear of it), and tell ``changed`` of each view."""
@@ -75,13 +106,16 @@ class TrustTopic:
 
     async def _write(self, write: Append) -> Result:
         (result,) = await self._store.commit([write])
+        if isinstance(result, StoreFull | StoreFailed):
+            raise result
         return result
 
     async def adopt(self, bundle: bytes) -> bool:
         """Take up a federation from its bundle (JSON); False when there was nothing new in it. Raises `Untrusted`
         (also for the bundle of another federation), `Malformed`, `Invalid`, `Refused` by the store."""
+        parsed = await asyncio.to_thread(Bundle.decode, bundle)
         async with self._turn:
-            parsed = await asyncio.to_thread(Bundle.decode, bundle)
+            self._adopt_view(await self._follow())  # another relay may have adopted it meanwhile
             if self.view is None:
                 first = parsed.root
                 view = View.bootstrap(first, position=start(TRUST_TOPIC))
@@ -120,7 +154,10 @@ class TrustTopic:
                 if error.code != "wrong-key":
                     raise
                 return False
-            await self._post_publication(view, documents, ())
+            try:
+                await self._post_publication(view, documents, ())
+            except Stale:
+                return False  # another relay was first
             event(log, "timestamp renewed")
             return True
 
@@ -145,13 +182,16 @@ class TrustTopic:
             after=view.position.sequence,
         )
         match await self._post(write):
-            case Placed(_, position, _):
-                self.view = after.skip(position)
-                if self._changed is not None:
-                    self._changed(self.view)
-                return position.sequence
+            case Placed(stored, position):
+                if position is not None:
+                    self.view = after.skip(position)
+                else:
+                    await self._follow()  # an earlier try, whose answer was lost, had put it there
+                self._adopt_view(True)
+                return stored.sequence
             case Behind():
-                raise StoreFailed("the trust topic has another writer")
+                self._adopt_view(await self._follow())
+                raise Stale("the trust topic has moved on", hint="read it, make the document again on what it says now")
             case result:
                 raise StoreFailed(f"the trust topic refuses an entry: {type(result).__name__.lower()}")
 

@@ -6,8 +6,11 @@
 The store orders and remembers; it decides nothing about people. Three judgements are its own, because only the place
 that writes can make them: **an entry id is looked up before any expectation** (same id and content: the same answer;
 same id, other content: `Clash`), **of two commit entries with one expectation exactly one is stored** (`Behind` names
-the winner), and **a key package leaves once**. A batch that can't be made durable raises `StoreFull` or `StoreFailed`
-and leaves the store as it was: nothing of it happened.
+the winner), and **a key package leaves once**. A batch that can't be made durable raises `StoreFull` or `StoreFailed`.
+A store that is one file is then as it was. One that is spread over machines may not know what became of a write: it
+answers that write with `StoreFailed` in its place, and whoever repeats it (same id, same content) learns the outcome.
+
+What became durable is told as news (`relay.store.news`), whoever wrote it: this relay or another one on the same store.
 
 A topic's head (kind, last position, last commit entry, the commits that may still be live, the trim point with its
 chain value) survives every trim. Entries are stored in their wire form, so that catching up copies bytes:
@@ -20,14 +23,17 @@ from __future__ import annotations
 
 import enum
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from securechan.codec import write_varint
 from securechan.errors import Refused
 from securechan.wire.chain import Position
 from securechan.wire.frames import CommitClaim, Entry, EntryKind
+
+if TYPE_CHECKING:
+    from relay.store.news import News
 
 TAG_SIZE: Final = 16  # bytes that stand for a device in what is stored
 SPENT_FOR: Final = 100 * 86400  # seconds for which a key package that was handed out is remembered
@@ -37,13 +43,13 @@ _TAIL_AT: Final = _FRONT.size
 
 
 class StoreFull(Refused):
-    """The batch did not fit on the disk; nothing of it was stored."""
+    """The write did not fit on the disk; nothing of it was stored."""
 
     code = "full"
 
 
 class StoreFailed(Refused):
-    """The batch could not be made durable for another reason; nothing of it was stored."""
+    """The write could not be made durable, or not in time: where many machines store, it may yet turn out to be."""
 
     code = "internal"
 
@@ -179,8 +185,9 @@ class NewBox:
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Add an entry. ``creates`` makes a topic that is not there; ``after`` demands that the topic's last entry is that
-    one; ``room`` bounds the entries a topic holds. Answers `Placed`, `Clash`, `Behind`, `Missing`, `Overfull`."""
+    """Add an entry. ``creates`` makes a topic that is not there; ``after`` (of TRUST and BOX topics only) demands that
+    the topic's last entry is that one; ``room`` bounds the entries a topic holds, as far as this relay knows of them.
+    Answers `Placed`, `Clash`, `Behind`, `Missing`, `Overfull`."""
 
     topic: bytes
     kind: EntryKind
@@ -198,7 +205,7 @@ class Append:
 @dataclass(frozen=True, slots=True)
 class Confirm:
     """The commit entry at ``sequence`` is confirmed: secrets that were claimed below it read up to and including the
-    commit entry at ``closes``. Answers `Made`, `Missing`."""
+    commit entry at ``closes``. What is confirmed stays as it is. Answers `Made`, `Missing`."""
 
     topic: bytes
     sequence: int
@@ -308,11 +315,14 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """The entry is there; ``fresh`` when this write put it there. ``position`` is the topic's after it."""
+    """The entry is there. ``position``: the topic's after it, if this write put it there; None if it was there."""
 
     stored: Stored
-    position: Position
-    fresh: bool
+    position: Position | None
+
+    @property
+    def fresh(self) -> bool:
+        return self.position is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +369,15 @@ class Taken:
 
 
 Result = Made | Placed | Clash | Behind | Missing | Overfull | Trimmed | Counted | Taken
+Outcome = Result | StoreFull | StoreFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Aged:
+    """Topics, each with the last sequence whose entry is too old (0: none). ``cursor`` goes on; empty at the end."""
+
+    topics: tuple[tuple[bytes, int], ...]
+    cursor: bytes
 
 
 # ---------------------------------------------------------------------------------------------------- the store
@@ -367,12 +386,25 @@ Result = Made | Placed | Clash | Behind | Missing | Overfull | Trimmed | Counted
 class Store(Protocol):
     """All methods may be called at any time and from many tasks of one event loop; batches apply one after another."""
 
-    async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
-        """Apply the writes in order, durably, as one. Raises `StoreFull`, `StoreFailed`: then none was applied."""
+    def listen(self, hear: Callable[[News], None]) -> None:
+        """From now on tell news to ``hear``, on the event loop."""
+        ...
+
+    def release(self, topic: bytes) -> None:
+        """Nobody here needs news of this topic any more."""
+        ...
+
+    def announce(self, who: bytes) -> None:
+        """A session of ``who`` (at most 512 bytes) has begun here: relays on the same store that have an older one hear
+        `Elsewhere`. Never waits."""
+        ...
+
+    async def commit(self, batch: Sequence[Write]) -> Sequence[Outcome]:
+        """Apply the writes, those about one thing in order, durably. See the head of this file for what is raised."""
         ...
 
     async def topic(self, topic: bytes) -> Topic | None:
-        """A topic's head."""
+        """A topic's head; from now on until `release` its news are told."""
         ...
 
     async def read(self, topic: bytes, after: int, upto: int | None, size: int) -> Run:
@@ -419,9 +451,13 @@ class Store(Protocol):
         """Bytes that each agency brought in since a day, that day included."""
         ...
 
-    async def aged(self, after: bytes, limit: int, before: int) -> tuple[tuple[bytes, int], ...]:
-        """The next ``limit`` topics after ``after`` in the order of their ids, each with the last sequence whose entry
-        is older than ``before`` (Unix milliseconds; 0: none). Fewer than ``limit``: those were the last."""
+    async def aged(self, cursor: bytes, limit: int, before: int) -> Aged:
+        """The next ``limit`` topics after ``cursor`` (empty: from the first), each with the last sequence whose entry
+        is older than ``before`` (Unix milliseconds)."""
+        ...
+
+    def free(self) -> float:
+        """Which part of the place for entries is left, from 0 to 1, as far as is known without waiting."""
         ...
 
     async def close(self) -> None:

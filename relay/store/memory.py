@@ -9,45 +9,37 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar, assert_never
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
+from relay.store import base
 from relay.store.base import (
     CHARGED_FOR,
     SPENT_FOR,
-    Append,
+    Aged,
     Behind,
     Box,
-    Charge,
     Clash,
     CommitRow,
-    Confirm,
     Counted,
-    DropTopic,
-    DropUpload,
     Known,
     Made,
     Missing,
-    NewBox,
-    NewTopic,
     Overfull,
     Placed,
-    PutPackages,
-    PutPart,
     Result,
     Run,
     Stored,
     StoreFull,
-    Sweep,
     Taken,
-    TakePackage,
     Topic,
     TopicKind,
     Trimmed,
-    TrimTo,
     Upload,
     Write,
 )
+from relay.store.local import LocalStore
+from relay.store.news import Added, Confirmed, Created, Dropped, Shortened
 from securechan.wire.chain import Position, advance, start
 
 Undo = Callable[[], None]
@@ -88,10 +80,11 @@ class _Packages:
     last_resort: bytes | None = None
 
 
-class MemoryStore:
+class MemoryStore(LocalStore):
     """A `Store` that lives as long as its process. ``capacity`` bounds the bytes of entries and blobs."""
 
     def __init__(self, capacity: int | None = None) -> None:
+        super().__init__()
         self._capacity = capacity
         self._topics: dict[bytes, _Topic] = {}
         self._boxes: dict[bytes, Box] = {}
@@ -106,45 +99,21 @@ class MemoryStore:
     async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
         self._undo = []
         try:
-            return [self._apply(write) for write in batch]
+            results = [self._apply(write) for write in batch]
         except BaseException:
+            self._news.clear()
             for undo in reversed(self._undo):
                 undo()
             raise
+        self._tell()
+        return results
 
-    def _apply(self, write: Write) -> Result:
-        match write:
-            case Append():
-                return self._append(write)
-            case NewTopic():
-                return self._new_topic(write)
-            case NewBox():
-                return self._new_box(write)
-            case Confirm():
-                return self._confirm(write)
-            case TrimTo():
-                return self._trim(write)
-            case DropTopic():
-                return self._drop_topic(write)
-            case PutPackages():
-                return self._put_packages(write)
-            case TakePackage():
-                return self._take_package(write)
-            case PutPart():
-                return self._put_part(write)
-            case DropUpload():
-                self._drop_upload((write.owner, write.blob))
-                return Made()
-            case Sweep():
-                return self._sweep(write)
-            case Charge():
-                key = (write.day, write.agency)
-                before = self._charges.get(key, 0)
-                self._charges[key] = before + write.size
-                self._undo.append(lambda: self._charges.__setitem__(key, before))
-                return Made()
-            case _:
-                assert_never(write)
+    def _charge(self, w: base.Charge) -> Result:
+        key = (w.day, w.agency)
+        before = self._charges.get(key, 0)
+        self._charges[key] = before + w.size
+        self._undo.append(lambda: self._charges.__setitem__(key, before))
+        return Made()
 
     def _hold(self, size: int) -> None:
         if self._capacity is not None and self._bytes + size > self._capacity:
@@ -164,18 +133,19 @@ class MemoryStore:
         self._undo.append(lambda: self._topics.__delitem__(topic))
         return made
 
-    def _new_topic(self, w: NewTopic) -> Result:
+    def _new_topic(self, w: base.NewTopic) -> Result:
         there = self._topics.get(w.topic)
         if there is not None:
             row = there.commits.get(0)
             same = row is not None and (row.access, row.committer) == (w.access, w.founder)
             return Made() if same else Clash("the topic exists")
         made = self._make_topic(w.topic, TopicKind.GROUP)
-        made.commits[0] = CommitRow(0, w.access, w.founder, w.at, closes=0)
+        row = made.commits[0] = CommitRow(0, w.access, w.founder, w.at, closes=0)
         made.by_access[w.access] = 0
+        self._news.append(Created(w.topic, TopicKind.GROUP, row=row))
         return Made()
 
-    def _new_box(self, w: NewBox) -> Result:
+    def _new_box(self, w: base.NewBox) -> Result:
         there = self._boxes.get(w.topic)
         if there is not None:
             return Made() if there == w.box else Clash("the box exists")
@@ -184,17 +154,18 @@ class MemoryStore:
         self._make_topic(w.topic, TopicKind.BOX)
         self._boxes[w.topic] = w.box
         self._undo.append(lambda: self._boxes.__delitem__(w.topic))
+        self._news.append(Created(w.topic, TopicKind.BOX, box=w.box))
         return Made()
 
-    def _append(self, w: Append) -> Result:
+    def _append(self, w: base.Append) -> Result:
         t = self._topics.get(w.topic)
         if t is None and w.creates is None:
             return Missing()
         if t is not None and w.entry_id in t.ids:
-            stored, chain = t.at(t.ids[w.entry_id])
+            stored, _ = t.at(t.ids[w.entry_id])
             if not stored.says(w.kind, w.tail):
                 return Clash("the entry id was used for something else")
-            return Placed(stored, Position(stored.sequence, chain), fresh=False)
+            return Placed(stored, None)
         if w.after is not None and w.after != (t.last.sequence if t else 0):
             last = t.entries[-1][0].entry_id if t and t.entries else bytes(32)
             return Behind(t.last.sequence if t else 0, last)
@@ -211,7 +182,7 @@ class MemoryStore:
             t = self._make_topic(w.topic, w.creates)
         return self._place(t, w)
 
-    def _place(self, t: _Topic, w: Append) -> Placed:
+    def _place(self, t: _Topic, w: base.Append) -> Placed:
         before = (t.last, t.commit, t.commit_id)
         sequence = t.last.sequence + 1
         stored = Stored.make(sequence, w.kind, w.entry_id, w.at, w.tail)
@@ -235,19 +206,22 @@ class MemoryStore:
                 del t.by_access[w.commit.next_access]
 
         self._undo.append(undo)
-        return Placed(stored, t.last, fresh=True)
+        self._news.append(Added(w.topic, t.kind, stored, t.last, w.committer))
+        return Placed(stored, t.last)
 
-    def _confirm(self, w: Confirm) -> Result:
+    def _confirm(self, w: base.Confirm) -> Result:
         t = self._topics.get(w.topic)
         row = t.commits.get(w.sequence) if t else None
         if t is None or row is None:
             return Missing()
-        commits = t.commits
-        commits[w.sequence] = CommitRow(row.sequence, row.access, row.committer, row.at, w.closes)
-        self._undo.append(lambda: commits.__setitem__(w.sequence, row))
+        if row.closes is None:
+            commits = t.commits
+            commits[w.sequence] = replace(row, closes=w.closes)
+            self._undo.append(lambda: commits.__setitem__(w.sequence, row))
+            self._news.append(Confirmed(w.topic, commits[w.sequence]))
         return Made()
 
-    def _trim(self, w: TrimTo) -> Result:
+    def _trim(self, w: base.TrimTo) -> Result:
         t = self._topics.get(w.topic)
         if t is None:
             return Missing()
@@ -278,11 +252,12 @@ class MemoryStore:
                 t.by_access[row.access] = row.sequence
 
         self._undo.append(undo)
+        self._news.append(Shortened(w.topic, t.trimmed))
         return Trimmed(t.trimmed)
 
     # ---------------------------------------------------------------------------------------------- the rest
 
-    def _put_packages(self, w: PutPackages) -> Result:
+    def _put_packages(self, w: base.PutPackages) -> Result:
         key = (w.device, w.suite)
         there = self._packages.get(key)
         once = [] if w.purge or there is None else list(there.once)
@@ -309,7 +284,7 @@ class MemoryStore:
 
         self._undo.append(undo)
 
-    def _take_package(self, w: TakePackage) -> Result:
+    def _take_package(self, w: base.TakePackage) -> Result:
         there = self._packages.get((w.device, w.suite))
         if there is None:
             return Missing()
@@ -321,7 +296,7 @@ class MemoryStore:
             return Taken(there.once[0], last_resort=False)
         return Missing() if there.last_resort is None else Taken(there.last_resort, last_resort=True)
 
-    def _put_part(self, w: PutPart) -> Result:
+    def _put_part(self, w: base.PutPart) -> Result:
         key = (w.owner, w.blob)
         done = self._blobs.get(w.blob)
         if done is not None:
@@ -358,21 +333,26 @@ class MemoryStore:
             self._undo.append(lambda: where.__setitem__(key, gone))
         return gone
 
-    def _drop_upload(self, key: tuple[bytes, bytes]) -> None:
+    def _drop_upload(self, w: base.DropUpload) -> Result:
+        self._forget_upload((w.owner, w.blob))
+        return Made()
+
+    def _forget_upload(self, key: tuple[bytes, bytes]) -> None:
         gone = self._drop(self._uploads, key)
         if gone is not None:
             self._hold(-len(gone.data))
 
-    def _drop_topic(self, w: DropTopic) -> Result:
+    def _drop_topic(self, w: base.DropTopic) -> Result:
         there = self._topics.get(w.topic)
         if there is None or there.kind is TopicKind.INBOX:
             return Missing()
         self._drop(self._boxes, w.topic)
         self._drop(self._topics, w.topic)
         self._hold(-sum(len(stored.wire) for stored, _ in there.entries))
+        self._news.append(Dropped(w.topic))
         return Made()
 
-    def _sweep(self, w: Sweep) -> Result:
+    def _sweep(self, w: base.Sweep) -> Result:
         blobs = [key for key, blob in self._blobs.items() if blob.expires <= w.now][: w.limit]
         uploads = [key for key, blob in self._uploads.items() if blob.expires <= w.now][: w.limit]
         boxes = [key for key, box in self._boxes.items() if box.not_after <= w.now][: w.limit]
@@ -381,10 +361,11 @@ class MemoryStore:
             gone = self._drop(self._blobs, blob)
             self._hold(-len(gone.data) if gone else 0)
         for upload in uploads:
-            self._drop_upload(upload)
+            self._forget_upload(upload)
         for box in boxes:
             self._drop(self._boxes, box)
             topic = self._drop(self._topics, box)
+            self._news.append(Dropped(box))
             self._hold(-sum(len(stored.wire) for stored, _ in topic.entries) if topic else 0)
         for package in spent:
             self._drop(self._spent, package)
@@ -467,16 +448,16 @@ class MemoryStore:
                 total[agency] = total.get(agency, 0) + size
         return total
 
-    async def aged(self, after: bytes, limit: int, before: int) -> tuple[tuple[bytes, int], ...]:
+    async def aged(self, cursor: bytes, limit: int, before: int) -> Aged:
         found = []
-        for topic in sorted(topic for topic in self._topics if topic > after)[:limit]:
+        for topic in sorted(topic for topic in self._topics if topic > cursor)[:limit]:
             old = 0
             for stored, _ in self._topics[topic].entries:
                 if stored.at >= before:
                     break
                 old = stored.sequence
             found.append((topic, old))
-        return tuple(found)
+        return Aged(tuple(found), found[-1][0] if len(found) == limit else b"")
 
     async def close(self) -> None:
         """Nothing is held that would need releasing."""

@@ -21,45 +21,37 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar, assert_never
+from typing import Any, Final, Self, TypeVar
 
+from relay.store import base
 from relay.store.base import (
     CHARGED_FOR,
     SPENT_FOR,
-    Append,
+    Aged,
     Behind,
     Box,
-    Charge,
     Clash,
     CommitRow,
-    Confirm,
     Counted,
-    DropTopic,
-    DropUpload,
     Known,
     Made,
     Missing,
-    NewBox,
-    NewTopic,
     Overfull,
     Placed,
-    PutPackages,
-    PutPart,
     Result,
     Run,
     Stored,
     StoreFailed,
     StoreFull,
-    Sweep,
     Taken,
-    TakePackage,
     Topic,
     TopicKind,
     Trimmed,
-    TrimTo,
     Upload,
     Write,
 )
+from relay.store.local import LocalStore
+from relay.store.news import Added, Confirmed, Created, Dropped, Shortened
 from securechan.errors import Conflict, NotReady
 from securechan.wire.chain import Position, advance, start
 
@@ -127,10 +119,11 @@ def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
-class SqliteStore:
+class SqliteStore(LocalStore):
     """A `Store` in one file. Make it with `open`."""
 
     def __init__(self, path: Path, lock: int) -> None:
+        super().__init__()
         self._path = path
         self._lock = lock
         self._turn = asyncio.Lock()
@@ -143,7 +136,7 @@ class SqliteStore:
         # of the batch that is being applied
         self._dirty: dict[bytes, _Head] = {}
         self._rows: list[tuple[int, bytes, bytes, bytes]] = []
-        self._new: dict[tuple[bytes, bytes], tuple[Stored, Position]] = {}
+        self._new: dict[tuple[bytes, bytes], Stored] = {}
 
     @classmethod
     async def open(cls, path: Path) -> Self:
@@ -230,6 +223,8 @@ class SqliteStore:
             except asyncio.CancelledError:
                 await asyncio.wait([work])
                 raise
+            finally:
+                self._tell()
 
     def _transaction(self, batch: Sequence[Write]) -> Sequence[Result]:
         db = self._db
@@ -255,6 +250,7 @@ class SqliteStore:
         self._dirty.clear()
         self._rows.clear()
         self._new.clear()
+        self._news.clear()
         try:
             if self._db.in_transaction:  # SQLite rolls back by itself on some errors
                 self._db.execute("rollback")
@@ -283,40 +279,6 @@ class SqliteStore:
                     head.number,
                 ),
             )
-
-    def _apply(self, write: Write) -> Result:
-        match write:
-            case Append():
-                return self._append(write)
-            case NewTopic():
-                return self._new_topic(write)
-            case NewBox():
-                return self._new_box(write)
-            case Confirm():
-                return self._confirm(write)
-            case TrimTo():
-                return self._trim(write)
-            case DropTopic():
-                return self._drop_topic(write)
-            case PutPackages():
-                return self._put_packages(write)
-            case TakePackage():
-                return self._take_package(write)
-            case PutPart():
-                return self._put_part(write)
-            case DropUpload():
-                self._drop_blobs("select number from blob where owner = ? and blob = ?", (write.owner, write.blob))
-                return Made()
-            case Sweep():
-                return self._sweep(write)
-            case Charge():
-                self._db.execute(
-                    "insert into charge values (?1, ?2, ?3) on conflict (day, agency) do update set size = size + ?3",
-                    (write.day, write.agency, write.size),
-                )
-                return Made()
-            case _:
-                assert_never(write)
 
     def _one(self, sql: str, *values: object) -> Any:
         return self._db.execute(sql, values).fetchone()
@@ -351,7 +313,7 @@ class SqliteStore:
         self._dirty[topic] = head
         return head
 
-    def _new_topic(self, w: NewTopic) -> Result:
+    def _new_topic(self, w: base.NewTopic) -> Result:
         head = self._head(w.topic)
         if head is not None:
             row = self._one("select access, committer from claim where key = ?", head.low)
@@ -360,9 +322,11 @@ class SqliteStore:
         self._db.execute(
             "insert into claim values (?, ?, ?, ?, ?, 0)", (head.low, head.number, w.access, w.founder, w.at)
         )
+        row = CommitRow(0, w.access, w.founder, w.at, closes=0)
+        self._news.append(Created(w.topic, TopicKind.GROUP, row=row))
         return Made()
 
-    def _new_box(self, w: NewBox) -> Result:
+    def _new_box(self, w: base.NewBox) -> Result:
         row = self._one("select mac_key, agency, not_after from box where topic = ?", w.topic)
         if row is not None:
             return Made() if Box(*row) == w.box else Clash("the box exists")
@@ -371,33 +335,31 @@ class SqliteStore:
         self._make_topic(w.topic, TopicKind.BOX)
         box = w.box
         self._db.execute("insert into box values (?, ?, ?, ?)", (w.topic, box.mac_key, box.agency, box.not_after))
+        self._news.append(Created(w.topic, TopicKind.BOX, box=box))
         return Made()
 
-    def _find(self, topic: bytes, head: _Head, entry_id: bytes) -> tuple[Stored, Position] | None:
+    def _find(self, topic: bytes, head: _Head, entry_id: bytes) -> Stored | None:
         found = self._new.get((topic, entry_id))
         if found is not None:
             return found
         row = self._one(
-            "select key, wire, chain from entry where entry_id = ? and key between ? and ?",
+            "select key, wire from entry where entry_id = ? and key between ? and ?",
             entry_id,
             head.low,
             head.high,
         )
-        if row is None:
-            return None
-        sequence = row[0] & _LAST
-        return Stored(sequence, row[1]), Position(sequence, row[2])
+        return Stored(row[0] & _LAST, row[1]) if row else None
 
-    def _append(self, w: Append) -> Result:
+    def _append(self, w: base.Append) -> Result:
         head = self._head(w.topic)
         if head is None and w.creates is None:
             return Missing()
         if head is not None:
             found = self._find(w.topic, head, w.entry_id)
             if found is not None:
-                if not found[0].says(w.kind, w.tail):
+                if not found.says(w.kind, w.tail):
                     return Clash("the entry id was used for something else")
-                return Placed(found[0], found[1], fresh=False)
+                return Placed(found, None)
         if w.after is not None and w.after != (head.last.sequence if head else 0):
             return Behind(head.last.sequence if head else 0, self._last_id(w.topic, head))
         if head is not None:
@@ -414,7 +376,7 @@ class SqliteStore:
             head = self._make_topic(w.topic, w.creates)
         return self._place(head, w)
 
-    def _place(self, head: _Head, w: Append) -> Placed:
+    def _place(self, head: _Head, w: base.Append) -> Placed:
         sequence = head.last.sequence + 1
         stored = Stored.make(sequence, w.kind, w.entry_id, w.at, w.tail)
         self._dirty[w.topic] = head
@@ -427,24 +389,31 @@ class SqliteStore:
                 (head.low | sequence, head.number, w.commit.next_access, w.committer, w.at // 1000),
             )
         self._rows.append((head.low | sequence, w.entry_id, head.last.chain, stored.wire))
-        self._new[w.topic, w.entry_id] = stored, head.last
-        return Placed(stored, head.last, fresh=True)
+        self._new[w.topic, w.entry_id] = stored
+        self._news.append(Added(w.topic, head.kind, stored, head.last, w.committer))
+        return Placed(stored, head.last)
 
     def _last_id(self, topic: bytes, head: _Head | None) -> bytes:
-        for (where, entry_id), (_, position) in self._new.items():
-            if head is not None and where == topic and position == head.last:
+        for (where, entry_id), stored in self._new.items():
+            if head is not None and where == topic and stored.sequence == head.last.sequence:
                 return entry_id
         row = self._one("select entry_id from entry where key = ?", head.low | head.last.sequence) if head else None
         return row[0] if row else bytes(32)
 
-    def _confirm(self, w: Confirm) -> Result:
+    def _confirm(self, w: base.Confirm) -> Result:
         head = self._head(w.topic)
         if head is None:
             return Missing()
-        done = self._db.execute("update claim set closes = ? where key = ?", (w.closes, head.low | w.sequence))
-        return Made() if done.rowcount else Missing()
+        key = head.low | w.sequence
+        row = self._one("select access, committer, at, closes from claim where key = ?", key)
+        if row is None:
+            return Missing()
+        if row[3] is None:
+            self._db.execute("update claim set closes = ? where key = ?", (w.closes, key))
+            self._news.append(Confirmed(w.topic, CommitRow(w.sequence, row[0], row[1], row[2], w.closes)))
+        return Made()
 
-    def _trim(self, w: TrimTo) -> Result:
+    def _trim(self, w: base.TrimTo) -> Result:
         self._flush()
         head = self._head(w.topic)
         if head is None:
@@ -466,9 +435,10 @@ class SqliteStore:
             " closes is not null)",
             (head.low, row[0], head.number),
         )
+        self._news.append(Shortened(w.topic, head.trimmed))
         return Trimmed(head.trimmed)
 
-    def _drop_topic(self, w: DropTopic) -> Result:
+    def _drop_topic(self, w: base.DropTopic) -> Result:
         head = self._head(w.topic)
         if head is None or head.kind is TopicKind.INBOX:
             return Missing()
@@ -485,10 +455,11 @@ class SqliteStore:
         self._heads.pop(topic, None)
         self._dirty.pop(topic, None)
         self._new = {name: found for name, found in self._new.items() if name[0] != topic}
+        self._news.append(Dropped(topic))
 
     # ---------------------------------------------------------------------------------------------- the rest
 
-    def _put_packages(self, w: PutPackages) -> Result:
+    def _put_packages(self, w: base.PutPackages) -> Result:
         db, key = self._db, (w.device, w.suite)
         there = (
             set()
@@ -511,7 +482,7 @@ class SqliteStore:
             db.execute("insert or replace into last_resort values (?, ?, ?)", (*key, w.last_resort))
         return Counted(len(there))
 
-    def _take_package(self, w: TakePackage) -> Result:
+    def _take_package(self, w: base.TakePackage) -> Result:
         row = self._one(
             "select number, body from package where device = ? and suite = ? order by number limit 1", w.device, w.suite
         )
@@ -522,7 +493,7 @@ class SqliteStore:
         row = self._one("select body from last_resort where device = ? and suite = ?", w.device, w.suite)
         return Missing() if row is None else Taken(row[0], last_resort=True)
 
-    def _put_part(self, w: PutPart) -> Result:
+    def _put_part(self, w: base.PutPart) -> Result:
         done = self._one("select total from blob where blob = ? and done = 1", w.blob)
         if done is not None:
             return Counted(done[0])
@@ -545,13 +516,24 @@ class SqliteStore:
         self._db.execute("insert into part values (?, ?, ?)", (number, have, w.piece))
         return Counted(now_have)
 
+    def _drop_upload(self, w: base.DropUpload) -> Result:
+        self._drop_blobs("select number from blob where owner = ? and blob = ?", (w.owner, w.blob))
+        return Made()
+
+    def _charge(self, w: base.Charge) -> Result:
+        self._db.execute(
+            "insert into charge values (?1, ?2, ?3) on conflict (day, agency) do update set size = size + ?3",
+            (w.day, w.agency, w.size),
+        )
+        return Made()
+
     def _drop_blobs(self, numbers: str, values: tuple[object, ...]) -> int:
         rows = self._db.execute(numbers, values).fetchall()
         self._db.executemany("delete from part where number = ?", rows)
         self._db.executemany("delete from blob where number = ?", rows)
         return len(rows)
 
-    def _sweep(self, w: Sweep) -> Result:
+    def _sweep(self, w: base.Sweep) -> Result:
         self._flush()
         gone = self._drop_blobs("select number from blob where expires <= ? limit ?", (w.now, w.limit))
         boxes = self._db.execute("select topic from box where not_after <= ? limit ?", (w.now, w.limit)).fetchall()
@@ -709,11 +691,11 @@ class SqliteStore:
         )
         return dict(rows)
 
-    async def aged(self, after: bytes, limit: int, before: int) -> tuple[tuple[bytes, int], ...]:
-        def query(db: sqlite3.Connection) -> tuple[tuple[bytes, int], ...]:
+    async def aged(self, cursor: bytes, limit: int, before: int) -> Aged:
+        def query(db: sqlite3.Connection) -> Aged:
             found = []
             topics = db.execute(
-                "select topic, number from topic where topic > ? order by topic limit ?", (after, limit)
+                "select topic, number from topic where topic > ? order by topic limit ?", (cursor, limit)
             ).fetchall()
             for topic, number in topics:
                 old = 0
@@ -727,6 +709,6 @@ class SqliteStore:
                     old = key & _LAST
                 entries.close()
                 found.append((topic, old))
-            return tuple(found)
+            return Aged(tuple(found), found[-1][0] if len(found) == limit else b"")
 
         return await self._read(query)

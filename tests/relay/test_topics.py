@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from relay.access import Access
 from relay.bounds import Bounds
-from relay.store.base import Append, Stored, TopicKind, tail_of
+from relay.store.base import Append, Placed, Stored, TopicKind, tail_of
 from relay.store.memory import MemoryStore
 from relay.topics import OpenTopic, Reader, State, Tail, Topics, cut
 from securechan.wire.chain import start
@@ -123,7 +123,9 @@ async def test_all_tails_together_are_bounded() -> None:
                     digest(n), EntryKind.INBOX, digest(m), body, tail_of(body, None), 0, creates=TopicKind.INBOX
                 )
                 (result,) = await store.commit([write])
-                topics.placed(topic, result)  # type: ignore[arg-type]  # it was placed
+                assert isinstance(result, Placed)
+                assert result.position is not None
+                topics.placed(topic, result.stored, result.position)
     held = [topic.tail.size for n in range(10) if (topic := topics.get(digest(n))) is not None]
     assert sum(held) <= 3000
     assert held[-1] > 0  # the busiest keeps its own

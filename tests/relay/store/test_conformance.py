@@ -12,11 +12,13 @@ import pytest
 from relay.store.base import (
     CHARGED_FOR,
     SPENT_FOR,
+    Aged,
     Append,
     Behind,
     Box,
     Charge,
     Clash,
+    CommitRow,
     Confirm,
     Counted,
     DropTopic,
@@ -42,7 +44,9 @@ from relay.store.base import (
     Write,
     tail_of,
 )
+from relay.store.local import LocalStore
 from relay.store.memory import MemoryStore
+from relay.store.news import Added, Confirmed, Created, Dropped, News, Shortened
 from relay.store.sqlite import SqliteStore
 from securechan.wire import chain
 from securechan.wire.frames import CommitClaim, Entry, EntryKind
@@ -170,7 +174,7 @@ def test_the_same_id_gets_the_same_answer_before_any_expectation(play: Callable[
         first = placed(await one(store, entry("c1", expected=0)))
         await one(store, entry("c2", expected=first.stored.sequence))
         again = placed(await one(store, entry("c1", expected=0, at=NOW * 1000 + 5)))  # stale by now, and yet
-        assert (again.stored, again.position, again.fresh) == (first.stored, first.position, False)
+        assert (again.stored, again.fresh) == (first.stored, False)
         assert isinstance(await one(store, entry("c1", b"other", expected=0)), Clash)
         assert isinstance(await one(store, entry("c1", expected=1)), Clash)  # the claim is part of what was said
         assert isinstance(await one(store, entry("c1")), Clash)  # and so is the kind
@@ -465,8 +469,12 @@ def test_a_batch_that_fails_leaves_no_trace(play: Callable[[Story], None]) -> No
             Sweep(NOW),
             poison,
         ]
+        heard: list[News] = []
+        store.listen(heard.append)
         with pytest.raises(Exception):  # noqa: B017, PT011 - which one is the store's affair
             await store.commit(batch)
+        assert isinstance(store, LocalStore)
+        assert heard == []
         after = (await store.topic(TOPIC), await store.topic(OTHER), await all_of(store), await all_of(store, OTHER))
         assert after == before
         assert abs(await store.usage() - used) <= 65536  # a file may have grown by empty pages
@@ -479,6 +487,41 @@ def test_a_batch_that_fails_leaves_no_trace(play: Callable[[Story], None]) -> No
         assert await store.upload(b"1" * 16, name) == Upload(4, 2)
         assert placed(await one(store, entry("b"))).stored.sequence == 2
         assert await one(store, TakePackage("d", 1, NOW)) == Taken(b"k1", last_resort=False)
+
+    play(story)
+
+
+def test_what_became_durable_is_told_in_order_before_the_answer(play: Callable[[Story], None]) -> None:
+    async def story(store: Store) -> None:
+        heard: list[News] = []
+        store.listen(heard.append)
+        await store.topic(TOPIC)
+        await store.topic(OTHER)
+        made, *results = await store.commit([group(), entry("a"), entry("c", expected=0), entry("a"), entry("b")])
+        first, commit, again, last = (placed(result) for result in results)
+        assert heard == [
+            Created(TOPIC, TopicKind.GROUP, CommitRow(0, b"a" * 32, b"f" * 16, NOW, 0)),
+            *(
+                Added(TOPIC, TopicKind.GROUP, p.stored, p.position, b"c" * 16)
+                for p in (first, commit, last)
+                if p.position is not None
+            ),
+        ]
+        assert (made, again.stored, again.position) == (Made(), first.stored, None)
+        heard.clear()
+        assert await one(store, entry("late", expected=0)) == Behind(commit.stored.sequence, digest("c"))
+        assert heard == []
+        at = commit.stored.sequence
+        await one(store, Confirm(TOPIC, at, at))
+        await one(store, Confirm(TOPIC, at, at + 99))  # what is confirmed stays as it is
+        trimmed = await one(store, TrimTo(TOPIC, first.stored.sequence))
+        assert isinstance(trimmed, Trimmed)
+        row = CommitRow(at, digest(("access", "c")), b"c" * 16, NOW, at)
+        assert heard == [Confirmed(TOPIC, row), Shortened(TOPIC, trimmed.position)]
+        heard.clear()
+        await one(store, NewBox(OTHER, Box(b"m" * 32, "cert-hr", NOW)))
+        await one(store, DropTopic(OTHER))
+        assert heard == [Created(OTHER, TopicKind.BOX, box=Box(b"m" * 32, "cert-hr", NOW)), Dropped(OTHER)]
 
     play(story)
 
@@ -503,10 +546,11 @@ def test_old_entries_are_found_topic_by_topic(play: Callable[[Story], None]) -> 
             await store.commit(
                 [entry(n, topic=topic, creates=TopicKind.INBOX, at=1000 * n + topic[0]) for n in range(1, 5)]
             )
-        assert await store.aged(b"", 3, 3003) == ((topics[0], 3), (topics[1], 3), (topics[2], 2))
-        assert await store.aged(topics[2], 3, 3003) == ((topics[3], 2), (topics[4], 2))
-        assert await store.aged(topics[4], 3, 3003) == ()
-        assert await store.aged(b"", 9, 0) == tuple((topic, 0) for topic in topics)
+        first = await store.aged(b"", 3, 3003)
+        assert first.topics == ((topics[0], 3), (topics[1], 3), (topics[2], 2))
+        rest = await store.aged(first.cursor, 3, 3003)
+        assert rest == Aged(((topics[3], 2), (topics[4], 2)), b"")
+        assert await store.aged(b"", 9, 0) == Aged(tuple((topic, 0) for topic in topics), b"")
 
     play(story)
 
