@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import enum
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import (
     Annotated,
@@ -184,7 +184,12 @@ class UintCodec(Codec):
             raise Misuse(f"{value} does not fit in {self.size} bytes") from None
 
     def read(self, r: Reader) -> int:
-        return r.uint(self.size)
+        start = r.pos
+        stop = start + self.size
+        if stop > r.end:
+            return r.uint(self.size)  # which says what is missing
+        r.pos = stop
+        return int.from_bytes(r.data[start:stop], "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,12 +227,32 @@ class OpaqueCodec(Codec):
     bound: int
 
     def write(self, value: bytes, out: bytearray) -> None:
-        if len(value) > self.bound:
-            raise Misuse(f"{len(value)} bytes where at most {self.bound} belong")
-        write_vector(out, value)
+        length = len(value)
+        if length > self.bound:
+            raise Misuse(f"{length} bytes where at most {self.bound} belong")
+        if length < 1 << 6:
+            out.append(length)
+        else:
+            write_varint(out, length)
+        out += value
 
     def read(self, r: Reader) -> bytes:
-        return r.vector(self.bound)
+        data, start = r.data, r.pos + 1
+        if start < r.end:  # the two short forms of a length, without a detour
+            length = data[start - 1]
+            if length >= 1 << 6:
+                length = (length ^ 0x40) << 8 | data[start]
+                start += 1
+            stop = start + length
+            if (
+                stop <= r.end
+                and length <= self.bound
+                and (length < 1 << 6) == (start == r.pos + 1)
+                and length < 1 << 14
+            ):
+                r.pos = stop
+                return data[start:stop]
+        return r.vector(self.bound)  # all other forms, and all faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +284,10 @@ class EnumCodec(Codec):
 
     members: type[enum.IntEnum]
     size: int
+    values: Mapping[int, enum.IntEnum] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", {int(member): member for member in self.members})
 
     def write(self, value: int, out: bytearray) -> None:
         out += int(value).to_bytes(self.size, "big")
@@ -267,8 +296,8 @@ class EnumCodec(Codec):
         start = r.pos
         value = r.uint(self.size)
         try:
-            return self.members(value)
-        except ValueError:
+            return self.values[value]
+        except KeyError:
             raise Malformed(f"{self.members.__name__}: unknown value {value} at offset {start}") from None
 
 
@@ -425,12 +454,22 @@ class Enum16(enum.IntEnum):
 # -------------------------------------------------------------------------------------------------------------- structs
 
 
+# A field's name, how it is read and written, and the codec that another field chooses its case of, if it is of that kind.
+_Field = tuple[str, Callable[[Reader], Any], Callable[[Any, bytearray], None], SelectCodec | None]
+
+
+def _field_of(name: str, codec: Codec) -> _Field:
+    # a nested struct is read without a codec in between; when written its type is looked at
+    read = codec.struct.read_from if isinstance(codec, StructCodec) else codec.read
+    return name, read, codec.write, codec if isinstance(codec, SelectCodec) else None
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Struct:
     """A frozen dataclass whose annotations are its wire format. Equal by value; hashable when its fields are. A field
     that is secret says ``= field(repr=False)``."""
 
-    _plan: ClassVar[tuple[tuple[str, Codec], ...]] = ()  # empty: not compiled yet
+    _plan: ClassVar[tuple[_Field, ...]] = ()  # empty: not made yet
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -439,27 +478,27 @@ class Struct:
 
     @classmethod
     def _compiled(cls) -> tuple[tuple[str, Codec], ...]:
-        if not cls._plan:
-            hints = get_type_hints(cls, include_extras=True)
-            cls._plan = tuple((f.name, _codec_of(hints[f.name])) for f in fields(cls))  # type: ignore[arg-type]  # every subclass is a dataclass
+        hints = get_type_hints(cls, include_extras=True)
+        return tuple((f.name, _codec_of(hints[f.name])) for f in fields(cls))  # type: ignore[arg-type]  # every subclass is a dataclass
+
+    @classmethod
+    def _planned(cls) -> tuple[_Field, ...]:
+        cls._plan = tuple(_field_of(name, codec) for name, codec in cls._compiled())
         return cls._plan
 
     def write_to(self, out: bytearray) -> None:
         values = self.__dict__
-        for name, codec in self._plan or self._compiled():
-            if type(codec) is SelectCodec:
-                codec.case(values[codec.field]).write(values[name], out)
+        for name, _, write, chosen in self._plan or self._planned():
+            if chosen is None:
+                write(values[name], out)
             else:
-                codec.write(values[name], out)
+                chosen.case(values[chosen.field]).write(values[name], out)
 
     @classmethod
     def read_from(cls, r: Reader) -> Self:
         values: dict[str, Any] = {}
-        for name, codec in cls._plan or cls._compiled():
-            if type(codec) is SelectCodec:
-                values[name] = codec.case(values[codec.field]).read(r)
-            else:
-                values[name] = codec.read(r)
+        for name, read, _, chosen in cls._plan or cls._planned():
+            values[name] = read(r) if chosen is None else chosen.case(values[chosen.field]).read(r)
         made = cls.__new__(cls)
         made.__dict__.update(values)  # what was read is well-typed; __init__ would only check it again
         return made

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, NewType
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from securechan.codec import (
     U8,
@@ -18,6 +20,7 @@ from securechan.codec import (
     Kept,
     Nothing,
     Opaque,
+    OpaqueCodec,
     Reader,
     Struct,
     Text,
@@ -214,3 +217,17 @@ def test_a_reader_stays_within_its_vector() -> None:
     r.done()
     wide = Reader(bytes(12))
     assert (wide.u32(), wide.u64()) == (0, 0)
+
+
+@given(st.binary(max_size=6), st.integers(0, 300), st.sampled_from((0, 5, 63, 64, 200, 1 << 20)), st.integers(0, 3))
+def test_a_vector_is_read_the_same_way_whoever_reads_it(head: bytes, more: int, bound: int, cut: int) -> None:
+    data = b"?" + head + bytes(more)
+
+    def outcome(read: Callable[[Reader], bytes]) -> tuple[object, int]:
+        r = Reader(data, 1, max(1, len(data) - cut))
+        try:
+            return read(r), r.pos
+        except Malformed as fault:
+            return fault.message, 0
+
+    assert outcome(OpaqueCodec(bound).read) == outcome(lambda r: r.vector(bound))

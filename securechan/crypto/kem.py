@@ -26,6 +26,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal, assert_never
 
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x448, x25519
@@ -288,7 +289,7 @@ class MlKem(Kem):
         return KemKey(self, private, key.public_key().public_bytes_raw(), (key,))
 
     def _check_public(self, public: bytes) -> None:
-        _mlkem_public(self.bits, public)
+        _check_modulus(self.bits, public)
 
     def _encap(self, public: bytes) -> tuple[Secret, bytes]:
         secret, enc = _mlkem_public(self.bits, public).encapsulate()
@@ -320,7 +321,7 @@ class XWing(Kem):
         return KemKey(self, private, public, (lattice, curve))
 
     def _check_public(self, public: bytes) -> None:
-        _mlkem_public(768, public[:1184])
+        _check_modulus(768, public[:1184])
         if _is_small(public[1184:]):
             raise _small_order(self.name)
 
@@ -390,7 +391,33 @@ def _mlkem_public(bits: Literal[768, 1024], public: bytes) -> _MlKemPublic:
             return mlkem.MLKEM768PublicKey.from_public_bytes(public)
         return mlkem.MLKEM1024PublicKey.from_public_bytes(public)
     except ValueError:  # the length was checked: what is left is the modulus check
-        raise Invalid(f"a public key of ML-KEM-{bits} has a coefficient ≥ 3329", rule="FIPS 203 §7.2") from None
+        raise _beyond_modulus(bits) from None
+
+
+_MODULUS: Final = 3329
+
+
+@lru_cache(maxsize=2)
+def _lanes(coefficients: int) -> tuple[int, int, int]:
+    """For numbers of 12 bits in lanes of 24: (all bits of the numbers, what lifts 3329 to 2^12, the bits of 2^12)."""
+    ones = sum(1 << (24 * at) for at in range(coefficients // 2))
+    return 0xFFF * ones, (4096 - _MODULUS) * ones, 4096 * ones
+
+
+def _check_modulus(bits: Literal[768, 1024], public: bytes) -> None:
+    """FIPS 203 §7.2: every coefficient lies below the modulus, told for all at once and without making a key of it.
+
+    Coefficients are 12-bit numbers, packed; every other one has room above it to carry into.
+    """
+    coefficients = bits  # 256 for each row of the module
+    packed = int.from_bytes(public[: coefficients * 3 // 2], "little")
+    numbers, lift, carry = _lanes(coefficients)
+    if ((packed & numbers) + lift | (packed >> 12 & numbers) + lift) & carry:
+        raise _beyond_modulus(bits)
+
+
+def _beyond_modulus(bits: int) -> Invalid:
+    return Invalid(f"a public key of ML-KEM-{bits} has a coefficient ≥ 3329", rule="FIPS 203 §7.2")
 
 
 P256: Final = NistKem(0x0010, kdf.SHA256, curves.P256)

@@ -98,7 +98,7 @@ def expand_with_label(suite: Suite, secret: bytes, label: str, context: bytes, l
     """§8: ``ExpandWithLabel``, ``length`` bytes."""
     info = bytearray(_kdf_label(length, label))
     write_vector(info, context)
-    return suite.expand(secret, bytes(info), length)
+    return suite.kdf.expand(secret, bytes(info), length)
 
 
 @lru_cache(maxsize=256)

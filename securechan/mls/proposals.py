@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from securechan.codec import U16, Opaque, Struct, select
+from securechan.codec import U16, Kept, Opaque, Struct, select
 from securechan.crypto.suite import Suite
 from securechan.mls.extensions import Extensions
 from securechan.mls.keypackage import KeyPackage
@@ -102,7 +102,7 @@ class ProposalOrRef(Struct):
         return cls(kind, value)
 
 
-class Commit(Struct):
+class Commit(Kept):
     """§12.4."""
 
     proposals: tuple[ProposalOrRef, ...]

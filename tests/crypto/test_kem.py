@@ -211,6 +211,27 @@ def test_small_order_points_of_x448_are_refused(point: bytes) -> None:
 
 
 @pytest.mark.parametrize("row", [kem.MLKEM768, kem.MLKEM1024, kem.MLKEM768_X25519], ids=lambda row: row.name)
+@given(st.data())
+def test_our_look_at_the_coefficients_sees_what_openssl_sees(row: Kem, data: st.DataObject) -> None:
+    public = row.generate()[1]
+    count = 1024 if row is kem.MLKEM1024 else 768
+    packed = int.from_bytes(public[: count * 3 // 2], "little")
+    for _ in range(data.draw(st.integers(1, 3))):
+        at = 12 * data.draw(st.integers(0, count - 1))
+        value = data.draw(st.sampled_from((0, 3327, 3328, 3329, 3330, 4095)) | st.integers(0, 4095))
+        packed = packed & ~(0xFFF << at) | value << at
+    altered = packed.to_bytes(count * 3 // 2, "little") + public[count * 3 // 2 :]
+    verdicts = []
+    for look in (row.check_public, row.encap):
+        try:
+            look(altered)
+            verdicts.append("good")
+        except Invalid as fault:
+            verdicts.append(fault.message)
+    assert verdicts[0] == verdicts[1]
+
+
+@pytest.mark.parametrize("row", [kem.MLKEM768, kem.MLKEM1024, kem.MLKEM768_X25519], ids=lambda row: row.name)
 def test_coefficients_beyond_the_modulus_are_refused(row: Kem) -> None:
     _, public = row.generate()
     # the first two coefficients are the first three bytes: 3329 = 0xd01
