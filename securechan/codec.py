@@ -454,7 +454,7 @@ class Enum16(enum.IntEnum):
 # -------------------------------------------------------------------------------------------------------------- structs
 
 
-# A field's name, how it is read and written, and the codec that another field chooses its case of, if it is of that kind.
+# A field's name, how it is read and written, and its codec where an earlier field chooses the case.
 _Field = tuple[str, Callable[[Reader], Any], Callable[[Any, bytearray], None], SelectCodec | None]
 
 
