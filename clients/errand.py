@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import urllib.error
-import urllib.request
+import http.client
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Self
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from clients.clock import Clock
+from clients.line import Line
+from clients.sockets import unreachable
 from clients.transport import Connection, Ended, Route, connect
 from securechan.errors import (
     Denied,
@@ -45,6 +48,7 @@ from securechan.wire.frames import (
 
 ANSWER_TIMEOUT: Final = 30.0  # seconds
 MAX_CARD: Final = 1 << 16  # bytes of a relay's card
+CARD_TIMEOUT: Final = 10.0  # seconds
 
 
 def refusal(error: Error) -> SecurechanError:
@@ -189,14 +193,17 @@ class Card:
     online: bytes
 
 
-async def fetch_card(url: str) -> Card:
+async def fetch_card(url: str, line: Line | None = None) -> Card:
     """The card of the relay at ``url`` (``ws://`` or ``wss://``). Raises Unreachable, Malformed."""
-    parts = urlsplit(url)
-    scheme = {"ws": "http", "wss": "https"}.get(parts.scheme)
-    if scheme is None or not parts.netloc:
+    line, parts = line or Line.find(), urlsplit(url)
+    try:
+        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        good = False
+    if not good:
         raise Malformed(f"{url[:200]!r} is no address of a relay", hint="it looks like wss://relay.example.int")
-    address = urlunsplit((scheme, parts.netloc, parts.path.rstrip("/") + "/card", "", ""))
-    return parse_card(await asyncio.to_thread(_get, address), url)
+    connected = await line.dial(url)
+    return parse_card(await asyncio.to_thread(_get, url, connected, line.context(url)), url)
 
 
 def parse_card(content: bytes, url: str) -> Card:
@@ -206,8 +213,8 @@ def parse_card(content: bytes, url: str) -> Card:
 
     try:
         said = json.loads(content)
-        if said["v"] != 1 or not isinstance(said["name"], str):
-            raise ValueError("another version")
+        if said["v"] != 1 or not isinstance(said["name"], str) or not said["name"].isprintable():
+            raise ValueError("another version, or no name")
         return Card(
             said["name"],
             base64.b64decode(said["kem"], validate=True),
@@ -217,29 +224,35 @@ def parse_card(content: bytes, url: str) -> Card:
         raise Malformed(f"what {url} says of itself is no relay's card", hint="check the relay's address") from e
 
 
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A card comes from the relay itself or not at all."""
-
-    def redirect_request(self, *_: object) -> None:
-        return None
-
-
-def _get(address: str) -> bytes:
-    opener = urllib.request.build_opener(_NoRedirect)
+def _get(url: str, connected: socket.socket | None, tls: ssl.SSLContext | None) -> bytes:
+    """The card's bytes. Redirects are not followed: a card comes from the relay itself or not at all."""
+    parts = urlsplit(url)
+    address = f"{'https' if tls else 'http'}://{parts.netloc}{parts.path.rstrip('/')}/card"
+    host = parts.hostname or ""
+    asked: http.client.HTTPConnection
+    if tls is None:
+        asked = http.client.HTTPConnection(host, parts.port, timeout=CARD_TIMEOUT)
+    else:
+        asked = http.client.HTTPSConnection(host, parts.port, timeout=CARD_TIMEOUT, context=tls)
     try:
-        with opener.open(address, timeout=10) as answer:
-            content: bytes = answer.read(MAX_CARD + 1)
-    except urllib.error.HTTPError as e:
-        with e:
+        if connected is not None:
+            connected.settimeout(CARD_TIMEOUT)
+            asked.sock = connected if tls is None else tls.wrap_socket(connected, server_hostname=host)
+        asked.request("GET", parts.path.rstrip("/") + "/card")
+        answer = asked.getresponse()
+        if answer.status != http.HTTPStatus.OK:
             raise Unreachable(
-                f"{address} answers with HTTP status {e.code}", hint="check the relay's address", code="no-answer"
-            ) from None
-    except (OSError, ValueError) as e:
-        reason = getattr(e, "reason", e)
-        raise Unreachable(
-            f"no relay answers at {address}: {getattr(reason, 'strerror', None) or reason}",
-            hint="check the network and the relay's address",
-        ) from e
+                f"{address} answers with HTTP status {answer.status}",
+                hint="check the relay's address",
+                code="no-answer",
+            )
+        content = answer.read(MAX_CARD + 1)
+    except OSError as e:
+        raise unreachable(address, e) from e
+    except (http.client.HTTPException, ValueError) as e:
+        raise unreachable(address, OSError(str(e) or type(e).__name__)) from e
+    finally:
+        asked.close()
     if len(content) > MAX_CARD:
         raise Malformed(f"what {address} sends is too long for a relay's card", hint="check the relay's address")
     return content

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import SystemRandom
 from typing import Final, Protocol, assert_never
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as open_websocket
@@ -31,13 +31,13 @@ from websockets.exceptions import (
     ConnectionClosed,
     InvalidHandshake,
     InvalidMessage,
-    InvalidProxy,
     InvalidStatus,
     InvalidURI,
-    ProxyError,
 )
 
 from clients.clock import Clock
+from clients.line import Coat, Line, shown
+from clients.sockets import unreachable
 from securechan.errors import (
     CannotOpen,
     Invalid,
@@ -79,11 +79,12 @@ _jitter = SystemRandom()
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Whom to connect to, where, and as who. ``urls`` are tried in turn."""
+    """Whom to connect to, where, as who, and which way. ``urls`` are tried in turn."""
 
     relay: RelayIdentity
     urls: tuple[str, ...]
     credential: Credential
+    line: Line = field(default_factory=Line.find)
 
 
 # -------------------------------------------------------------------------------------------------------------- events
@@ -91,7 +92,8 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Up:
-    """Hands were shaken. ``skew``: by how many seconds the relay's clock is ahead of ours. ``took``: seconds."""
+    """Hands were shaken. ``skew``: by how many seconds the relay's clock is ahead of ours. ``took``: seconds. ``coat``:
+    the TLS outside, where there is one; ``proxy``: the one between, without its password."""
 
     relay: str
     url: str
@@ -99,6 +101,8 @@ class Up:
     relay_time: int  # Unix milliseconds
     skew: float
     took: float
+    coat: Coat | None = None
+    proxy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,10 +315,14 @@ async def connect(route: Route, url: str, clock: Clock) -> Connection:
     relay says no), Malformed (no address). Takes at most `OPEN_TIMEOUT` seconds.
     """
     started = time.monotonic()
+    _check_port(url)
     try:
         async with asyncio.timeout(OPEN_TIMEOUT):
             socket = await open_websocket(
                 url,
+                sock=await route.line.dial(url),
+                ssl=route.line.context(url),
+                proxy=None,
                 compression=None,
                 max_size=MAX_RECORD,
                 max_queue=8,
@@ -333,12 +341,25 @@ async def connect(route: Route, url: str, clock: Clock) -> Connection:
         ) from None
     except ConnectionClosed as e:
         raise Unreachable(f"{url} closed the connection during the handshake", hint="try again") from e
-    except (OSError, InvalidHandshake, InvalidURI, InvalidProxy, ssl.SSLError) as e:
+    except (OSError, InvalidHandshake, InvalidURI) as e:
         raise _no_socket(e, url) from e
     took = time.monotonic() - started
     skew = session.relay_time / 1000 - clock.time()
-    up = Up(route.relay.name, url, session.limits, session.relay_time, skew, took)
+    coat = Coat.of(socket.transport.get_extra_info("ssl_object"))
+    proxy = shown(route.line.proxy_for(url))
+    up = Up(route.relay.name, url, session.limits, session.relay_time, skew, took, coat, proxy)
     return Connection(socket, session, url, clock, up)
+
+
+def _check_port(url: str) -> None:
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        raise _no_address(url) from None
+
+
+def _no_address(url: str) -> Malformed:
+    return Malformed(f"{url[:200]!r} is no address of a relay", hint="it looks like wss://relay.example.int")
 
 
 async def _shake(socket: ClientConnection, route: Route, url: str, clock: Clock) -> Session:
@@ -390,17 +411,7 @@ def _binary(message: bytes | str, url: str) -> bytes:
 def _no_socket(e: Exception, url: str) -> SecurechanError:
     match e:
         case InvalidURI():
-            return Malformed(f"{url[:200]!r} is no address of a relay", hint="it looks like wss://relay.example.int")
-        case InvalidProxy() | ProxyError():
-            return Unreachable(f"no way through the proxy to {url}: {e}", hint="check the proxy settings (https_proxy)")
-        case ssl.SSLCertVerificationError():
-            return Unreachable(
-                f"the TLS certificate of {url} is not good: {e.verify_message}",
-                hint="check the relay's address and this machine's certificate store",
-                code="tls",
-            )
-        case ssl.SSLError():
-            return Unreachable(f"TLS with {url} failed: {e.reason or e}", hint="check the relay's address", code="tls")
+            return _no_address(url)
         case InvalidStatus():
             return Unreachable(
                 f"{url} answers with HTTP status {e.response.status_code}", hint="check the relay's address"
@@ -408,9 +419,7 @@ def _no_socket(e: Exception, url: str) -> SecurechanError:
         case InvalidMessage():
             return Unreachable(f"what answers at {url} does not speak WebSocket", hint="check the relay's address")
         case OSError():
-            return Unreachable(
-                f"no relay answers at {url}: {e.strerror or e}", hint="check the network and the relay's address"
-            )
+            return unreachable(url, e)
         case _:
             return Unreachable(f"no WebSocket at {url}: {e}", hint="check the relay's address")
 

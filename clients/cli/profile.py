@@ -56,5 +56,26 @@ def show(name: Annotated[str, typer.Argument(help="The profile's name; else the 
         data,
         f"profile    {profile.name}{'  (used)' if data['current'] else ''}\nfolder     {data['folder']}\n"
         f"vault      {'there' if data['enrolled'] else 'none'}\n"
-        f"held by    {by}",
+        f"held by    {by}\n"
+        f"proxy      {data['proxy'] or 'as the system says'}\n"
+        f"believes   {data['ca'] or 'the certificates of the system'}",
     )
+
+
+@app.command("set")
+def set_(
+    proxy: Annotated[
+        str | None,
+        typer.Option("--proxy", help="http://HOST:PORT, socks5h://…; none: straight; empty: as the system says."),
+    ] = None,
+    ca: Annotated[
+        str | None, typer.Option("--ca", help="A PEM file to believe instead of the system's; none: the system's.")
+    ] = None,
+) -> None:
+    """How this profile gets to the relay. SECURECHAN_PROXY and SECURECHAN_CA stand over it."""
+    me = here()
+    if proxy is None and ca is None:
+        raise typer.BadParameter("name what is to change: --proxy or --ca")
+    profiles.set_line(me.profile, proxy, ca)
+    data = profiles.show(me.profile, me.profile.name)
+    me.emit(data, f"profile    {me.profile.name}\nproxy      {data['proxy'] or 'as the system says'}")

@@ -13,6 +13,7 @@ import ipaddress
 import os
 import platform
 import shutil
+import ssl
 import stat
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from clients.line import Coat
 from clients.operations.engine import Work
 from clients.profile import Profile
 from clients.render import duration, size
@@ -163,7 +165,7 @@ async def _relay(work: Work) -> list[Json]:
         return [fail("relay", e.message, e.hint or "check the network; securechan status")]
     checks = [ok("relay", f"{up.relay} at {up.url}: hands shaken in {up.took * 1000:.0f} ms, X25519+ML-KEM-768")]
     checks.append(_clock(up))
-    checks.append(_coat(up.url))
+    checks += _way(up)
     try:
         await work.synced()
     except SecurechanError as e:
@@ -181,18 +183,39 @@ def _clock(up: Up) -> Json:
     return fail("clock", f"{duration(up.skew)} {side} the relay", "set this machine's clock, or the relay's")
 
 
-def _coat(url: str) -> Json:
-    """TLS outside loopback is a second coat: what is inside needs none, but proxies and firewalls may want it."""
-    parts = urlsplit(url)
-    if parts.scheme == "wss":
-        return ok(
-            "TLS", "in addition; its key exchange is whatever Python's ssl agrees on, ours inside is hybrid always"
+def _way(up: Up) -> Iterator[Json]:
+    """What is between us and the relay. TLS is a second coat: what is inside needs none, but proxies and firewalls may
+    want it."""
+    if up.proxy:
+        yield ok("proxy", f"{up.proxy}: it sees that this machine talks to {up.url}, and no more")
+    if up.coat is not None:
+        yield _coat(up.coat)
+    elif _loopback(urlsplit(up.url).hostname or ""):
+        yield ok("TLS", "none, and none is needed on this machine's loopback")
+    else:
+        yield warn(
+            "TLS", "none: the relay's address is seen, what is said is not", "ask the operator for a wss:// address"
         )
-    if _loopback(parts.hostname or ""):
-        return ok("TLS", "none, and none is needed on this machine's loopback")
-    return warn(
-        "TLS", "none: the relay's address is seen, what is said is not", "ask the operator for a wss:// address"
-    )
+
+
+def _coat(coat: Coat) -> Json:
+    worn = f"{coat.version} {coat.cipher}" + (f", key exchange {coat.group}" if coat.group else "")
+    match coat.post_quantum:
+        case True:
+            return ok("TLS", f"{worn}: post-quantum, in addition to the handshake inside")
+        case False:
+            why = f"{coat.group} is not" if coat.group else f"{coat.version} through {ssl.OPENSSL_VERSION} can't be"
+            return ok(
+                "TLS",
+                f"{worn}: {why} post-quantum. It need not be: the handshake inside is X25519+ML-KEM-768 with the "
+                "relay's known key, so who records this and opens TLS one day finds sealed records of padded sizes",
+            )
+        case None:
+            return ok(
+                "TLS",
+                f"{worn}; this Python does not tell whether its key exchange is post-quantum (3.15 does). It need not "
+                "be: the handshake inside is X25519+ML-KEM-768 always",
+            )
 
 
 def _loopback(host: str) -> bool:

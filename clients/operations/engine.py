@@ -18,11 +18,12 @@ import contextlib
 import importlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clients.clock import Clock, SystemClock
 from clients.control import forward
+from clients.line import Line
 from clients.operations import lookup
 from clients.profile import Passphrases, Profile
 from clients.render import duration
@@ -184,7 +185,8 @@ async def opened(
     now = clock or SystemClock()
     with await open_vault(profile, passphrases) as vault:
         agent = await asyncio.to_thread(load, vault)
-        transport = Transport(lambda: route(runtime.agent), now) if online else None
+        line = Line.find(profile.folder)
+        transport = Transport(lambda: replace(route(runtime.agent), line=line), now) if online else None
         runtime = Runtime(vault, agent, transport, now)
         async with runtime:
             yield Work(runtime, profile, now, give or _nowhere)

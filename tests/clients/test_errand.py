@@ -198,6 +198,7 @@ def test_a_card_is_fetched() -> None:
     "content",
     [
         b"",
+        b'{"v":1,"name":"relay-\\ud800","kem":"AAAA","online":"AAAA"}',
         b"[]",
         b"{",
         b"\xff",

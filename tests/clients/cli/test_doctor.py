@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from clients.line import Coat
 from clients.operations import doctor
 from clients.profile import Home
 from clients.transport import Up
@@ -155,7 +156,6 @@ def test_a_wrong_clock_is_found(skew: float, state: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("url", "state"),
     [
-        ("wss://relay.example.int", "ok"),
         ("ws://127.0.0.1:8765", "ok"),
         ("ws://[::1]:8765", "ok"),
         ("ws://localhost:8765", "ok"),
@@ -164,7 +164,35 @@ def test_a_wrong_clock_is_found(skew: float, state: str, words: str) -> None:
     ],
 )
 def test_tls_is_a_second_coat_outside_loopback(url: str, state: str) -> None:
-    assert doctor._coat(url)["state"] == state
+    (check,) = doctor._way(up(url=url))
+    assert check["state"] == state
+
+
+@pytest.mark.parametrize(
+    ("coat", "words"),
+    [
+        (Coat("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768"), "X25519MLKEM768: post-quantum"),
+        (Coat("TLSv1.3", "TLS_AES_256_GCM_SHA384", "x25519"), "x25519 is not post-quantum. It need not be"),
+        (Coat("TLSv1.2", "ECDHE-RSA-AES256-GCM-SHA384"), "can't be post-quantum. It need not be"),
+    ],
+)
+def test_it_says_whether_the_coat_is_post_quantum_and_why_it_need_not_be(coat: Coat, words: str) -> None:
+    (check,) = doctor._way(up(url="wss://relay.example.int", coat=coat))
+    assert (check["state"], check["check"]) == ("ok", "TLS")
+    assert words in check["detail"]
+    assert "not be" not in words or "handshake inside is X25519+ML-KEM-768" in check["detail"]
+
+
+def test_a_python_that_does_not_tell_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssl.OPENSSL_VERSION_INFO", (3, 5))
+    check = doctor._coat(Coat("TLSv1.3", "TLS_AES_256_GCM_SHA384"))
+    assert "does not tell" in check["detail"]
+
+
+def test_a_proxy_is_named() -> None:
+    proxy, _ = doctor._way(up(url="ws://127.0.0.1:1", proxy="http://proxy:3128"))
+    assert (proxy["check"], proxy["state"]) == ("proxy", "ok")
+    assert "http://proxy:3128" in proxy["detail"]
 
 
 def test_a_profile_in_use_is_told(town: Town) -> None:
