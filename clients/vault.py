@@ -54,6 +54,8 @@ APPLICATION_ID: Final = 0x53435631  # "SCV1", in the header of the SQLite file
 SCHEMA: Final = 1
 MAX_RECORD: Final = 64 << 20  # bytes of one value
 
+_MOST_PLACES: Final = 1 << 14  # records whose places are remembered
+
 _PURPOSE: Final = b"vault"
 _SUM_MODULUS: Final = 1 << 256
 _TABLES: Final = (
@@ -152,6 +154,9 @@ class Vault:
         self._stored = b""
         self._generation = 0
         self._totals: dict[str, tuple[int, int]] = {}
+        self._tables: dict[str, bytes] = {}  # their names in the file
+        self._places: dict[bytes, tuple[int, int]] = {}  # row → (place, hash) of records read or written here
+        self._last = 0  # the highest place
 
     def __repr__(self) -> str:
         return f"Vault({str(self.path)!r}, generation {self._generation})"
@@ -304,7 +309,10 @@ class Vault:
                 row = self._row(line)
                 record = self._open(table, tbl, row)
                 found[record.id] = record.value
-                total = (total + self._hash(tbl, row)) % _SUM_MODULUS
+                digest = self._hash(tbl, row)
+                total = (total + digest) % _SUM_MODULUS
+                if "/" not in record.id and len(self._places) < _MOST_PLACES:
+                    self._places[row.row] = row.place, digest
         if (len(found), total) != expected:
             raise self._incomplete(table, expected[0], len(found))
         return found
@@ -348,28 +356,29 @@ class Vault:
             return self._generation
         with self._lock, _faults(self.path), self._transaction():
             generation = self._generation + 1
-            totals = dict(self._totals)
-            (place,) = self._db.execute("SELECT coalesce(max(place), 0) FROM record").fetchone()
+            totals, places, last = dict(self._totals), dict[bytes, tuple[int, int] | None](), self._last
             for (table, id_), value in changes.items():
                 tbl = self._table_name(table)
                 row = self._row_name(tbl, id_)
                 count, total = totals.get(table, (0, 0))
-                old = self._db.execute(
-                    "SELECT place, row, version, nonce, substr(sealed, -16) FROM record WHERE tbl = ? AND row = ?",
-                    (tbl, row),
-                ).fetchone()
+                old = self._places.get(row) or self._find(tbl, row)
+                places[row] = None
                 if old is not None:
-                    count, total = count - 1, total - self._hash(tbl, self._row(old))
+                    count, total = count - 1, total - old[1]
                 if value is None:
                     if old is not None:
-                        self._db.execute("DELETE FROM record WHERE place = ?", (old[0],))
+                        self._touch(table, "DELETE FROM record WHERE place = ?", (old[0],))
                 else:
                     if old is None:
-                        place += 1
-                    fresh = self._seal(tbl, row, old[0] if old else place, generation, _Record(id_, bytes(value)))
-                    count, total = count + 1, total + self._hash(tbl, fresh)
+                        last += 1
+                    fresh = self._seal(tbl, row, old[0] if old else last, generation, _Record(id_, bytes(value)))
+                    digest = self._hash(tbl, fresh)
+                    count, total = count + 1, total + digest
+                    if "/" not in id_:  # what stands on shelves is written once
+                        places[row] = fresh.place, digest
                     if old is not None:
-                        self._db.execute(
+                        self._touch(
+                            table,
                             "UPDATE record SET version = ?, nonce = ?, sealed = ? WHERE place = ?",
                             (generation, fresh.nonce, fresh.sealed, fresh.place),
                         )
@@ -382,8 +391,25 @@ class Vault:
                         )
                 totals[table] = (count, total % _SUM_MODULUS)
             stored = self._store_manifest(generation, totals)
-        self._stored, self._generation, self._totals = stored, generation, totals
+        self._stored, self._generation, self._totals, self._last = stored, generation, totals, last
+        for row, where in places.items():
+            if where is None:
+                self._places.pop(row, None)
+            elif row in self._places or len(self._places) < _MOST_PLACES:
+                self._places[row] = where
         return generation
+
+    def _touch(self, table: str, sql: str, values: tuple[object, ...]) -> None:
+        """Change one record that is there."""
+        if self._db.execute(sql, values).rowcount != 1:
+            raise _corrupt(self.path, f"a record of {table} is not where it was written")
+
+    def _find(self, tbl: bytes, row: bytes) -> tuple[int, int] | None:
+        """Where a record lies, and its hash."""
+        line = self._db.execute(
+            "SELECT place, row, version, nonce, substr(sealed, -16) FROM record WHERE tbl = ? AND row = ?", (tbl, row)
+        ).fetchone()
+        return None if line is None else (line[0], self._hash(tbl, self._row(line)))
 
     def change_passphrase(self, passphrase: str, *, cost: Cost = COST) -> None:
         """Lock the vault key under another passphrase. A copy of the file made before still opens with the old one."""
@@ -471,6 +497,8 @@ class Vault:
         self._stored = line[0]
         self._generation = manifest.generation
         self._totals = {t.table: (t.count, int.from_bytes(t.sum, "big")) for t in manifest.totals}
+        self._places.clear()
+        (self._last,) = self._db.execute("SELECT coalesce(max(place), 0) FROM record").fetchone()
 
     def _row(self, line: Sequence[object]) -> _Row:
         match line:
@@ -510,7 +538,10 @@ class Vault:
         return int.from_bytes(digest, "big")
 
     def _table_name(self, table: str) -> bytes:
-        return hmac.digest(self._names, b"table" + table.encode(), "sha256")[:16]
+        name = self._tables.get(table)
+        if name is None:
+            name = self._tables[table] = hmac.digest(self._names, b"table" + table.encode(), "sha256")[:16]
+        return name
 
     def _row_name(self, tbl: bytes, id_: str) -> bytes:
         return hmac.digest(self._names, b"row" + tbl + id_.encode(), "sha256")[:16]

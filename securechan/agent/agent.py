@@ -35,7 +35,7 @@ from securechan.agent.events import BoxRead
 from securechan.agent.inputs import Answered, Connected, Disconnected, Input, Received, Tick
 from securechan.agent.keyring import Keyring
 from securechan.agent.policy import agency_of
-from securechan.agent.session import Session
+from securechan.agent.session import Live, Session
 from securechan.agent.state import (
     CONVERSATIONS,
     DOWNLOADS,
@@ -53,6 +53,7 @@ from securechan.agent.state import (
     KeyState,
     Me,
     Offer,
+    Standing,
     Trust,
 )
 from securechan.agent.tables import Rows, Table, Write
@@ -209,7 +210,7 @@ class Agent:
             and session.trust_synced
             and session.inbox_synced
             and not session.letters
-            and all(each.synced or each.standing != "member" for each in self.conversations())
+            and all(session.live.get(each, Live()).synced for each in self._followed())
         )
 
     @property
@@ -224,9 +225,13 @@ class Agent:
 
     def _quiet(self) -> bool:
         waiting: tuple[Table[Any], ...] = (LETTERS, UPLOADS, DOWNLOADS, RECEIPTS)
-        members = {each.topic for each in self.conversations() if each.standing == "member"}
+        members = self._followed()
         outbox = any(item.topic in members for item in self.rows.all(OUTBOX).values())
         return self.synced and not outbox and not any(self.rows.all(kind) for kind in waiting)
+
+    def _followed(self) -> frozenset[bytes]:
+        rows = self.rows.all(CONVERSATIONS).values()
+        return frozenset(each.topic for each in rows if each.standing is Standing.MEMBER)
 
     @property
     def next_wake(self) -> int:

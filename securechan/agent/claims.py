@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from securechan.agent import past
 from securechan.agent.events import AlarmKind, Held
 from securechan.agent.policy import Seat
 from securechan.agent.state import CONVERSATIONS, TRUST_LOG, Conversation, Hold
@@ -63,7 +64,7 @@ def hear(turn: Turn, conversation: Conversation, sequence: int, data: bytes, sea
             entry=sequence,
         )
         return True
-    if _agrees(conversation, claim.log, sequence):
+    if _agrees(turn, conversation, claim.log, sequence):
         return False
     turn.alarm(
         AlarmKind.CHAIN_CLAIM,
@@ -76,14 +77,14 @@ def hear(turn: Turn, conversation: Conversation, sequence: int, data: bytes, sea
     return True
 
 
-def _agrees(conversation: Conversation, claimed: Position, sequence: int) -> bool:
+def _agrees(turn: Turn, conversation: Conversation, claimed: Position, sequence: int) -> bool:
     """What is older than our memory can't be judged, and isn't held against anyone."""
     if claimed.sequence >= sequence:
         return False
-    known = {position.sequence: position.chain for position in conversation.history}
+    known = past.chains(turn.rows, conversation)
     if claimed.sequence in known:
         return known[claimed.sequence] == claimed.chain
-    return not conversation.history or claimed.sequence < conversation.history[0].sequence
+    return claimed.sequence < next(iter(known))
 
 
 def _suspect(turn: Turn, topic: bytes, agency: str) -> None:
@@ -125,7 +126,7 @@ def on_heads(turn: Turn, heads: Heads) -> None:
         conversation = turn.rows.get(CONVERSATIONS, leaf.topic.hex())
         if conversation is None:
             continue
-        known = {position.sequence: position.chain for position in (*conversation.history, conversation.cursor)}
+        known = past.chains(turn.rows, conversation)
         if known.get(leaf.sequence, leaf.chain) != leaf.chain and conversation.hold is not Hold.FORK:
             turn.alarm(
                 AlarmKind.FORK,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from securechan.agent import blobs, bulletins, joining, letters, receipts, rotation, sending
+from securechan.agent import blobs, bulletins, joining, letters, past, receipts, rotation, sending
 from securechan.agent.asks import Boxing, Following, Publishing
 from securechan.agent.inputs import (
     AcceptConversation,
@@ -126,7 +126,8 @@ def _attachment(turn: Turn, wish: SendAttachment) -> bytes:
     conversation = turn.conversation(wish.conversation)
     if len(wish.content) > CONTENT_MAX:
         raise Unfit(f"{len(wish.content)} bytes: an attachment has at most {CONTENT_MAX}")
-    if wish.id and (sending.seen(conversation, turn.me.device, wish.id) or _queued(turn, wish.conversation, wish.id)):
+    known = wish.id and past.seen(turn.rows, conversation, turn.me.device, wish.id)
+    if known or (wish.id and _queued(turn, wish.conversation, wish.id)):
         return wish.id
     sending.allow(turn, conversation, wish.tlp)
     ref = blobs.put(turn, wish.content)

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from securechan.agent import blobs, claims, letters, sending
+from securechan.agent import blobs, claims, letters, past, sending
 from securechan.agent.asks import Committing
 from securechan.agent.claims import Claim
 from securechan.agent.events import (
@@ -289,6 +289,7 @@ def forget(turn: Turn, topic: bytes) -> None:
     row = topic.hex()
     turn.rows.drop(GROUPS, row)
     turn.rows.drop(PENDING, row)
+    past.forget_chains(turn.rows, topic)
     for sent, _ in turn.rows.items(SENT):
         if sent.startswith(row):
             turn.rows.drop(SENT, sent)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from securechan.agent.past import seen
 from securechan.agent.policy import Policy, Seat, policy_of, seats_of
-from securechan.agent.sending import seen
 from securechan.agent.session import Live, Session
 from securechan.agent.state import (
     BULLETINS,
@@ -156,7 +156,7 @@ def outgoing(rows: Rows, payload: bytes) -> str:
         if item.id == payload:
             return "queued" if item.sealed is None else "sealed"
     device = rows.all(ME)[ONLY].device
-    return "sent" if any(seen(each, device, payload) for each in rows.all(CONVERSATIONS).values()) else "unknown"
+    return "sent" if any(seen(rows, each, device, payload) for each in rows.all(CONVERSATIONS).values()) else "unknown"
 
 
 def bulletins(rows: Rows) -> tuple[BulletinSummary, ...]:

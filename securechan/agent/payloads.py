@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from securechan.agent import bulletins, rosters, sending
+from securechan.agent import bulletins, past, rosters, sending
 from securechan.agent.events import (
     AlarmKind,
     DeviceAnnounced,
@@ -57,7 +57,7 @@ def repeated(turn: Turn, topic: bytes, seat: Seat, plaintext: bytes) -> bool:
         payload = Payload.decode(plaintext)
     except SecurechanError:
         return False
-    return sending.seen(turn.conversation(topic), seat.device, payload.id)
+    return past.seen(turn.rows, turn.conversation(topic), seat.device, payload.id)
 
 
 def take(turn: Turn, topic: bytes, entry: Entry, seat: Seat, payload: Payload, *, own: bool, marked: bool) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Annotated, Final
 
@@ -29,6 +30,7 @@ OFFICER: Final = 0xF511
 HOUR: Final = 3600
 RENEWAL: Final = 7 * 24 * HOUR  # seconds between a member's own self-updates, by default
 MAX_MEMBERS: Final = 1000
+_TREES: Final = 64  # groups whose members, and policies, are remembered
 
 AgencyName = Annotated[str, text(64)]
 OfficerName = Annotated[str, text(160)]
@@ -112,6 +114,12 @@ def policy_of(extensions: Sequence[Extension]) -> Policy:
     data = find(tuple(extensions), POLICY)
     if data is None:
         raise Invalid("a group without a policy is no conversation of ours")
+    return _policy(data)
+
+
+@lru_cache(maxsize=_TREES)
+def _policy(data: bytes) -> Policy:
+    """It is asked for many times an entry, and changes once a year."""
     policy = Policy.decode(data)
     policy.check()
     return policy
@@ -158,7 +166,6 @@ def seats(members: Sequence[Member]) -> dict[int, Seat]:
     return out
 
 
-_TREES: Final = 64  # whose members are remembered
 _remembered: dict[bytes, Mapping[int, Seat]] = {}
 
 

@@ -14,7 +14,7 @@ import hashlib
 from dataclasses import replace
 from typing import Final
 
-from securechan.agent import blobs, claims
+from securechan.agent import blobs, claims, past
 from securechan.agent.asks import Following, Posting, Shown
 from securechan.agent.events import MessageDropped, MessageSent
 from securechan.agent.membership import Difference
@@ -22,7 +22,6 @@ from securechan.agent.policy import Kind, Policy, Seat
 from securechan.agent.state import (
     OUTBOX,
     PENDING,
-    SEEN,
     SENT,
     Conversation,
     Hold,
@@ -97,7 +96,7 @@ def queue(
             if Payload.decode(other.payload).body != body:
                 raise Conflict("another message is queued under that id")
             return payload.id  # asked for twice: it is the same message
-    if seen(conversation, turn.me.device, payload.id):
+    if past.seen(turn.rows, conversation, turn.me.device, payload.id):
         return payload.id
     if len(outbox) >= MOST_QUEUED:
         raise NotReady(f"{MOST_QUEUED} messages wait to be sent", hint="connect to the relay, then send again")
@@ -286,24 +285,10 @@ def own_seat(turn: Turn, topic: bytes) -> Seat:
     return turn.seats(topic)[int(turn.group(topic).own_leaf)]
 
 
-def mark(device: str, identity: bytes) -> bytes:
-    """What is kept of a payload that was read (16 bytes). An id is its sender's own: nobody can use up another's."""
-    return hashlib.sha256(device.encode() + b"\0" + identity).digest()[:16]
-
-
-def seen(conversation: Conversation, device: str, identity: bytes) -> bool:
-    """Whether this payload of this device was read before."""
-    wanted, marks = mark(device, identity), conversation.seen
-    at = marks.find(wanted)
-    while at >= 0 and at % 16:
-        at = marks.find(wanted, at + 1)
-    return at >= 0
-
-
 def remember(turn: Turn, topic: bytes, device: str, identity: bytes) -> bool:
     """Whether a payload is read for the first time; from now on it isn't."""
     conversation = turn.conversation(topic)
-    if seen(conversation, device, identity):
+    if past.seen(turn.rows, conversation, device, identity):
         return False
-    turn.put(replace(conversation, seen=(conversation.seen + mark(device, identity))[-SEEN * 16 :]))
+    turn.put(past.remembered(turn.rows, conversation, device, identity))
     return True

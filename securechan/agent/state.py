@@ -5,6 +5,7 @@ keys           its signature keys, by hash (two while one replaces the other)
 trust          the trust view; trust_log: the chain value of every publication, by sequence
 buried         keys that a roster told in a conversation revokes, and the trust log not yet
 conversations  what is known of each, by topic        groups   its MLS state (vault tables `epochs` and `ratchets`)
+pasts          what each remembers of its log, but for the newest (`agent.past`)
 pending        a commit that is sealed and not yet in the log
 sent           hashes of what we sealed, and of what we said in it, in the current epoch: an own entry that isn't among
                them is a clone's
@@ -124,7 +125,7 @@ class Conversation(Struct):
     cursor: Position  # the last entry read
     last_commit: U64  # sequence of the last commit *entry*, void or not: what the relay expects next
     commit_trust: Position  # trust position of the last commit that counted
-    history: Annotated[tuple[Position, ...], vec(1 << 16)]  # up to and including cursor, newest last
+    history: Annotated[tuple[Position, ...], vec(1 << 16)]  # the newest, up to and including cursor
     accesses: Annotated[tuple[Hash32, ...], vec(ACCESSES * 32)] = field(repr=False)  # secrets of past epochs, in order
     mend: U8  # 1: the last commit came with a false access hash; the next one mends it
     renewed: U64  # when our own leaf was last renewed, Unix seconds
@@ -141,11 +142,18 @@ class Conversation(Struct):
     rotate: U8  # 1: renew our leaf as soon as possible
     hold: Hold
     claims: Annotated[tuple[Name, ...], vec(1 << 12)]  # agencies whose members claim another history
-    seen: Annotated[bytes, opaque(SEEN * 16)]  # marks of payloads (`sending.mark`), the newest last
+    seen: Annotated[bytes, opaque(SEEN * 16)]  # marks of the newest payloads (`past.mark`), the newest last
     unread: U32
     read: U64
     announced: Annotated[tuple[Confirmed, ...], vec(1 << 18)]  # waiting devices that people have been told of
     alarmed: Annotated[tuple[Confirmed, ...], vec(1 << 18)]  # quarantined leaves that people have been told of
+
+
+class Past(Struct):
+    """What is older than `Conversation.history` and `Conversation.seen`."""
+
+    history: Annotated[tuple[Position, ...], vec(1 << 16)]
+    seen: Annotated[bytes, opaque(SEEN * 16)]
 
 
 class Joiner(Struct):
@@ -348,6 +356,7 @@ GROUPS: Final[Table[Group]] = Table(
     MappingProxyType({"epochs": Part(Group.encode_epoch, _same_epoch), "ratchets": Part(Group.encode_ratchets)}),
     _group,
 )
+PASTS: Final = table("pasts", Past.encode, Past.decode)
 PENDING: Final = table("pending", Pending.encode, Pending.decode)
 SENT: Final[Table[bytes]] = table("sent", bytes, bytes)
 OUTBOX: Final = table("outbox", Outgoing.encode, Outgoing.decode)
@@ -371,6 +380,7 @@ KINDS: Final[tuple[Table[Any], ...]] = (
     BURIED,
     CONVERSATIONS,
     GROUPS,
+    PASTS,
     PENDING,
     SENT,
     OUTBOX,

@@ -33,16 +33,20 @@ class Write:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part(Generic[T]):
-    """One vault table's share of a row. ``stamp`` tells cheaply whether the share of two rows is the same."""
+    """One vault table's share of a row. ``stamp`` tells cheaply whether the share of two rows is the same; without it
+    their encodings do."""
 
     encode: Callable[[T], bytes]
     stamp: Callable[[T], object] | None = None
 
-    def differs(self, before: T | None, after: T) -> bool:
+    def change(self, before: T | None, after: T) -> bytes | None:
+        """The share of the row that is now, None where it is as before."""
         if before is None:
-            return True
-        look = self.stamp or self.encode
-        return look(before) != look(after)
+            return self.encode(after)
+        if self.stamp is not None:
+            return None if self.stamp(before) == self.stamp(after) else self.encode(after)
+        made = self.encode(after)
+        return None if made == self.encode(before) else made
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,8 +74,13 @@ class Table(Generic[T]):
 
 
 def table(name: str, encode: Callable[[T], bytes], decode: Callable[[bytes], T]) -> Table[T]:
-    """A table whose rows are kept whole in the vault table of the same name."""
-    return Table(name, MappingProxyType({name: Part(encode)}), lambda pieces: decode(pieces[name]))
+    """A table whose rows, values that are equal where they encode alike, are kept whole in the vault table of the same
+    name."""
+    return Table(name, MappingProxyType({name: Part(encode, _itself)}), lambda pieces: decode(pieces[name]))
+
+
+def _itself(row: object) -> object:
+    return row
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +170,8 @@ class Draft:
             for where, part in kind.parts.items():
                 if after is None:
                     writes.append(Write(where, row, None))
-                elif part.differs(before, after):
-                    writes.append(Write(where, row, part.encode(after)))
+                elif (made := part.change(before, after)) is not None:
+                    writes.append(Write(where, row, made))
         if not self._tables:
             return self._base, ()
         merged = dict(self._base._tables)  # noqa: SLF001 - the draft is the other half of Rows

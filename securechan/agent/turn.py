@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
+from securechan.agent import past
 from securechan.agent.asks import Ask
 from securechan.agent.effects import Effect, Emit, Reconnect, Send
 from securechan.agent.events import Alarm, AlarmKind, Event, kept, to_json
@@ -23,7 +24,6 @@ from securechan.agent.state import (
     CONVERSATIONS,
     COUNTERS,
     GROUPS,
-    HISTORY,
     KEYS,
     ME,
     ONLY,
@@ -188,9 +188,9 @@ class Turn:
     def move(self, topic: bytes, entry: Entry, position: Position) -> None:
         """One more entry of a conversation is read."""
         conversation = self.conversation(topic)
-        history = (*conversation.history, position)[-HISTORY:]
         last = entry.sequence if entry.kind is EntryKind.COMMIT else conversation.last_commit
-        self.put(replace(conversation, cursor=position, history=history, last_commit=last, spoke=self.now))
+        read = past.advanced(self.rows, conversation, position)
+        self.put(replace(read, last_commit=last, spoke=self.now))
 
     # ------------------------------------------------------------------------------------------------------- effects
 

@@ -282,10 +282,37 @@ def test_tables_that_even_sqlite_cannot_name_are_damage(vault: Vault, path: Path
 
 def test_a_damaged_record_stops_adoption_over_it(vault: Vault, path: Path) -> None:
     fill(vault)
+    vault.close()
     raw(path, "UPDATE record SET version = -1 WHERE place = 1")
+    with Vault.open(path, PASS) as again:
+        with pytest.raises(CannotOpen):
+            again.adopt([Put("t", "c", b"x"), Put("t", "a", b"y")])
+        assert again.get("t", "c") is None
+
+
+def test_a_record_that_vanishes_under_an_open_vault_is_missed(vault: Vault, path: Path) -> None:
+    """Where a record lies is remembered, so that its next writing need not look for it; it is noticed all the same."""
+    fill(vault)
+    raw(path, "DELETE FROM record WHERE place = 1")
+    for change in (b"y", None):
+        with pytest.raises(CannotOpen):
+            vault.adopt([Put("t", "a", change)])
     with pytest.raises(CannotOpen):
-        vault.adopt([Put("t", "c", b"x"), Put("t", "a", b"y")])
-    assert vault.get("t", "c") is None
+        vault.check()
+
+
+def test_places_are_right_after_any_order_of_changes(path: Path) -> None:
+    with Vault.create(path, PASS, cost=CHEAP) as vault:
+        vault.adopt([Put("t", "a", b"1"), Put("t", "b", b"2")])
+        vault.adopt([Put("t", "b", None), Put("t", "c", b"3"), Put("s", "x/1", b"4")])
+        vault.adopt([Put("t", "b", b"5"), Put("t", "a", b"6"), Put("s", "x/1", None)])
+        assert vault.all("t") == {"a": b"6", "c": b"3", "b": b"5"}
+        vault.check()
+    with Vault.open(path, PASS) as again:
+        again.adopt([Put("t", "c", None), Put("t", "d", b"7")])
+        again.adopt([Put("t", "a", b"8")])
+        assert again.all("t") == {"a": b"8", "b": b"5", "d": b"7"}
+        again.check()
 
 
 # ------------------------------------------------------------------------------------------------------------ faults
