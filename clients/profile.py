@@ -144,8 +144,11 @@ def _locked(profile: Profile, holder: Holder | None) -> NotReady:
         who, hint = "another process", "wait until it is done, then try again"
     else:
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(holder.since))
-        who = f"process {holder.pid} ({holder.command}, since {since})"
-        hint = f"wait until it is done, or end it: kill {holder.pid}"
+        who = f"{holder.command} (process {holder.pid}, since {since})"
+        hint = (
+            "wait until it is done, or end it where it runs with Ctrl-C; beside securechan watch commands needn't wait"
+            f" (kill {holder.pid} where its terminal is gone)"
+        )
     return NotReady(f"profile {profile.name} is in use by {who}", hint=hint, code="profile-locked")
 
 

@@ -142,6 +142,12 @@ def duration(seconds: float) -> str:
     return f"{days} d {hours} h" if hours and days < 3 else f"{days} d"
 
 
+def count(number: int, what: str) -> str:
+    """So many of something: ``1 device``, ``2 devices``, ``3 agencies``."""
+    plural = f"{what[:-1]}ies" if what.endswith("y") else f"{what}s"
+    return f"{number} {what if number == 1 else plural}"
+
+
 def size(count: int) -> str:
     """A number of bytes for people: ``812 B``, ``1.2 KiB``, ``3.4 MiB``."""
     value = float(count)

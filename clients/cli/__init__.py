@@ -13,7 +13,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn
 
 import typer
@@ -139,6 +139,8 @@ def tell(as_json: bool, told: dict[str, Any]) -> None:
 
     sys.stderr.write(f"error: {safe(told['message'])}\n")
     for finding in told.get("findings", ()):
+        if finding["what"] in told["message"]:
+            continue  # said already
         sys.stderr.write(f"       {safe(finding['where'])}: {safe(finding['what'])}\n")
     if told["hint"]:
         sys.stderr.write(f"hint: {safe(told['hint'])}\n")
@@ -185,9 +187,17 @@ def _dispatch(invocation: Invocation, words: Sequence[str]) -> int:
         from clients.cli.completion import prepare  # noqa: PLC0415 - only a shell does
 
         prepare()
-    with invoked(invocation):
+    with invoked(replace(invocation, command=typed(words))):
         result = command.main(args=list(words), prog_name=PROGRAM, standalone_mode=False)
     return result if isinstance(result, int) else Exit.OK
+
+
+def typed(words: Sequence[str]) -> str:
+    """The command among these words, without its arguments: ``securechan bulletin ls``."""
+    verb = COMMANDS.get(words[0]) if words else None
+    if verb is None:
+        return PROGRAM
+    return " ".join((PROGRAM, *words[: 1 if verb.command else 2]))
 
 
 def _internal(error: Exception) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import typer
 
 from clients.cli.doing import do, seconds
 from clients.cli.frame import group, here
-from clients.render import safe, size, stranger, table
+from clients.render import count, safe, size, stranger, table
 from securechan.errors import Malformed
 
-app = group("Validate, publish, acknowledge, revise, withdraw, export bulletins.")
+app = group("Draft, publish, acknowledge, revise, withdraw, verify bulletins.")
 
 MAX_CONTENT = 4 << 20  # bytes
 
@@ -38,7 +38,9 @@ def _read(file: str, media_type: str | None) -> tuple[str, dict[str, Any]]:
 
 @app.command()
 def validate(file: File, media_type: MediaType = None) -> None:
-    """Say what a document is, or what is wrong with it and where (exit 11). Needs no profile."""
+    """Say what a document is, or what is wrong with it.
+
+    And where: exit 11. Needs no profile."""
     _, data = _read(file, media_type)
     facts = "  ".join(f"{safe(name)} {safe(str(value))}" for name, value in data["facts"].items())
     floor = f"at least tlp:{data['tlp_floor']}" if data["tlp_floor"] else "no tlp inside"
@@ -53,7 +55,7 @@ def draft(
     title: Annotated[str, typer.Option("--title", help="Its title.")] = "Untitled",
     output: Annotated[str, typer.Option("-o", "--output", help="Where to write; - is stdout.")] = "-",
 ) -> None:
-    """Write the skeleton of a document that is valid already, to be filled in with an editor."""
+    """Write a valid skeleton, to be filled in."""
     from clients.operations.skeleton import skeleton  # noqa: PLC0415 - this verb alone needs it
 
     try:
@@ -107,8 +109,8 @@ def publish(
 def _published(verb: str, data: dict[str, Any]) -> str:
     entry = f"   entry {data['sequence']}" if data.get("sequence") else f"   {data['state']}"
     return (
-        f"{verb}  {data['bulletin']} rev {data['revision']}  to {data['agencies']} agencies"
-        f" ({data['members']} devices) in {safe(data['name'])}{entry}"
+        f"{verb}  {data['bulletin']} rev {data['revision']}  to {count(data['agencies'], 'agency')}"
+        f" ({count(data['members'], 'device')}) in {safe(data['name'])}{entry}"
     )
 
 
@@ -234,7 +236,7 @@ def acks(
     bulletin: Bulletin,
     offline: Annotated[bool, typer.Option("--offline", help="Don't ask the relay for receipts first.")] = False,
 ) -> None:
-    """Who has received and who has acknowledged a bulletin of your agency, and who hasn't."""
+    """Who has received, who has acknowledged, who hasn't."""
     data = do("bulletin.acks", online=not offline, bulletin=bulletin, offline=offline)
     me = here()
     me.emit(data, lambda: _acks(data))
@@ -267,7 +269,9 @@ def export(
     output: Annotated[str, typer.Option("-o", "--output", help="The file to write; - is stdout.")],
     revision: Annotated[int | None, typer.Option("--revision", min=1, help="Instead of the newest.")] = None,
 ) -> None:
-    """Write a file with which the bulletin can be verified outside the channel, years from now."""
+    """Write a file that proves a bulletin anywhere.
+
+    With it the bulletin can be verified outside the channel, years from now."""
     me = here()
     data = do("bulletin.export", online=False, bulletin=bulletin, revision=revision)
     packed = base64.b64decode(data.pop("export"))
@@ -289,7 +293,9 @@ def verify(
     ] = None,
     output: Annotated[str | None, typer.Option("-o", "--output", help="Write the document there.")] = None,
 ) -> None:
-    """Verify an exported bulletin: exit 6 or 4 where it isn't what it says. With --root-id it needs no profile."""
+    """Verify an exported bulletin.
+
+    Exit 6 or 4 where it isn't what it says. With --root-id it needs no profile."""
     from clients.operations.bulletin import verify as check  # noqa: PLC0415 - it costs the validators
 
     me = here()

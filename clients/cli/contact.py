@@ -15,7 +15,9 @@ app = group("Officers of the federation and their contact cards.")
 
 @app.command()
 def ls(agency: Annotated[str | None, typer.Argument(help="Only of this agency.")] = None) -> None:
-    """Officers; names where this device holds their agency's directory key."""
+    """Officers of the federation.
+
+    They have names where this device holds their agency's directory key."""
     data = do("contact.ls", online=False, agency=agency)
     rows = [
         (each["officer"], ", ".join(each["roles"]), stranger(each.get("name", "")), stranger(each.get("duty", "")))

@@ -8,7 +8,7 @@ import typer
 
 from clients.cli.doing import do, seconds
 from clients.cli.frame import group, here
-from clients.render import safe, table
+from clients.render import count, safe, table
 
 app = group("List, found, accept, leave conversations.")
 
@@ -38,7 +38,7 @@ def _listed(data: dict[str, Any]) -> str:
     ]
     lines = [table(rows, head=("name", "kind", "state", "devices", "epoch", "unread", "id"))] if rows else []
     lines += [
-        f"offered: {safe(offer['name'])} by {safe(offer['by'])}  (conversation accept {offer['id'][:12]})"
+        f"offered: {safe(offer['name'])} by {safe(offer['by'])}: securechan conversation accept {offer['id'][:12]}"
         for offer in data["offers"]
     ]
     return "\n".join(lines) or "none yet: securechan conversation create, or send to an officer"
@@ -117,7 +117,7 @@ def create(
     here().emit(
         data,
         f"founded  {safe(data['name'])}  id {data['id'][:12]}  {data['kind']}, at most tlp:{data['ceiling']},"
-        f" {data['members']} devices in it\n"
+        f" {count(data['members'], 'device')} in it\n"
         f"stewards {', '.join(map(safe, data['policy']['stewards']))}",
     )
 
@@ -130,7 +130,7 @@ def accept(
 ) -> None:
     """Join a conversation that was offered to you."""
     data = do("conversation.accept", conversation=conversation, name=name, timeout=timeout)
-    here().emit(data, f"joined  {safe(data['name'])}  epoch {data['epoch']}, {data['members']} devices")
+    here().emit(data, f"joined  {safe(data['name'])}  epoch {data['epoch']}, {count(data['members'], 'device')}")
 
 
 @app.command()

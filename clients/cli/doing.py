@@ -22,10 +22,9 @@ def do(name: str, /, *, online: bool = True, give: Callable[[Any], None] | None 
             give(item)
 
     said = {key: value for key, value in params.items() if value is not None}
-    command = f"securechan {name.replace('.', ' ')}"
     with me.progress("asking the relay" if online else "opening the vault"):
         return run(
-            perform(me.profile, me.passphrases, name, said, give=hand, online=online, command=command, warn=me.warn)
+            perform(me.profile, me.passphrases, name, said, give=hand, online=online, command=me.command, warn=me.warn)
         )
 
 

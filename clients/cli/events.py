@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from clients.render import size, stranger
+from clients.render import duration, safe, size, stranger
 
 _OURS: Final = frozenset({"event", "at", "time", "sent", "ack_by", "valid_until"})
 _LONG: Final = frozenset({"header", "signature", "content"})
+OF_THE_LINE: Final = frozenset({"watching", "relay-up", "relay-down"})
+"""Events of our own connection: the addresses in them are our relay's, to be copied and not to be defanged."""
 
 
 def line(event: dict[str, Any]) -> str:
     """One event, one line (texts of several lines are indented)."""
-    event = {name: _harmless(name, value) for name, value in event.items() if name not in _LONG}
+    if event["event"] in OF_THE_LINE:
+        event = {name: safe(value) if isinstance(value, str) else value for name, value in event.items()}
+    else:
+        event = {name: _harmless(name, value) for name, value in event.items() if name not in _LONG}
     time = event.get("time") or event.get("at") or ""
     words = _words(event)
     return f"{time}  {words}" if time else words
@@ -62,8 +67,8 @@ def _words(event: dict[str, Any]) -> str:
                 f" securechan verify confirm --device {event['device']}"
             )
         case "conversation-offered":
-            by = event["by"]
-            return f"{by} offers a conversation called {event['name']}: securechan conversation accept {by}"
+            said = f"{event['by']} offers a conversation called {event['name']}"
+            return f"{said}: securechan conversation accept {event['conversation'][:12]}"
         case "conversation-joined":
             return f"{where}joined, epoch {event['epoch']}, let in by {event['by']}"
         case "conversation-left":
@@ -78,8 +83,7 @@ def _words(event: dict[str, Any]) -> str:
             warning = f"  warning: {event['warning']}" if event["warning"] else ""
             return f"connected to {event['relay']}{warning}"
         case "relay-down":
-            again = "" if event["retry_in"] is None else f"; again in {event['retry_in']:.0f} s"
-            return f"not connected: {event['message']}{again}"
+            return f"not connected: {event['message']}; {_again(event['retry_in'])}"
         case "attachment-fetched":
             return f"fetched {event['attachment']}"
         case "opaque-received":
@@ -89,6 +93,12 @@ def _words(event: dict[str, Any]) -> str:
                 f"{name} {value}" for name, value in event.items() if name not in ("event", "conversation", "at")
             )
             return f"{kind}  {rest}"
+
+
+def _again(seconds: float | None) -> str:
+    if seconds is None:
+        return "it is not tried again"
+    return "trying again" if seconds < 2 else f"next try in {duration(seconds)}"
 
 
 def _who(event: dict[str, Any]) -> str:

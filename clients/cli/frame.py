@@ -117,8 +117,10 @@ def _unhurried(ask: Callable[[str], str]) -> Callable[[str], str]:
 
 @dataclass(frozen=True, slots=True)
 class Invocation:
-    """One run of the program: the options that stand over every command, and the two streams."""
+    """One run of the program: the options that stand over every command, and the two streams. ``command`` is what was
+    typed, without its arguments: others are told what holds a profile."""
 
+    command: str = "securechan"
     json: bool = False
     no_input: bool = False
     quiet: bool = False

@@ -16,7 +16,7 @@ import typer
 from clients.cli.doing import do, seconds
 from clients.cli.events import line
 from clients.cli.frame import group, here, run
-from clients.render import file_name
+from clients.render import count, file_name, safe
 from securechan.errors import Malformed
 
 app = group("Messages.")
@@ -75,7 +75,8 @@ def _text(message: str | None, file: str | None) -> str | None:
 
 def _sent(data: dict[str, Any]) -> str:
     entry = f"   entry {data['sequence']}" if data.get("sequence") else ""
-    return f"{data['state']}  to {data['name']} ({data['members']} devices)  tlp:{data['tlp']}  id {data['id']}{entry}"
+    to = f"{data['name']} ({count(data['members'], 'device')})"
+    return f"{data['state']}  to {to}  tlp:{data['tlp']}  id {data['id']}{entry}"
 
 
 @app.command()
@@ -170,20 +171,24 @@ async def _chat(conversation: str, tlp: str) -> None:
     from clients.operations.engine import perform  # noqa: PLC0415 - it costs the whole protocol
 
     me = here()
-    watching = asyncio.Event()
+    watching, cut = asyncio.Event(), asyncio.Event()
 
     async def give(event: dict[str, Any]) -> None:
         if event["event"] == "watching":
             watching.set()
         elif event["event"] in ("message-received", "alarm", "bulletin-received") and not event.get("own"):
             me.item(event, lambda: line(event))
-        elif event["event"] == "relay-down":
-            me.note("not connected: what you type is kept and sent as soon as the relay answers again")
-        elif event["event"] == "relay-up" and watching.is_set():
-            me.note(f"connected to {event['relay']}")
+        elif event["event"] == "relay-down" and not cut.is_set():  # every failed try says so again
+            cut.set()
+            me.note(f"not connected: {safe(event['message'])}")
+            me.note("what you type is kept and sent as soon as the relay answers again")
+        elif event["event"] == "relay-up":
+            if cut.is_set():
+                me.note(f"connected to {event['relay']}")
+            cut.clear()
 
     async def ask(name: str, **params: Any) -> Any:
-        return await perform(me.profile, me.passphrases, name, params, give=give, command="securechan chat")
+        return await perform(me.profile, me.passphrases, name, params, give=give, command=me.command)
 
     listening = asyncio.create_task(ask("watch.watch", conversation=conversation))
     first = asyncio.create_task(watching.wait())

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clients.cli.frame import group, here, run
-from clients.render import duration, safe, table
+from clients.render import count, duration, safe, table
 from securechan.errors import NotReady
 
 if TYPE_CHECKING:
@@ -61,8 +61,7 @@ def _ceremony_words(told: dict[str, Any] | None) -> str:
     if told is None:
         return "ceremony   none yet: a federation needs a relay (securechan root add-relay CARD)"
     me = here()
-    count = sum(line.startswith(_MARKS) for line in told["changes"])
-    counted = f"{count} change{'' if count == 1 else 's'} in {_documents(told)}"
+    counted = f"{count(sum(line.startswith(_MARKS) for line in told['changes']), 'change')} in {_documents(told)}"
     if not me.verbose:
         counted += " (each of them: --verbose)"
     lines = [f"ceremony   {told['file']}", f"holds      {counted}"]
@@ -117,7 +116,9 @@ def init(
         list[Path] | None, typer.Option("--targets-key", help="An administrator's public key (.pub), made elsewhere.")
     ] = None,
 ) -> None:
-    """Found a federation: keys of its root and its administrators, and a folder for their ceremonies."""
+    """Found a federation: its keys and its folder.
+
+    Keys of its root and its administrators, and a folder for their ceremonies."""
     from clients.operations import plan as planning  # noqa: PLC0415 - likewise
     from clients.operations import root  # noqa: PLC0415 - likewise
 
@@ -152,7 +153,9 @@ def key(
     use: Annotated[str, typer.Option("--use", help="root or targets.")] = "root",
     name: Annotated[str, typer.Option("--name", help="What others call it; else the file's name.")] = "",
 ) -> None:
-    """Make a key of your own, on a machine of your own, and give away its public half."""
+    """Make a key of your own, as a holder.
+
+    On a machine of your own; give away its public half."""
     from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
 
     me = here()
@@ -172,7 +175,9 @@ def add_relay(
     mirror: Annotated[bool, typer.Option("--mirror", help="It does not publish trust for the federation.")] = False,
     directory: Dir = FOLDER,
 ) -> None:
-    """Add a relay, or put another card in the place of its old one. The first one publishes for the federation."""
+    """Add a relay, or replace its card.
+
+    The first one publishes for the federation."""
     from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     change = planning.add_relay(here().read_in(card, 1 << 20), tuple(url or ()), publisher=False if mirror else None)
@@ -208,7 +213,9 @@ def remove_agency(
     agency: Annotated[str, typer.Argument(help="The agency's name.")],
     directory: Dir = FOLDER,
 ) -> None:
-    """Remove an agency: once published, its devices are out at once and everywhere."""
+    """Remove an agency and all its devices.
+
+    Once that is published, they are out at once and everywhere."""
     from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     _plan(directory, planning.remove_agency(agency), f"planned    agency {agency} goes")
@@ -225,7 +232,9 @@ def community(
     remove: Annotated[bool, typer.Option("--remove", help="Free the name again.")] = False,
     directory: Dir = FOLDER,
 ) -> None:
-    """Bind a community's name to its founders or its group: whoever is invited joins it unasked."""
+    """Bind a community's name to founders or a group.
+
+    Whoever is invited then joins it unasked."""
     from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     if not remove and not founder and not bound_group:
@@ -345,7 +354,7 @@ def merge(
     ceremony: Annotated[Path, typer.Argument(help="The ceremony's file.")],
     copies: Annotated[list[Path], typer.Argument(help="Copies of it that others have signed.")],
 ) -> None:
-    """Put the signatures of copies that were signed apart into one file."""
+    """Put signatures from copies into one file."""
     from clients.operations import root  # noqa: PLC0415 - likewise
 
     data = {"file": str(ceremony), **root.tell_drafts(root.merge(ceremony, copies))}
@@ -359,7 +368,9 @@ def publish(
     ] = None,
     directory: Dir = FOLDER,
 ) -> None:
-    """Publish what has been signed: the first time as a bundle for the relay's operator, later at the relay."""
+    """Publish what has been signed.
+
+    The first time as a bundle for the relay's operator, later at the relay (--key)."""
     from clients.clock import SystemClock  # noqa: PLC0415 - likewise
     from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
     from clients.operations import root  # noqa: PLC0415 - likewise
@@ -386,7 +397,9 @@ def sync(
     key_file: Annotated[Path, typer.Option("--key", help="A key of the federation's administrators.")],
     directory: Dir = FOLDER,
 ) -> None:
-    """Read from the relay what stands, so that the next change starts from it."""
+    """Read what stands from the relay.
+
+    So that the next change starts from it."""
     from clients.clock import SystemClock  # noqa: PLC0415 - likewise
     from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
     from clients.operations import root  # noqa: PLC0415 - likewise
@@ -401,7 +414,9 @@ def sync(
 
 @app.command()
 def remake(directory: Dir = FOLDER) -> None:
-    """Make the ceremony again on what stands now; it has to be signed again."""
+    """Make the ceremony again on what stands now.
+
+    It has to be signed again."""
     from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     _plan(directory, planning.remake, "planned    the same on what stands now")
@@ -409,7 +424,7 @@ def remake(directory: Dir = FOLDER) -> None:
 
 @app.command()
 def renew(directory: Dir = FOLDER) -> None:
-    """Plan the federation's document for longer, with nothing else changed."""
+    """Plan the same federation for longer."""
     from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     _plan(directory, planning.renew, "planned    the federation's document for longer")
@@ -430,8 +445,10 @@ def rotate(
     ] = None,
     directory: Dir = FOLDER,
 ) -> None:
-    """Plan the next root: other keys, other thresholds, another online key; or, with no option, the same for longer.
-    Enough of the old holders and of the new ones sign it."""
+    """Plan the next root: other keys or thresholds.
+
+    Or another online key; or, with no option, the same for longer. Enough of the old holders and of the new ones sign
+    it."""
     from clients.operations import plan as planning  # noqa: PLC0415 - likewise
 
     card = None if online is None else here().read_in(online, 1 << 20)
@@ -475,7 +492,7 @@ def _status_words(data: dict[str, Any]) -> str:
         lines.append(f"trust      root {federation['root_version']}, snapshot {federation['version']}")
         lines += [
             f"agency     {agency['agency']}  {safe(agency['title'])}  roster {agency['roster']}, "
-            f"{agency['devices']} devices"
+            f"{count(agency['devices'], 'device')}"
             for agency in federation["agencies"]
         ]
         lines += [

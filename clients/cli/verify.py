@@ -15,7 +15,10 @@ app = group("Compare keys with another officer, in person or by telephone.")
 
 @app.command()
 def show(officer: Annotated[str | None, typer.Argument(help="liaison-1@cert-hr; all without.")] = None) -> None:
-    """The words that both of you must see alike; or whom you have compared with, and which devices wait."""
+    """Words to compare; or whom you compared with.
+
+    With an officer: the words that both of you must see alike. Without: whom you have compared with, and which devices
+    wait."""
     data = do("verify.show", online=False, officer=officer)
     here().emit(data, lambda: _words(data) if officer else _listed(data))
 
@@ -46,7 +49,9 @@ def confirm(
     words: Annotated[str | None, typer.Option("--words", help="The words that the other side read to you.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
 ) -> None:
-    """Say that you have compared the keys; or that a waiting device is its officer's."""
+    """Say that the keys are right.
+
+    Of an officer: that you have compared the words. Of a device that waits: that it is its officer's."""
     me = here()
     if (officer is None) == (device is None):
         raise typer.BadParameter("name an officer or --device", param_hint="OFFICER")

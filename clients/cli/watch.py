@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
 from clients.cli.doing import do
-from clients.cli.events import line
+from clients.cli.events import OF_THE_LINE, line
 from clients.cli.frame import group, here
+from clients.render import count
 
 app = group("Stay in touch with the relay.")
-_OF_THE_LINE: Final = frozenset({"watching", "relay-up", "relay-down"})
 
 
 @app.command()
@@ -32,8 +32,7 @@ def sync(
 
 def _synced(data: dict[str, Any]) -> str:
     came = "  ".join(f"{number} {kind.replace('-', ' ')}" for kind, number in data["came"].items()) or "nothing new"
-    conversations = len(data["conversations"])
-    return f"synced  {conversations} conversation{'' if conversations == 1 else 's'}  unread {data['unread']}  {came}"
+    return f"synced  {count(len(data['conversations']), 'conversation')}  unread {data['unread']}  {came}"
 
 
 @app.command()
@@ -47,12 +46,26 @@ def watch(
     """Stay connected and show what comes, until Ctrl-C. Other commands are done by this process meanwhile."""
     me = here()
 
+    told: set[str] = set()  # why we are not connected: a person is told once, until it is another reason
+
     def give(event: dict[str, Any]) -> None:
-        me.item(event, lambda: line(event))
-        if execute is not None and event["event"] not in _OF_THE_LINE:
+        if event["event"] not in OF_THE_LINE or me.json or _news(event, told):
+            me.item(event, lambda: line(event))
+        if execute is not None and event["event"] not in OF_THE_LINE:
             done = subprocess.run(execute, shell=True, input=json.dumps(event), text=True, check=False)  # noqa: S602 - the user's own command
             if done.returncode:
                 me.warn(f"--exec ended with {done.returncode}")
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop ends it as Ctrl-C does
     do("watch.watch", give=give, conversation=conversation, all=every)
+
+
+def _news(event: dict[str, Any], told: set[str]) -> bool:
+    """Whether this event of the line says something that was not said since the last session. Failed tries come every
+    few seconds while a relay is down; they are one piece of news."""
+    if event["event"] != "relay-down" or event["retry_in"] is None:
+        told.clear()
+        return True
+    known = event["message"] in told
+    told.add(event["message"])
+    return not known

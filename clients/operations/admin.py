@@ -40,6 +40,7 @@ from securechan.trust.enrolment import (
 from securechan.trust.names import roster_role
 from securechan.trust.records import made
 from securechan.trust.view import View
+from securechan.trust.words import check
 
 
 class State(Enum8):
@@ -203,6 +204,7 @@ async def approve(work: Work, params: Json) -> Json:
     me = administrator(work)
     await _read_boxes(work)
     box, invited, request = _asked_for(work, said.text("id"))
+    check(said.text("words"), len(six_words(request)))
     if not words_match(said.text("words"), request):
         raise Denied(
             "the six words differ: this is another request than the one of the person you spoke to",

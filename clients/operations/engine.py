@@ -160,7 +160,7 @@ def _unfinished(vault: Vault) -> NotReady:
     if founder:
         message, hint = "this agency is not admitted yet, as far as this device knows", "securechan admin join ADDRESS"
     else:
-        message, hint = "this device is not approved yet", "finish with: securechan enrol"
+        message, hint = "this device is not approved yet", "finish with: securechan enrol --resume"
     return NotReady(message, hint=hint, code="not-enrolled")
 
 
@@ -211,12 +211,18 @@ async def perform(
     warn: Callable[[str], None] | None = None,
 ) -> Any:
     """Carry out an operation; its data. ``online`` False opens no connection. Raises what the operation raises, and
-    NotReady where the profile isn't enrolled, is locked, or is held by who takes no errands."""
+    NotReady where the profile isn't enrolled, is locked, or is held by who takes no errands.
+
+    The passphrase is asked for before the profile is held: a person who looks for it keeps nobody waiting."""
     if not profile.enrolled:
         raise _not_enrolled(profile)
     loop = asyncio.get_running_loop()
+    known: Passphrases | None = None
     until = loop.time() + PATIENCE
     while True:
+        if known is None and profile.holder() is None:
+            known = Passphrases.of(passphrases.get(f"profile {profile.name}"))
+            until = loop.time() + PATIENCE
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(profile.hold(command))
@@ -231,10 +237,11 @@ async def perform(
                     if loop.time() > until:
                         raise locked from e
             else:
-                async with opened(profile, passphrases, online=online, give=give) as work:
-                    data = await operation(name)(work, params)
-                    _look_at_clocks(work, warn)
-                    return data
+                if known is not None:
+                    async with opened(profile, known, online=online, give=give) as work:
+                        data = await operation(name)(work, params)
+                        _look_at_clocks(work, warn)
+                        return data
         await asyncio.sleep(0.1)
 
 

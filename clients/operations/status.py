@@ -64,7 +64,7 @@ def _relay(work: Work, error: SecurechanError | None) -> dict[str, Any]:
             "state": "up",
             "handshake": KEM.name,
             "took_ms": round(link.took * 1000),
-            "skew": round(link.skew, 1),
+            "skew": round(link.skew, 1) + 0.0,  # no -0.0
             "warning": skewed(link.skew) if abs(link.skew) > SKEW_WARN else "",
         }
     told = error or (link.error if isinstance(link, Down) else None)

@@ -17,7 +17,7 @@ from clients.vault import Put
 from securechan.agent.inputs import ConfirmDevice
 from securechan.errors import Malformed, NotFound, Untrusted
 from securechan.trust.names import split_officer
-from securechan.trust.words import same, words
+from securechan.trust.words import check, same, words
 
 TABLE: Final = "verified"
 COUNT: Final = 8  # words: 128 bits, as nobody's word protects them against a search
@@ -93,6 +93,8 @@ async def confirm(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         return await _confirm_device(work, device)
     split_officer(officer)
     digest, heard = _digest(work, officer), params.text("words", "")
+    if heard:
+        check(heard, COUNT)
     if heard and not same(heard, words(digest, COUNT)):
         raise Untrusted(
             f"these are not the words for {officer}: one of you sees other keys",

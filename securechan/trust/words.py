@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from securechan.errors import Misuse
+from securechan.errors import Malformed, Misuse
 
 CONSONANTS: Final = "bdfghjklmnprstvz"
 VOWELS: Final = "aiou"
 _LETTERS: Final = re.compile(r"[a-z]+")
+_FORM: Final = re.compile(rf"[{CONSONANTS}][{VOWELS}][{CONSONANTS}][{VOWELS}][{CONSONANTS}]")
 
 
 def words(data: bytes, count: int) -> tuple[str, ...]:
@@ -38,3 +39,19 @@ def _word(value: int) -> str:
 def same(said: str, expected: tuple[str, ...]) -> bool:
     """Whether what a person typed is these words, however it is spaced, hyphenated or capitalised."""
     return tuple(_LETTERS.findall(said.lower())) == expected
+
+
+def check(said: str, count: int) -> None:
+    """Returns if ``said`` can be ``count`` words at all. Raises Malformed (``words-form``), saying first whether one
+    was left out and then which are none: a slip of the ear is no alarm."""
+    found = _LETTERS.findall(said.lower())
+    slips = [word for word in found if not _FORM.fullmatch(word)]
+    if len(found) == count and not slips:
+        return
+    number = "" if len(found) == count else f"{count} words are needed, and these are {len(found)}"
+    none = f"{', '.join(slips[:count])} can't be among them" if slips else ""
+    raise Malformed(
+        "; ".join(filter(None, (number, none))),
+        hint="have them read out again, each spelt: consonant, vowel, consonant, vowel, consonant",
+        code="words-form",
+    )

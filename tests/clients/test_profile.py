@@ -121,7 +121,7 @@ def test_a_held_profile_names_its_holder(profile: Profile, other: subprocess.Pop
     with pytest.raises(NotReady) as e, profile.hold("securechan send"):
         pass
     assert e.value.code == "profile-locked"
-    assert f"process {other.pid} (securechan watch, since 2" in e.value.message
+    assert f"in use by securechan watch (process {other.pid}, since 2" in e.value.message
     assert str(other.pid) in e.value.hint
     holder = profile.holder()
     assert holder is not None

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from securechan.errors import Misuse
+from securechan.errors import Malformed, Misuse
 from securechan.trust import words
 
 
@@ -39,3 +39,17 @@ def test_what_a_person_types() -> None:
         assert words.same(said, expected)
     for said in ("lusab", "babad lusab", "lusab babad babad", "lusabbabad", ""):
         assert not words.same(said, expected)
+
+
+def test_a_slip_is_told_from_other_words() -> None:
+    words.check("LUSAB-babad", 2)
+    words.check("lusab babat", 2)  # spelt as one: whether it is theirs, the comparison says
+    for said, told in (
+        ("lusab", "2 words are needed, and these are 1"),
+        ("lusab babad gutih", "2 words are needed, and these are 3"),
+        ("lusab cafe", "cafe can't be among them"),
+        ("cafe", "2 words are needed, and these are 1; cafe can't be among them"),
+    ):
+        with pytest.raises(Malformed, match=told) as caught:
+            words.check(said, 2)
+        assert caught.value.code == "words-form"

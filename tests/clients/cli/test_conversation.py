@@ -26,7 +26,7 @@ def test_an_offer_says_how_to_accept(town: Town) -> None:
     town.si.json("sync")
     assert "offered to you: securechan conversation ls" in town.si.run("read").err
     listed = town.si.run("conversation", "ls").out
-    assert "offered: offered-one by liaison-1@cert-hr  (conversation accept " in listed
+    assert "offered: offered-one by liaison-1@cert-hr: securechan conversation accept " in listed
     joined = town.si.run("conversation", "accept", "offered-one")
     assert joined.out.startswith("joined  offered-one  epoch 1")
 

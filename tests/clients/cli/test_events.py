@@ -10,7 +10,7 @@ import pytest
 from clients.cli.events import line
 from clients.operations.lookup import timed
 from securechan.agent import events
-from securechan.agent.events import Alarm, AlarmKind, Event, MessageReceived, to_json
+from securechan.agent.events import Alarm, AlarmKind, ConversationOffered, Event, MessageReceived, to_json
 from securechan.bulletin.tlp import Tlp
 
 EVIL = "\x1b]0;owned\x07\u202ehttp://evil.example"
@@ -63,6 +63,25 @@ def test_a_marked_message_says_so() -> None:
 def test_an_alarm_names_who_and_which_entry() -> None:
     said = line(to_json(Alarm(AlarmKind.CHAIN_CLAIM, bytes(32), "cert-si/b", 17, "claims another history")))
     assert said == "ALARM chain-claim  cert-si/b  entry 17: claims another history"
+
+
+def test_the_relay_s_address_can_be_copied_and_the_wait_is_a_sensible_one() -> None:
+    down: dict[str, Any] = {"event": "relay-down", "message": "no relay answers at wss://relay.example.int: refused"}
+    shown = {seconds: line(down | {"retry_in": seconds}) for seconds in (None, 0.0, 0.3, 12.4, 61.0)}
+    assert all(said.startswith("not connected: no relay answers at wss://relay.example.int") for said in shown.values())
+    assert [said.rpartition("; ")[2] for said in shown.values()] == [
+        "it is not tried again",
+        "trying again",
+        "trying again",
+        "next try in 12 s",
+        "next try in 1 m",
+    ]
+    assert "\x1b" not in line(down | {"message": EVIL, "retry_in": 1.0})
+
+
+def test_an_offer_is_accepted_by_what_is_shown() -> None:
+    shown = line(to_json(example(ConversationOffered, "x.example")))
+    assert shown.endswith(": securechan conversation accept " + "01" * 6)
 
 
 def test_the_union_is_the_agents_own() -> None:

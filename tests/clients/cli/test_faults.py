@@ -80,7 +80,7 @@ def test_a_locked_profile(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
         assert process.stdout is not None
         process.stdout.readline()
         try:
-            told(town.hr2.run("read"), 8, f"in use by process {process.pid} (securechan backup", f"kill {process.pid}")
+            told(town.hr2.run("read"), 8, f"in use by securechan backup (process {process.pid}", "with Ctrl-C")
         finally:
             process.kill()
 

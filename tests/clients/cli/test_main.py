@@ -6,13 +6,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
 
 import clients.cli
-from clients.cli import COMMANDS, error_json, invoke
+from clients.cli import COMMANDS, error_json, invoke, typed
 from clients.cli.frame import group
 from securechan.errors import Finding, Refused, SecurechanError, Unfit
 from tests.clients.station import run
@@ -52,6 +54,43 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
 
 
 # --------------------------------------------------------------------------------------------------------------- verbs
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ([], "securechan"),
+        (["nonsense"], "securechan"),
+        (["watch", "eu-csirts"], "securechan watch"),
+        (["bulletin", "ls", "--own"], "securechan bulletin ls"),
+        (["bulletin"], "securechan bulletin"),
+    ],
+)
+def test_a_command_is_named_as_it_is_typed(words: list[str], command: str) -> None:
+    assert typed(words) == command
+
+
+def commands(group_: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Every group of the program, by the words that lead to it."""
+    yield path, group_
+    context = typer.Context(group_)
+    for name in group_.list_commands(context):
+        found = group_.get_command(context, name)
+        if hasattr(found, "list_commands"):
+            yield from commands(found, (*path, name))
+
+
+def test_no_help_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a command is for is read to its end, on a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    cut = []
+    for path, _ in commands(typer.main.get_command(clients.cli.app)):
+        cut += [
+            (*path, line.strip())
+            for line in run(*path, "--help").out.splitlines()
+            if line.startswith("  ") and line.endswith("...")
+        ]
+    assert cut == []
 
 
 @pytest.mark.parametrize("verb", COMMANDS)

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from clients.cli.watch import _news
 from tests.clients.conftest import Town
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -19,6 +20,17 @@ def test_sync_in_words(town: Town) -> None:
     town.hr.json("send", name, "-m", "x")
     assert "1 message received" in town.si.run("sync", "--once").out
     assert "nothing new" in town.si.run("sync").out
+
+
+def test_a_relay_that_is_down_is_one_piece_of_news() -> None:
+    told: set[str] = set()
+    down = {"event": "relay-down", "message": "refused", "retry_in": 1.0}
+    assert _news(down, told)
+    assert not _news(down, told)
+    assert _news(down | {"message": "no such host"}, told)
+    assert _news({"event": "relay-up"}, told)
+    assert _news(down, told)
+    assert _news(down | {"retry_in": None}, told)
 
 
 def test_a_command_is_run_for_each_event(town: Town, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from clients.operations.engine import Params, operation, perform, queued, skewed
 from clients.profile import Passphrases, Profile
 from securechan.errors import CannotOpen, Malformed, NotReady, TimedOut, Unreachable
 from tests.clients.conftest import Town
-from tests.clients.station import Station
+from tests.clients.station import PASSPHRASE, Station
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -50,6 +50,18 @@ def test_a_profile_that_is_not_enrolled(tmp_path: Path) -> None:
         asyncio.run(perform(Profile("x", tmp_path / "x"), Passphrases(), "status.status", {}))
     assert e.value.code == "not-enrolled"
     assert not (tmp_path / "x").exists()
+
+
+def test_who_looks_for_a_passphrase_keeps_nobody_waiting(town: Town) -> None:
+    """The profile is held only once the passphrase is there."""
+    held_meanwhile = []
+
+    def ask(_: str) -> str:
+        held_meanwhile.append(town.hr.profile.holder())
+        return PASSPHRASE
+
+    asyncio.run(perform(town.hr.profile, Passphrases(ask=ask), "conversation.ls", {}, online=False))
+    assert held_meanwhile == [None]
 
 
 def test_a_profile_held_by_who_takes_no_errands(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
