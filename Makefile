@@ -1,9 +1,10 @@
 # securechan: everything a fresh machine with Python 3.11+ and make needs to be told
-.PHONY: demo test check bench interop vectors lock clean
+.PHONY: demo test check bench fuzz soak interop vectors lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+SECONDS ?= 15
 STEPS ?= 200
 SEED ?= 9420
 
@@ -24,11 +25,17 @@ interop: $(VENV)/dev.stamp         ## groups mixed with other MLS implementation
 	SECURECHAN_INTEROP=.interop SECURECHAN_INTEROP_STEPS=$(STEPS) SECURECHAN_INTEROP_SEED=$(SEED) \
 		$(BIN)/python -m pytest -n $(JOBS) tests/interop $(T)
 
+fuzz: $(VENV)/fuzz.stamp           ## every decoder, SECONDS of CPU each, and a table: tests/fuzz/README.md
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(F)
+
+soak: $(VENV)/dev.stamp            ## long walks: MLS groups of up to 50 members, thousands of steps
+	$(BIN)/python -m pytest -m slow --timeout 7200 tests/mls/test_stateful.py $(T)
+
 lock: $(VENV)/dev.stamp            ## renew the hash-pinned requirements from pyproject.toml
 	$(BIN)/python tests/support/lock.py
 
 clean:
-	rm -rf $(VENV) .interop .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .interop .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/run.stamp: requirements.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "securechan needs Python 3.11 or newer; say: make PYTHON=python3.12")'
@@ -39,4 +46,9 @@ $(VENV)/run.stamp: requirements.txt pyproject.toml
 
 $(VENV)/dev.stamp: $(VENV)/run.stamp requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	touch $@
+
+$(VENV)/fuzz.stamp: $(VENV)/dev.stamp tests/fuzz/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/fuzz/requirements.txt || \
+		echo "no atheris for this machine: chance alone will drive"
 	touch $@

@@ -6,15 +6,15 @@ form at rest.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 from securechan.codec import U32, U64, Opaque, Struct, Text, opaque, vec
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import SUITES, Suite
-from securechan.errors import CannotOpen, Invalid, Malformed
+from securechan.errors import CannotOpen, Invalid, Malformed, Misuse
 from securechan.mls.context import GroupContext
 from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.labels import SecretBytes
@@ -27,7 +27,17 @@ from securechan.mls.tree import RatchetTree
 from securechan.mls.treekem import PrivateKeys
 from securechan.mls.treemath import LeafIndex, NodeIndex
 
+K = TypeVar("K")
+
 KEPT_RESUMPTIONS: Final = 16  # how many epochs back a resumption key can be called for (§8.6)
+
+
+def kept_key(load: Callable[[bytes], K], private: bytes) -> K:
+    """A private key from rest, loaded. Raises `Malformed` where it is none."""
+    try:
+        return load(private)
+    except Misuse as fault:
+        raise Malformed(f"a key that was kept: {fault.message}") from None
 
 
 class NodePrivate(Struct):
@@ -142,8 +152,8 @@ class Epoch:
             state.interim_transcript_hash,
             state.confirmation_tag,
             LeafIndex(state.own_leaf),
-            suite.signature.load(state.signature_private),
-            {NodeIndex(kept.node): suite.hpke.kem.load(kept.private) for kept in state.private},
+            kept_key(suite.signature.load, state.signature_private),
+            {NodeIndex(kept.node): kept_key(suite.hpke.kem.load, kept.private) for kept in state.private},
             state.resumptions,
             state.reinit,
         )

@@ -27,7 +27,7 @@ from securechan.crypto.secret import Secret
 from securechan.crypto.suite import Suite, by_number
 from securechan.errors import Malformed
 from securechan.mls.context import GroupContext
-from securechan.mls.epoch import Epoch
+from securechan.mls.epoch import Epoch, kept_key
 from securechan.mls.extensions import Extension
 from securechan.mls.framing import Sender
 from securechan.mls.join import join, join_from_outside
@@ -333,7 +333,7 @@ class Group:
         `Malformed`."""
         state = Epoch.decode(epoch)
         messages = MessageState.decode(ratchets)
-        updates = tuple(state.suite.hpke.kem.load(private) for private in messages.own_updates)
+        updates = tuple(kept_key(state.suite.hpke.kem.load, private) for private in messages.own_updates)
         past = tuple(PastEpoch.decode(kept, state.tree) for kept in messages.past)
         past = past[len(past) - min(len(past), terms.past_epochs) :]
         return cls(state, Ratchets.decode(messages.ratchets), messages.pending, updates, past, terms)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from securechan.errors import CannotOpen, Invalid
-from securechan.mls.epoch import KEPT_RESUMPTIONS, Epoch
+from securechan.crypto.secret import Secret
+from securechan.errors import CannotOpen, Invalid, Malformed
+from securechan.mls.epoch import KEPT_RESUMPTIONS, Epoch, EpochState
+from securechan.mls.group import Group, MessageState
 from securechan.mls.psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
 from securechan.mls.registry import PSKType, ResumptionUsage
 from securechan.mls.treemath import LeafIndex
@@ -57,3 +61,17 @@ def test_no_repr_shows_a_secret() -> None:
     ):
         assert secret.hex() not in text
         assert repr(bytes(secret))[2:-1] not in text
+
+
+def test_a_kept_key_of_another_length_is_malformed() -> None:
+    group, _ = found("alice")[0].propose_update()
+    epoch, messages = EpochState.decode(group.encode_epoch()), MessageState.decode(group.encode_ratchets())
+    short = Secret(b"short")
+    for spoilt in (
+        replace(epoch, signature_private=short),
+        replace(epoch, private=(replace(epoch.private[0], private=short),)),
+    ):
+        with pytest.raises(Malformed, match="a key that was kept"):
+            Group.decode(spoilt.encode(), group.encode_ratchets())
+    with pytest.raises(Malformed, match="a key that was kept"):
+        Group.decode(group.encode_epoch(), replace(messages, own_updates=(short,)).encode())
