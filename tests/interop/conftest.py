@@ -36,4 +36,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for kind in kinds:
         line(kind, [f"{held[kind, True]}+{held[kind, False]}" if held.total() else "" for held in acts])
     for peer in sorted({peer for peer, *_ in walks}):
-        terminalreporter.write_line(f"{peer} has no call for: {', '.join(without(ABLE[peer]))}")
+        terminalreporter.write_line(
+            f"{peer} has no call for: {'; '.join(without(ABLE[peer])) or 'nothing that was wanted'}"
+        )

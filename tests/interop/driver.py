@@ -294,6 +294,7 @@ def commit(driver: Driver, request: Request) -> Answer:
         padding=0 if request.get("public") else seat.padding,
         tree_in_welcome=inside,
     )
+    tree = step.ratchet_tree.hex() if step.welcomes and not inside else None
     cpu = time.process_time() - start  # without making one Welcome of those of the engine, as the protocol wants it
     welcome = None
     if step.welcomes:
@@ -306,8 +307,8 @@ def commit(driver: Driver, request: Request) -> Answer:
     else:
         seat.group, seat.pending = step.current, step
     answer = {"commit": step.commit.hex(), "welcome": welcome, "cpu": cpu, **view(seat.group)}
-    if welcome is not None and not inside:
-        answer["ratchet_tree"] = step.ratchet_tree.hex()
+    if tree is not None:
+        answer["ratchet_tree"] = tree
     return answer
 
 

@@ -20,6 +20,8 @@ from tests.interop.driver import Driver
 from tests.interop.process import ROOT, Process, Refused
 
 INSTALLED: Final = os.environ.get("SECURECHAN_INTEROP")
+"""Set by `make interop`: without it, tests that need a peer are skipped even where there is one."""
+HOME: Final = ROOT / (INSTALLED or ".interop")
 PEERS: Final = Path(__file__).parent / "peers"
 
 
@@ -110,7 +112,6 @@ class Can:
     """Whether a commit can wait for the verdict, and be dropped."""
     tree_beside: bool = True
     authenticated_data: bool = True
-    talks_while_pending: bool = True
     joins: Callable[[RatchetTree], str | None] = any_tree
     """What it says to a valid tree that it refuses on joining; None where it joins."""
     filtered_root: bool = True
@@ -143,7 +144,6 @@ ABLE: Final = {
         psk=True,
         private=True,
         waits=True,
-        talks_while_pending=False,
         joins=one_list_per_path,
         filtered_root=False,
         misses_its_successor=True,
@@ -155,7 +155,6 @@ ABLE: Final = {
         waits=True,
         takes_strangers=False,
         authenticated_data=False,
-        talks_while_pending=False,
         evidence=("exporter", "ratchet_tree", "members"),
     ),
     "rine-mls": Can(
@@ -187,7 +186,6 @@ WORDS: Final = {
     "waits": "a commit that waits for its verdict",
     "tree_beside": "a tree beside the welcome",
     "authenticated_data": "authenticated data",
-    "talks_while_pending": "messages while proposals are pending",
 }
 
 
@@ -212,20 +210,22 @@ class Side:
 
 
 def command(name: str) -> tuple[str, ...]:
-    """How the driver of a peer is started."""
-    if INSTALLED is None:
-        raise FileNotFoundError("no peers here: say make interop")
-    home = ROOT / INSTALLED
+    """How the driver of a peer is started. Raises FileNotFoundError where it isn't installed."""
     match name:
         case "ts-mls":
-            keep_links = ("--preserve-symlinks", "--preserve-symlinks-main")
-            return ("node", *keep_links, str(home / "ts-mls" / "driver.mjs"))
+            there = HOME / "ts-mls" / "driver.mjs"
+            start = ("node", "--preserve-symlinks", "--preserve-symlinks-main", str(there))
         case "mls-rs":
-            return (str(home / "mls_rs" / "bin" / "python"), str(PEERS / "mls_rs.py"))
+            there = HOME / "mls_rs" / "bin" / "python"
+            start = (str(there), str(PEERS / "mls_rs.py"))
         case "rine-mls":
-            return (str(home / "rine" / "bin" / "python"), str(PEERS / "rine.py"))
+            there = HOME / "rine" / "bin" / "python"
+            start = (str(there), str(PEERS / "rine.py"))
         case _:
             raise LookupError(f"no peer is called {name}")
+    if not there.exists():
+        raise FileNotFoundError(f"{name} is not installed: say make interop")
+    return start
 
 
 def ours() -> Side:

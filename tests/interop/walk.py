@@ -46,7 +46,7 @@ class Walk(Company):
     def step(self) -> None:
         here = len(self.members)
         weights = {
-            self.talk: 4,
+            self.talk: 0 if self.asked else 4,
             self.grow: 6 if here < 4 else 3 if here < self.most else 0,
             self.shrink: 0 if here < 4 else 3 if here < self.most else 6,
             self.renew: 3,
@@ -216,10 +216,11 @@ class Walk(Company):
 
     def talk(self) -> bool:
         """Messages of several members, each reaching everybody else in an order of its own; some never arrive."""
-        speakers = [member for member in self.members if not self.asked or member.side.can.talks_while_pending]
+        if self.asked:  # §12.4: no messages until a commit takes them up
+            return False
         said: list[tuple[Member, str, bytes, bytes]] = []
         for _ in range(self.chance.randint(1, 5)):
-            who = self.chance.choice(speakers)
+            who = self.chance.choice(self.members)
             plaintext = self.chance.randbytes(self.chance.choice((0, 1, 30, 300, 3000)))
             data = self.chance.randbytes(self.chance.choice((0, 9))) if self.all_can("authenticated_data") else b""
             fields = {"authenticated_data": data.hex()} if who.side.can.authenticated_data else {}

@@ -13,7 +13,6 @@
 // - It makes no Update proposals by itself: the leaf is made here from its parts, and the new private key is put in
 //   place when a commit takes the proposal up.
 // - It is never told which of its key packages a Welcome is for, so the references are compared here.
-// - An application message can't be sent while proposals are pending: its error is passed on.
 
 import readline from "node:readline"
 import process from "node:process"
