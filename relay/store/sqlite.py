@@ -52,43 +52,17 @@ from relay.store.base import (
 )
 from relay.store.local import LocalStore
 from relay.store.news import Added, Confirmed, Created, Dropped, Shortened
+from relay.store.schema import bring_up
 from securechan.errors import Conflict, NotReady
 from securechan.wire.chain import Position, advance, start
 
 T = TypeVar("T")
 
-VERSION: Final = 1
 _SHIFT: Final = 40  # sequences below 2^40, topic numbers below 2^23
 _LAST: Final = (1 << _SHIFT) - 1
 _HEADS: Final = 8192  # heads that the writer remembers
 _READERS: Final = 2
 _RUNGS: Final = 64  # commits that are loaded with a head
-
-_SCHEMA: Final = """
-create table topic (number integer primary key, topic blob not null unique, kind integer not null,
-    last integer not null, chain blob not null, commit_at integer not null, commit_id blob not null,
-    trimmed integer not null, trimmed_chain blob not null, count integer not null);
-create table entry (key integer primary key, entry_id blob not null, chain blob not null, wire blob not null);
-create index entry_by_id on entry (entry_id);
-create table claim (key integer primary key, topic integer not null, access blob not null, committer blob not null,
-    at integer not null, closes integer);
-create unique index claim_by_access on claim (topic, access);
-create table box (topic blob primary key, mac_key blob not null, agency text not null, not_after integer not null)
-    without rowid;
-create table package (number integer primary key autoincrement, device text not null, suite integer not null,
-    body blob not null);
-create index package_by_device on package (device, suite, number);
-create table last_resort (device text not null, suite integer not null, body blob not null,
-    primary key (device, suite));
-create table spent (hash blob primary key, at integer not null) without rowid;
-create table blob (number integer primary key, owner blob not null, blob blob not null, total integer not null,
-    have integer not null, done integer not null, expires integer not null);
-create unique index blob_by_name on blob (blob, owner);
-create index blob_by_expiry on blob (expires);
-create table charge (day integer not null, agency text not null, size integer not null, primary key (day, agency))
-    without rowid;
-create table part (number integer not null, at integer not null, piece blob not null, primary key (number, at));
-"""
 
 
 @dataclass(slots=True)
@@ -169,13 +143,7 @@ class SqliteStore(LocalStore):
             ("journal_mode=wal", "synchronous=full", "cache_size=-32768", "temp_store=memory", "busy_timeout=10000"),
         )
         self._connections.append(self._db)
-        version = self._db.execute("pragma user_version").fetchone()[0]
-        if version == 0:
-            self._db.executescript(f"begin; {_SCHEMA} pragma user_version = {VERSION}; commit;")
-        elif version != VERSION:
-            raise NotReady(
-                f"{self._path} has the format {version}, this relay writes {VERSION}", hint="run the relay that made it"
-            )
+        bring_up(self._db, self._path)
         if fresh:
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
