@@ -13,10 +13,11 @@ read the next invitation may start anywhere.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from securechan.agent import blobs, commits, packages, sending
+from securechan.agent import blobs, commits, packages, past, sending
 from securechan.agent.asks import Created
 from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
 from securechan.agent.founding import Founding, founder
@@ -116,7 +117,7 @@ def blank(
         cursor=cursor,
         last_commit=last_commit,
         commit_trust=trust,
-        history=(cursor,),
+        history=past.begun(cursor),
         accesses=(),
         mend=0,
         renewed=turn.now,
@@ -188,7 +189,7 @@ def _offers(turn: Turn, topic: bytes, by: str = "") -> list[tuple[str, Offer]]:
 
 def _reached(known: Conversation) -> int:
     """How far its log was really read: where it was joined is the word of whoever wrote the Welcome."""
-    return known.cursor.sequence if len(known.history) > 1 else 0
+    return known.cursor.sequence if past.read_on(known) else 0
 
 
 def tree_here(turn: Turn, row: str, tree: bytes) -> None:
@@ -292,6 +293,14 @@ def accept(turn: Turn, topic: bytes, name: str, by: str) -> None:
     row, offer = found[0]
     turn.rows.put(OFFERS, row, replace(offer, accepted=1, name=name or offer.name))
     _consider(turn, row)
+
+
+def bury(turn: Turn, revoked: Collection[str]) -> None:
+    """What a device offered that has been revoked since is offered by nobody. What a person has accepted stands: the
+    group is its members', and they have put the device out."""
+    for row, offer in list(turn.rows.items(OFFERS)):
+        if offer.by in revoked and not offer.accepted:
+            turn.rows.drop(OFFERS, row)
 
 
 def decline(turn: Turn, topic: bytes, by: str) -> None:

@@ -6,7 +6,7 @@ what our own record says decides which of our keys speaks, and entries that wait
 
 from __future__ import annotations
 
-from securechan.agent import inbox, reading, rosters, rotation
+from securechan.agent import inbox, joining, reading, rosters, rotation
 from securechan.agent.events import AlarmKind, TrustChanged
 from securechan.agent.state import KEYS, ONLY, TRUST, TRUST_LOG, Trust
 from securechan.agent.turn import Turn
@@ -64,6 +64,7 @@ def _changed(turn: Turn, before: View) -> None:
     mine = after.find(turn.me.device)
     if mine is not None and mine != before.find(turn.me.device):
         _check_own(turn, mine)
+    joining.bury(turn, revoked)
     rosters.settle(turn)
     rotation.on_trust(turn)
     turn.everything = True

@@ -72,6 +72,19 @@ def test_an_offer_can_be_declined_and_is_then_forgotten(world: World) -> None:
         cene.do(DeclineConversation(topic))
 
 
+def test_a_revoked_device_offers_nothing_any_more(world: World) -> None:
+    ana, _bor, cene, topic = community(world, bound=False)
+    dora = world.enrol("cert-si", "dora-laptop", "dora", "desk").connect()
+    world.run(10)
+    assert [each.by for each in cene.agent.offers()] == [ana.name]
+    world.revoke(ana)
+    world.run(10)
+    assert cene.agent.offers() == ()
+    assert dora.agent.offers() == ()
+    with pytest.raises(NotFound):
+        cene.do(AcceptConversation(topic))
+
+
 def test_an_offer_survives_a_restart_and_is_accepted_under_a_name_of_ones_own(world: World) -> None:
     ana, _bor, cene, topic = community(world, bound=False)
     cene.restart().connect()
