@@ -147,10 +147,14 @@ def tell(as_json: bool, told: dict[str, Any]) -> None:
 
 
 def _usage(error: Any) -> dict[str, Any]:
+    from clients.cli.meant import guess  # noqa: PLC0415 - only a mistake needs it
+
     context = getattr(error, "ctx", None)
     path = PROGRAM if context is None else context.command_path
+    meant = guess(error)
     message = " ".join(error.format_message().split())
-    return {"code": "usage", "message": message[:1].lower() + message[1:].removesuffix("."), "hint": f"{path} --help"}
+    hint = f"{path} --help" if meant is None else f"did you mean {meant}? {path} --help shows what there is"
+    return {"code": "usage", "message": message[:1].lower() + message[1:].removesuffix("."), "hint": hint}
 
 
 # ----------------------------------------------------------------------------------------------------------------- main

@@ -159,8 +159,8 @@ def revoke(
     here().emit(data, "\n".join([f"revoked    {data['device']}{_why(data['reason'])}", *carried_out(data)]))
 
 
-for verb in (rosters.sign, rosters.renew, rosters.key, rosters.rotate, rosters.publish):
-    app.command()(verb)
+for each in (rosters.sign, rosters.renew, rosters.key, rosters.rotate, rosters.publish):
+    app.command()(each)
 
 
 def _why(reason: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from clients.cli.doing import do, seconds
 from clients.cli.frame import group, here
 from clients.render import count, safe, size, stranger, table
-from securechan.errors import Malformed
+from securechan.errors import Malformed, NotReady
 
 app = group("Draft, publish, acknowledge, revise, withdraw, verify bulletins.")
 
@@ -300,7 +300,7 @@ def verify(
 
     me = here()
     packed = me.read_in(file, 80 << 20)
-    said = root_id or do("bulletin.root", online=False)["root_id"]
+    said = root_id or _own_root(file)
     try:
         root = bytes.fromhex(said)
     except ValueError:
@@ -312,6 +312,18 @@ def verify(
     if output is not None:
         me.write_out(output, content)
     me.emit(data, lambda: _verified(data))
+
+
+def _own_root(file: Path) -> str:
+    """The root id of the federation that this profile is in."""
+    me = here()
+    if not me.profile.enrolled:
+        raise NotReady(
+            "no federation is known here that the bulletin could be verified against",
+            hint=f"name its root id, as you know it from elsewhere: {me.command} {file} --root-id HEX",
+            code="not-enrolled",
+        )
+    return str(do("bulletin.root", online=False)["root_id"])
 
 
 def _verified(data: dict[str, Any]) -> str:

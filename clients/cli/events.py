@@ -67,8 +67,8 @@ def _words(event: dict[str, Any]) -> str:
                 f" securechan verify confirm --device {event['device']}"
             )
         case "conversation-offered":
-            said = f"{event['by']} offers a conversation called {event['name']}"
-            return f"{said}: securechan conversation accept {event['conversation'][:12]}"
+            what = f"{event['by']} offers a conversation called {event['name']}"
+            return f"{what}: securechan conversation accept {event['conversation'][:12]}"
         case "conversation-joined":
             return f"{where}joined, epoch {event['epoch']}, let in by {event['by']}"
         case "conversation-left":

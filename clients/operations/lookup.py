@@ -35,8 +35,22 @@ def conversation(agent: Agent, said: str) -> ConversationSummary:
             code="ambiguous",
         )
     if not found:
-        raise NotFound(f"there is no conversation {said[:80]}", hint="securechan conversation ls")
+        raise NotFound(f"there is no conversation {said[:80]}", hint=_meant(agent, said))
     return found[0]
+
+
+def _meant(agent: Agent, said: str) -> str:
+    """What may have been meant: an officer by handle alone, or a name with a slip in it."""
+    from difflib import get_close_matches  # noqa: PLC0415 - who types what there is never needs it
+
+    word = said.casefold()
+    officers = [each for each in agent.view.officers(None) if each != agent.officer] if agent.view.started else []
+    named = [each for each in officers if word and word in (each, each.partition("@")[0])]
+    names = list(dict.fromkeys([*(each.name for each in agent.conversations()), *officers]))
+    found = named or get_close_matches(said, names, n=3, cutoff=0.75)
+    if not found:
+        return "securechan conversation ls lists conversations, securechan contact ls officers"
+    return f"did you mean {' or '.join(found[:3])}?"
 
 
 def unsettled(agent: Agent, now: int, gone: Collection[str] = ()) -> bool:

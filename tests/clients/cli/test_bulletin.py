@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients.operations.skeleton import skeleton
+from tests.clients.cli.conftest import Person
 from tests.clients.conftest import Town
 from tests.clients.station import run
 
@@ -108,3 +109,17 @@ def test_published_listed_shown_acknowledged(town: Town, csaf: str, tmp_path: Pa
 def test_faults_have_their_exit_codes(town: Town, words: list[str], code: int) -> None:
     said = town.hr.run("bulletin", *words, stdin=b"some text")
     assert said.code == code, said
+
+
+def test_who_has_no_profile_is_told_to_name_the_federation(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "export.scb").write_bytes(b"x")
+    said = person.run("bulletin", "verify", str(tmp_path / "export.scb"))
+    assert said.code == 8
+    assert "--root-id" in said.err
+
+
+def test_a_single_finding_is_said_once(person: Person, tmp_path: Path) -> None:
+    (tmp_path / "b.json").write_text('{"type":"bundle","id":"bundle--x"}')
+    said = person.run("bulletin", "validate", str(tmp_path / "b.json"))
+    assert said.code == 11
+    assert said.err.count("is not an identifier") == 1

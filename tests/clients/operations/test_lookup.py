@@ -9,11 +9,12 @@ import pytest
 
 from clients.operations import lookup
 from securechan.errors import Conflict, NotFound
+from tests.clients.conftest import Town
 
 
 def agent(*names: tuple[str, str]) -> Any:
     every = tuple(SimpleNamespace(name=name, topic=bytes.fromhex(topic * 8)) for name, topic in names)
-    return cast("Any", SimpleNamespace(conversations=lambda: every))
+    return cast("Any", SimpleNamespace(view=SimpleNamespace(started=False), conversations=lambda: every))
 
 
 TWO = agent(("eu-csirts", "aabbccdd"), ("desk", "aabbccde"))
@@ -48,3 +49,12 @@ def test_times_for_scripts() -> None:
         "sequence": 5,
     }
     assert lookup.moment(0) is None
+
+
+def test_a_handle_alone_names_its_officer(town: Town) -> None:
+    """Who types ``bob`` for ``bob@agency`` is told whom there is, and no message goes to anybody."""
+    town.hr.json("sync")
+    said = town.hr.run("send", "liaison-1", "-m", "x")
+    assert said.code == 9
+    assert "did you mean liaison-1@cert-" in said.err
+    assert "securechan contact ls" in town.hr.run("send", "nobody-like-that", "-m", "x").err
