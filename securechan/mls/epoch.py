@@ -10,13 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, TypeVar
 
-from securechan.codec import U32, U64, Opaque, Struct, Text, opaque, vec
+from securechan.codec import U32, U64, Opaque, Struct, Text, vec
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import SUITES, Suite
 from securechan.errors import CannotOpen, Invalid, Malformed, Misuse
 from securechan.mls.context import GroupContext
-from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.labels import SecretBytes
 from securechan.mls.nodes import LeafNode
 from securechan.mls.proposals import ReInit
@@ -55,11 +54,10 @@ class Resumption(Struct):
 
 
 class EpochState(Struct):
-    """How an epoch is kept at rest."""
+    """How an epoch is kept at rest, but for its tree, which is large and of which a commit changes little."""
 
     suite: Text
     context: GroupContext
-    tree: Annotated[bytes, opaque(max=TREE_BOUND + 8)]
     secrets: EpochSecrets
     interim_transcript_hash: Opaque
     confirmation_tag: Opaque
@@ -122,11 +120,10 @@ class Epoch:
         return (*self.resumptions, this)[-KEPT_RESUMPTIONS:]
 
     def encode(self) -> bytes:
-        """At rest: holds private keys."""
+        """At rest, without the tree: holds private keys."""
         return EpochState(
             self.suite.name,
             self.context,
-            self.tree.encode(),
             self.secrets,
             self.interim_transcript_hash,
             self.confirmation_tag,
@@ -138,8 +135,9 @@ class Epoch:
         ).encode()
 
     @classmethod
-    def decode(cls, data: bytes) -> Epoch:
-        """From rest. Raises `Malformed`; what is inside is our own and isn't judged again."""
+    def decode(cls, data: bytes, tree_of: Callable[[Suite], RatchetTree]) -> Epoch:
+        """From rest, with the tree that ``tree_of`` has for the epoch's suite. Raises `Malformed`; what is inside is
+        our own and isn't judged again."""
         state = EpochState.decode(data)
         suite = SUITES.get(state.suite)
         if suite is None or suite.number != state.context.cipher_suite:
@@ -147,7 +145,7 @@ class Epoch:
         return cls(
             suite,
             state.context,
-            RatchetTree.decode(suite, state.tree),
+            tree_of(suite),
             state.secrets,
             state.interim_transcript_hash,
             state.confirmation_tag,

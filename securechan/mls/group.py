@@ -17,17 +17,16 @@ pre-shared key that it lacks. See `commit` for why the tag is on the public side
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated
 
-from securechan.codec import Opaque, Struct, opaque, vec
 from securechan.crypto.kem import KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.suite import Suite, by_number
 from securechan.errors import Malformed
+from securechan.mls import rest
 from securechan.mls.context import GroupContext
-from securechan.mls.epoch import Epoch, kept_key
+from securechan.mls.epoch import Epoch
 from securechan.mls.extensions import Extension
 from securechan.mls.framing import Sender
 from securechan.mls.join import join, join_from_outside
@@ -40,7 +39,6 @@ from securechan.mls.keypackage import (
     capabilities_for,
     new_leaf,
 )
-from securechan.mls.labels import SecretBytes
 from securechan.mls.lineage import Alike, same_identity
 from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import Capabilities, Credential, LeafNode, Lifetime
@@ -53,6 +51,7 @@ from securechan.mls.psk import PskName, PskStore
 from securechan.mls.ratchets import Ratchets
 from securechan.mls.receive import receive
 from securechan.mls.registry import ExtensionType, LeafNodeSource, ProtocolVersion
+from securechan.mls.rest import Pending
 from securechan.mls.schedule import ExternalPub, confirmation_tag, derive_epoch, export, external_key
 from securechan.mls.send import commit, external_psk, propose, propose_update, protect, signed_info
 from securechan.mls.step import Step
@@ -62,23 +61,6 @@ from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex, node_of
 from securechan.mls.validation import check_among, check_context, check_self
 from securechan.mls.welcome import GroupInfo, Welcome
-
-
-class Pending(Struct):
-    """A proposal of this epoch that a commit may refer to."""
-
-    ref: Opaque
-    proposal: Proposal
-    sender: Sender
-
-
-class MessageState(Struct):
-    """How that which changes with each message is kept at rest."""
-
-    ratchets: Annotated[bytes, opaque(max=1 << 29)]
-    pending: tuple[Pending, ...]
-    own_updates: tuple[SecretBytes, ...]
-    past: Annotated[tuple[Annotated[bytes, opaque(max=1 << 29)], ...], vec(max=(1 << 30) - 1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,25 +300,37 @@ class Group:
     # ----------------------------------------------------------------------------------------------------- at rest
 
     def encode_epoch(self) -> bytes:
-        """What changes with a commit, for the vault: it holds private keys and the whole tree."""
-        return self.state.encode()
+        """What changes with a commit: it holds private keys and the whole tree. See `changes` for large groups."""
+        return rest.encode_epoch(self)
 
     def encode_ratchets(self) -> bytes:
-        """What changes with a message, for the vault: it holds message keys."""
-        updates = tuple(key.private for key in self.own_updates)
-        past = tuple(kept.encode(self.state.tree) for kept in self.past)
-        return MessageState(self.ratchets.encode(), self.pending, updates, past).encode()
+        """What changes with a message: it holds message keys."""
+        return rest.encode_ratchets(self)
 
     @classmethod
     def decode(cls, epoch: bytes, ratchets: bytes, terms: Terms = DEFAULT) -> Group:
         """From the vault: exactly the group that was, but for past epochs that the terms no longer keep. Raises
         `Malformed`."""
-        state = Epoch.decode(epoch)
-        messages = MessageState.decode(ratchets)
-        updates = tuple(kept_key(state.suite.hpke.kem.load, private) for private in messages.own_updates)
-        past = tuple(PastEpoch.decode(kept, state.tree) for kept in messages.past)
-        past = past[len(past) - min(len(past), terms.past_epochs) :]
-        return cls(state, Ratchets.decode(messages.ratchets), messages.pending, updates, past, terms)
+        return rest.decode(cls, epoch, ratchets, terms)
+
+    def changes(self, before: Group | None) -> dict[str, bytes | None]:
+        """What a store that holds the pieces of ``before`` (nothing, where it is None) must write, by name, and erase,
+        where it is None, to hold this group: all of it in one transaction. See `rest`."""
+        return rest.changes(before, self)
+
+    @classmethod
+    def of_pieces(cls, pieces: Mapping[str, bytes], terms: Terms = DEFAULT) -> Group:
+        """From a store that wrote every `changes`: exactly the group that was, as `decode` has it. Raises
+        `Malformed`."""
+        return rest.group_of(cls, pieces, terms)
+
+    def advance_to(self, after: Group) -> bytes:
+        """How ``after``, this group one commit later, differs from it: what a store keeps while nothing is decided."""
+        return rest.advance(self, after)
+
+    def advanced(self, advance: bytes) -> Group:
+        """The group that `advance_to` was told of, this one being in the same epoch still. Raises `Malformed`."""
+        return rest.advanced(self, advance)
 
     # ----------------------------------------------------------------------------------------------------- receiving
 

@@ -138,3 +138,7 @@ class TreeSlot(Struct):
 
     kind: NodeType
     node: Annotated[Node, select("kind", {NodeType.LEAF: LeafNode, NodeType.PARENT: ParentNode})]
+
+    @classmethod
+    def of(cls, node: Node) -> TreeSlot:
+        return cls(NodeType.LEAF if isinstance(node, LeafNode) else NodeType.PARENT, node)

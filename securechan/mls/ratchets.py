@@ -159,9 +159,10 @@ class Ratchets:
         return Ratchets(self.leaf_count, secrets, {**self.ratchets, **made})
 
     def encode(self) -> bytes:
-        """At rest: holds message keys. A ratchet that didn't change isn't encoded anew."""
-        secrets = tuple(TreeSecret(node, secret) for node, secret in self.secrets.items())
-        return RatchetsState(self.leaf_count, secrets, tuple(self.ratchets.values())).encode()
+        """At rest: holds message keys. One value has one form. A ratchet that didn't change isn't encoded anew."""
+        secrets = tuple(TreeSecret(node, self.secrets[node]) for node in sorted(self.secrets))
+        ratchets = tuple(self.ratchets[place] for place in sorted(self.ratchets))
+        return RatchetsState(self.leaf_count, secrets, ratchets).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Ratchets:

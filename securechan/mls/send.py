@@ -120,7 +120,7 @@ def commit(
         founding=founding,
     )
     current, wire = _enveloped(group, made.message, padding)
-    after = group.entering(made.epoch, made.ratchets)
+    after = current.entering(made.epoch, made.ratchets)
     welcomes = _welcomes(made, group_info_extensions, tree_in_welcome=tree_in_welcome)
     return Step(after, current, wire, welcomes, committed(after, made.effects, authenticated_data))
 

@@ -8,7 +8,7 @@ along a changed leaf's path only, so that a commit in a tree of n leaves hashes 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice, pairwise
 from typing import Annotated, Final
 
@@ -17,7 +17,6 @@ from securechan.crypto.suite import Suite
 from securechan.errors import Invalid, Misuse
 from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
-from securechan.mls.registry import NodeType
 from securechan.mls.roll import Roll
 from securechan.mls.rules import Rule
 from securechan.mls.treemath import (
@@ -248,16 +247,22 @@ class RatchetTree:
         leaves = self.nodes[::2]
         count, blank = len(leaves), leaves.count(None)
         while blank < members:
-            if count >= MAX_LEAVES:
-                raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule=Rule.LEAVES)
             blank += count
             count *= 2
         free = (LeafIndex(at) for at in range(count) if at >= len(leaves) or leaves[at] is None)
-        places = list(islice(free, members))
+        return self.grown(count), list(islice(free, members))
+
+    def grown(self, leaves: int) -> RatchetTree:
+        """§7.7: the tree with room for at least so many leaves. Raises `Invalid` beyond the bound."""
+        count = self.leaf_count
+        while count < leaves:
+            count *= 2
+        if count == self.leaf_count:
+            return self
+        if count > MAX_LEAVES:
+            raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule=Rule.LEAVES)
         more = width(count) - len(self.nodes)
-        if not more:
-            return self, places
-        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more, self._roll), places
+        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more, self._roll)
 
     def add(self, node: LeafNode) -> tuple[RatchetTree, LeafIndex]:
         """§12.1.1: the tree with one more member, and where it stands. Raises `Invalid` beyond the bound."""
@@ -321,19 +326,21 @@ class RatchetTree:
         slots: tuple[TreeSlot | None, ...] = decode(_Slots, data)
         if not slots or slots[-1] is None:
             raise Invalid("a ratchet tree is empty or ends in a blank node", rule=Rule.TREE_ENDS)
-        leaves = 1
-        while 2 * leaves - 1 < len(slots):
+        nodes = {index: slot.node for index, slot in enumerate(slots) if slot is not None}
+        for index, node in nodes.items():
+            if isinstance(node, LeafNode) != (index % 2 == 0):
+                raise Invalid(f"node {index} of the ratchet tree is of the wrong kind", rule=Rule.TREE_KINDS)
+        return cls.of_nodes(suite, nodes)
+
+    @classmethod
+    def of_nodes(cls, suite: Suite, nodes: Mapping[int, Node]) -> RatchetTree:
+        """The smallest tree that these nodes fit into, by index. Raises `Invalid` beyond the bound."""
+        leaves, last = 1, max(nodes, default=0)
+        while width(leaves) <= last:
             leaves *= 2
         if leaves > MAX_LEAVES:
             raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule=Rule.LEAVES)
-        nodes: list[Node | None] = [None] * (2 * leaves - 1)
-        for index, slot in enumerate(slots):
-            if slot is None:
-                continue
-            if (slot.kind is NodeType.LEAF) != (index % 2 == 0):
-                raise Invalid(f"node {index} of the ratchet tree is of the wrong kind", rule=Rule.TREE_KINDS)
-            nodes[index] = slot.node
-        return cls(suite, tuple(nodes))
+        return cls(suite, tuple(nodes.get(index) for index in range(width(leaves))))
 
     @classmethod
     def of_one(cls, suite: Suite, leaf: LeafNode) -> RatchetTree:

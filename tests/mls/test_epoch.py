@@ -27,7 +27,7 @@ def test_resumption_keys_are_remembered_for_a_while() -> None:
     for _ in range(KEPT_RESUMPTIONS + 3):
         secrets[alice.epoch] = alice.state.secrets.resumption_psk
         alice = alice.commit().next
-    state = Epoch.decode(alice.state.encode())
+    state = Epoch.decode(alice.state.encode(), lambda _: alice.state.tree)
     assert len(state.resumptions) == KEPT_RESUMPTIONS
     for epoch in (alice.epoch, alice.epoch - 1, alice.epoch - KEPT_RESUMPTIONS):
         named = resumption(alice.group_id, epoch)
