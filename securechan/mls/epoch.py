@@ -119,8 +119,8 @@ class Epoch:
         this = Resumption(self.context.epoch, self.secrets.resumption_psk)
         return (*self.resumptions, this)[-KEPT_RESUMPTIONS:]
 
-    def encode(self) -> bytes:
-        """At rest, without the tree: holds private keys."""
+    def at_rest(self) -> EpochState:
+        """All but the tree: holds private keys."""
         return EpochState(
             self.suite.name,
             self.context,
@@ -132,13 +132,12 @@ class Epoch:
             tuple(NodePrivate(node, key.private) for node, key in sorted(self.private.items())),
             self.resumptions,
             self.reinit,
-        ).encode()
+        )
 
     @classmethod
-    def decode(cls, data: bytes, tree_of: Callable[[Suite], RatchetTree]) -> Epoch:
+    def woken(cls, state: EpochState, tree_of: Callable[[Suite], RatchetTree]) -> Epoch:
         """From rest, with the tree that ``tree_of`` has for the epoch's suite. Raises `Malformed`; what is inside is
         our own and isn't judged again."""
-        state = EpochState.decode(data)
         suite = SUITES.get(state.suite)
         if suite is None or suite.number != state.context.cipher_suite:
             raise Malformed(f"a state of the suite {state.suite[:32]!r}, which this version doesn't have")

@@ -26,7 +26,7 @@ from securechan.codec import U32, Opaque, Struct, opaque, vec
 from securechan.crypto.kem import KemKey
 from securechan.crypto.suite import Suite
 from securechan.errors import Malformed
-from securechan.mls.epoch import Epoch, kept_key
+from securechan.mls.epoch import Epoch, EpochState, kept_key
 from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.framing import Sender
 from securechan.mls.labels import SecretBytes
@@ -61,7 +61,7 @@ class Pending(Struct):
 class EpochWithTree(Struct):
     """That which changes with each commit, in one."""
 
-    epoch: Annotated[bytes, opaque(max=1 << 24)]
+    epoch: EpochState
     tree: Annotated[bytes, opaque(max=TREE_BOUND + 8)]
 
 
@@ -75,7 +75,7 @@ class MessageState(Struct):
 
 
 def encode_epoch(group: Group) -> bytes:
-    return EpochWithTree(group.state.encode(), group.state.tree.encode()).encode()
+    return EpochWithTree(group.state.at_rest(), group.state.tree.encode()).encode()
 
 
 def encode_ratchets(group: Group) -> bytes:
@@ -87,7 +87,7 @@ def encode_ratchets(group: Group) -> bytes:
 def decode(kind: type[Group], epoch: bytes, ratchets: bytes, terms: Terms) -> Group:
     """Raises `Malformed`."""
     whole, messages = EpochWithTree.decode(epoch), MessageState.decode(ratchets)
-    state = Epoch.decode(whole.epoch, lambda suite: RatchetTree.decode(suite, whole.tree))
+    state = Epoch.woken(whole.epoch, lambda suite: RatchetTree.decode(suite, whole.tree))
     updates = tuple(kept_key(state.suite.hpke.kem.load, private) for private in messages.own_updates)
     past = [PastEpoch.decode(kept, state.tree) for kept in messages.past]
     return kind(state, Ratchets.decode(messages.ratchets), messages.pending, updates, _newest(past, terms), terms)
@@ -104,8 +104,8 @@ def changes(before: Group | None, after: Group) -> Changes:
     """What a store that holds the pieces of ``before`` writes, and erases (None), to hold those of ``after``."""
     made: Changes = {}
     if before is None or before.state is not after.state:
-        encoded = after.state.encode()
-        if before is None or before.state.encode() != encoded:
+        encoded = after.state.at_rest().encode()
+        if before is None or before.state.at_rest().encode() != encoded:
             made["epoch"] = encoded
         for index, (old, new) in enumerate(_nodes(before, after)):
             if old is not new and old != new:
@@ -114,9 +114,8 @@ def changes(before: Group | None, after: Group) -> Changes:
         made |= _ratchets_changed(None if before is None else before.ratchets, after.ratchets)
     made |= _differences(_proposals(before), _proposals(after), Pending.encode)
     made |= _differences(_updates(before), _updates(after), lambda key: key.private)
-    tree = after.state.tree
-    known = before is not None and before.state.tree == tree
-    made |= _differences(_past(before), _past(after), lambda kept: kept.encode(tree), again=not known)
+    if before is None or before.past is not after.past or before.state.tree is not after.state.tree:
+        made |= _differences(_past(before), _past(after), bytes)
     return made
 
 
@@ -161,18 +160,16 @@ def _updates(group: Group | None) -> dict[str, KemKey]:
     return {} if group is None else {f"update.{number}": each for number, each in enumerate(group.own_updates)}
 
 
-def _past(group: Group | None) -> dict[str, PastEpoch]:
-    return {} if group is None else {f"past.{each.epoch}": each for each in group.past}
+def _past(group: Group | None) -> dict[str, bytes]:
+    return {} if group is None else {f"past.{each.epoch}": each.encode(group.state.tree) for each in group.past}
 
 
-def _differences(
-    before: Mapping[str, K], after: Mapping[str, K], encode: Callable[[K], bytes], *, again: bool = False
-) -> Changes:
-    """By name: what is new or another (or all of it, ``again``), and None for what is gone."""
+def _differences(before: Mapping[str, K], after: Mapping[str, K], encode: Callable[[K], bytes]) -> Changes:
+    """By name: what is new or another, and None for what is gone."""
     made: Changes = dict.fromkeys(name for name in before if name not in after)
     for name, value in after.items():
         old = before.get(name)
-        if again or (old is not value and old != value):
+        if old is not value and old != value:
             made[name] = encode(value)
     return made
 
@@ -186,7 +183,7 @@ def group_of(kind: type[Group], pieces: Mapping[str, bytes], terms: Terms) -> Gr
             sorted_out.setdefault(what, {})[tuple(map(int, numbers))] = data
         except ValueError:
             raise Malformed(f"a piece of a group called {name[:64]!r}") from None
-    state = Epoch.decode(_only(sorted_out), lambda suite: _tree(suite, sorted_out.pop("node", {})))
+    state = Epoch.woken(EpochState.decode(_only(sorted_out)), lambda suite: _tree(suite, sorted_out.pop("node", {})))
     secrets = [TreeSecret.decode(data) for data in sorted_out.pop("secret", {}).values()]
     keys: dict[tuple[int, ...], list[MessageKey]] = {}
     for (*place, _), data in sorted(sorted_out.pop("key", {}).items()):
@@ -198,7 +195,8 @@ def group_of(kind: type[Group], pieces: Mapping[str, bytes], terms: Terms) -> Gr
         {(each.leaf, each.kind): _bare(each, tuple(keys.get((each.leaf, each.kind), ()))) for each in stood},
     )
     pending = tuple(Pending.decode(data) for _, data in sorted(sorted_out.pop("proposal", {}).items()))
-    updates = tuple(kept_key(state.suite.hpke.kem.load, data) for _, data in sorted(sorted_out.pop("update", {}).items()))
+    load = state.suite.hpke.kem.load
+    updates = tuple(kept_key(load, data) for _, data in sorted(sorted_out.pop("update", {}).items()))
     past = [PastEpoch.decode(data, state.tree) for _, data in sorted(sorted_out.pop("past", {}).items())]
     if sorted_out:
         raise Malformed(f"a piece of a group called {min(sorted_out)[:64]!r}")
@@ -236,7 +234,7 @@ class Placed(Struct):
 class Advance(Struct):
     """The next epoch, as it differs from the one before."""
 
-    epoch: Annotated[bytes, opaque(max=1 << 24)]
+    epoch: EpochState
     leaf_count: U32
     nodes: Annotated[tuple[Placed, ...], vec(max=TREE_BOUND)]
     ratchets: _Large
@@ -250,7 +248,7 @@ def advance(before: Group, after: Group) -> bytes:
         if old is not new and old != new
     ]
     state = after.state
-    return Advance(state.encode(), state.tree.leaf_count, tuple(placed), after.ratchets.encode()).encode()
+    return Advance(state.at_rest(), state.tree.leaf_count, tuple(placed), after.ratchets.encode()).encode()
 
 
 def advanced(before: Group, data: bytes) -> Group:
@@ -266,4 +264,4 @@ def advanced(before: Group, data: bytes) -> Group:
             raise Malformed("a change to a tree that doesn't have all its nodes")
         return tree.with_nodes(nodes).truncated()
 
-    return before.entering(Epoch.decode(told.epoch, tree_of), Ratchets.decode(told.ratchets))
+    return before.entering(Epoch.woken(told.epoch, tree_of), Ratchets.decode(told.ratchets))

@@ -8,10 +8,11 @@ import pytest
 
 from securechan.crypto.secret import Secret
 from securechan.errors import CannotOpen, Invalid, Malformed
-from securechan.mls.epoch import KEPT_RESUMPTIONS, Epoch, EpochState
-from securechan.mls.group import Group, MessageState
+from securechan.mls.epoch import KEPT_RESUMPTIONS, Epoch
+from securechan.mls.group import Group
 from securechan.mls.psk import ExternalPSK, PreSharedKeyID, ResumptionPSK, psk_secret
 from securechan.mls.registry import PSKType, ResumptionUsage
+from securechan.mls.rest import EpochWithTree, MessageState
 from securechan.mls.treemath import LeafIndex
 from tests.support.mls import FAST, found
 
@@ -27,7 +28,7 @@ def test_resumption_keys_are_remembered_for_a_while() -> None:
     for _ in range(KEPT_RESUMPTIONS + 3):
         secrets[alice.epoch] = alice.state.secrets.resumption_psk
         alice = alice.commit().next
-    state = Epoch.decode(alice.state.encode(), lambda _: alice.state.tree)
+    state = Epoch.woken(alice.state.at_rest(), lambda _: alice.state.tree)
     assert len(state.resumptions) == KEPT_RESUMPTIONS
     for epoch in (alice.epoch, alice.epoch - 1, alice.epoch - KEPT_RESUMPTIONS):
         named = resumption(alice.group_id, epoch)
@@ -65,13 +66,14 @@ def test_no_repr_shows_a_secret() -> None:
 
 def test_a_kept_key_of_another_length_is_malformed() -> None:
     group, _ = found("alice")[0].propose_update()
-    epoch, messages = EpochState.decode(group.encode_epoch()), MessageState.decode(group.encode_ratchets())
+    whole, messages = EpochWithTree.decode(group.encode_epoch()), MessageState.decode(group.encode_ratchets())
+    epoch = whole.epoch
     short = Secret(b"short")
     for spoilt in (
         replace(epoch, signature_private=short),
         replace(epoch, private=(replace(epoch.private[0], private=short),)),
     ):
         with pytest.raises(Malformed, match="a key that was kept"):
-            Group.decode(spoilt.encode(), group.encode_ratchets())
+            Group.decode(replace(whole, epoch=spoilt).encode(), group.encode_ratchets())
     with pytest.raises(Malformed, match="a key that was kept"):
         Group.decode(group.encode_epoch(), replace(messages, own_updates=(short,)).encode())

@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 from securechan.crypto.suite import by_number
 from securechan.errors import Malformed
-from securechan.mls.epoch import EpochState
 from securechan.mls.extensions import Extension
-from securechan.mls.group import Group, MessageState
+from securechan.mls.group import Group
 from securechan.mls.join import check_tree
 from securechan.mls.keypackage import KeyPackage, KeyPackageBundle
 from securechan.mls.message import MLSMessage
@@ -32,6 +31,7 @@ from securechan.mls.outcomes import (
 )
 from securechan.mls.proposals import GroupContextExtensions, Remove
 from securechan.mls.receive import peek
+from securechan.mls.rest import EpochWithTree, MessageState
 from securechan.mls.send import Step
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex
@@ -187,7 +187,7 @@ def state() -> Target:
             loaded.encode_epoch(), loaded.encode_ratchets()
 
     def halved(data: bytes, random: Random) -> bytes:
-        form = of_struct(EpochState if data[:1] == b"\0" else MessageState)
+        form = of_struct(EpochWithTree if data[:1] == b"\0" else MessageState)
         return data[:1] + form(data[1:], random)
 
     return Target(run, (b"\0" + halves[0], b"\1" + halves[1]), halved)
