@@ -71,7 +71,11 @@ def _ceremony_words(told: dict[str, Any] | None) -> str:
 
 
 def _documents(told: dict[str, Any]) -> str:
-    return ", ".join(dict.fromkeys(f"{signing['role']} {signing['version']}" for signing in told["signing"]))
+    """The federation's own by name; agencies' papers may be many, and are counted."""
+    roles = {signing["role"]: signing["version"] for signing in told["signing"]}
+    own = [f"{role} {version}" for role, version in roles.items() if role in ("root", "targets")]
+    others = len(roles) - len(own)
+    return " and ".join((", ".join(own), *([count(others, "document") + " of agencies"] if others else [])))
 
 
 def _changes(told: dict[str, Any]) -> list[str]:

@@ -31,8 +31,14 @@ def sync(
 
 
 def _synced(data: dict[str, Any]) -> str:
-    came = "  ".join(f"{number} {kind.replace('-', ' ')}" for kind, number in data["came"].items()) or "nothing new"
+    came = "  ".join(_counted(kind, number) for kind, number in data["came"].items()) or "nothing new"
     return f"synced  {count(len(data['conversations']), 'conversation')}  unread {data['unread']}  {came}"
+
+
+def _counted(kind: str, number: int) -> str:
+    """A kind of event, so many times: ``2 receipts received``."""
+    thing, _, what = kind.partition("-")
+    return f"{count(number, thing)} {what.replace('-', ' ')}".rstrip()
 
 
 @app.command()

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
 import subprocess
 import sys
+import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -119,3 +124,44 @@ def test_talking_line_by_line(town: Town) -> None:
     assert done.returncode == 0, done
     town.hr.json("sync")
     assert [e.get("body") for e in town.hr.json("read", name)["events"]][-2:] == ["hello there", "and goodbye"]
+
+
+def _until(terminal: int, wanted: bytes, seen: bytes = b"") -> bytes:
+    """What has come out of a terminal, up to where ``wanted`` stands in it."""
+    while wanted not in seen:
+        ready, _, _ = select.select([terminal], [], [], 30)
+        assert ready, seen
+        seen += os.read(terminal, 4096)
+    return seen
+
+
+def test_ctrl_c_ends_a_talk_at_once_though_the_relay_is_gone(town: Town) -> None:
+    """At a real terminal, which is left as it was found; what was typed before is kept."""
+    name = town.community()
+    terminal, child = pty.openpty()
+    before = termios.tcgetattr(child)
+    with subprocess.Popen(
+        [sys.executable, "-m", "clients.cli", *(w for w in town.hr.options if w != "--no-input"), "chat", name],
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SECURECHAN_RELAY": "ws://127.0.0.1:1"},
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - Ctrl-C reaches who owns the terminal
+    ) as process:
+        try:
+            seen = _until(terminal, b"an empty line ends it")
+            seen = _until(terminal, b"what you type is kept", seen)
+            assert b"the connection was refused" in seen
+            os.write(terminal, b"kept for later\n")
+            _until(terminal, b"kept for later\r\n", seen)
+            began = time.monotonic()
+            os.write(terminal, b"\x03")
+            assert process.wait(20) == 130
+            assert time.monotonic() - began < 15  # neither for a line nor for the relay
+            assert termios.tcgetattr(child) == before
+        finally:
+            process.kill()
+            os.close(child)
+            os.close(terminal)
