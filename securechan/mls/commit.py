@@ -245,7 +245,7 @@ def _merged(
 
 def _committer(sender: Sender) -> LeafIndex:
     if sender.leaf is None:
-        raise Invalid("a commit by one who may not commit", rule=Rule.MEMBER_COMMITS)
+        raise Invalid("a commit by one who may not commit", rule=Rule.MEMBER_SENDS)
     return sender.leaf
 
 

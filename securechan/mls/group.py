@@ -148,11 +148,12 @@ class Group:
         text = label.decode() if isinstance(label, bytes) else label
         return export(self.suite, self.state.secrets.exporter, text, context, length)
 
-    def group_info(self, *, with_tree: bool = True, invite: bool = True) -> bytes:
+    def group_info(
+        self, *, with_tree: bool = True, invite: bool = True, extensions: tuple[Extension, ...] = ()
+    ) -> bytes:
         """§12.4.3: a signed GroupInfo message; with ``invite`` it lets others join by their own commit."""
-        extensions: tuple[Extension, ...] = ()
         if with_tree:
-            extensions = (Extension(ExtensionType.RATCHET_TREE, self.tree_bytes()),)
+            extensions = (Extension(ExtensionType.RATCHET_TREE, self.tree_bytes()), *extensions)
         if invite:
             public = external_key(self.suite, self.state.secrets.external).public
             extensions = (*extensions, Extension(ExtensionType.EXTERNAL_PUB, ExternalPub(public).encode()))

@@ -11,10 +11,13 @@ from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import Suite
 from securechan.errors import Invalid, Misuse
 from securechan.mls.extensions import Extension, Extensions
+from securechan.mls.grease import extension as grease_extension
+from securechan.mls.grease import greased
 from securechan.mls.labels import ref_hash, sign_with_label, verify_with_label
-from securechan.mls.nodes import BasicCredential, Capabilities, Credential, LeafNode, Lifetime
+from securechan.mls.nodes import BasicCredential, Capabilities, Credential, LeafNode, Lifetime, X509Credential
 from securechan.mls.registry import (
     DEFAULT_EXTENSIONS,
+    DEFAULT_PROPOSALS,
     CredentialType,
     LeafNodeSource,
     ProtocolVersion,
@@ -66,7 +69,7 @@ class LeafKeys:
     """Who a member is: its credential, and the private signature key that goes with it."""
 
     signature_private: bytes
-    credential: BasicCredential
+    credential: BasicCredential | X509Credential
 
 
 class _Bundle(Struct):
@@ -109,17 +112,18 @@ def capabilities_for(
     suite: Suite, extensions: tuple[Extension, ...] = (), also: Capabilities | None = None
 ) -> Capabilities:
     """What our leaves declare: this version and suite, basic credentials, and the extension types given."""
-    kinds = {extension.kind for extension in extensions} - DEFAULT_EXTENSIONS
+    kinds = {extension.kind for extension in extensions} - DEFAULT_EXTENSIONS  # §7.2: defaults must not be listed
     if also is not None:
-        kinds |= set(also.extensions)
-        return Capabilities(also.versions, also.cipher_suites, tuple(sorted(kinds)), also.proposals, also.credentials)
+        kinds |= set(also.extensions) - DEFAULT_EXTENSIONS
+        proposals = tuple(kind for kind in also.proposals if kind not in DEFAULT_PROPOSALS)
+        return Capabilities(also.versions, also.cipher_suites, tuple(sorted(kinds)), proposals, also.credentials)
     return Capabilities((ProtocolVersion.MLS10,), (suite.number,), tuple(sorted(kinds)), (), (CredentialType.BASIC,))
 
 
 def new_leaf(
     suite: Suite,
     key: bytes | SigningKey,
-    credential: BasicCredential,
+    credential: BasicCredential | X509Credential,
     encryption_key: bytes,
     lifetime: Lifetime,
     *,
@@ -127,11 +131,16 @@ def new_leaf(
     capabilities: Capabilities | None = None,
 ) -> LeafNode:
     """§7.2: a leaf as key packages and new groups carry it, signed."""
+    shown, able = Credential.of(credential), capabilities_for(suite, extensions, capabilities)
+    if shown.kind not in able.credentials:
+        able = Capabilities(
+            able.versions, able.cipher_suites, able.extensions, able.proposals, (*able.credentials, shown.kind)
+        )
     return LeafNode(
         encryption_key,
         suite.signature.public(key),
-        Credential.of(credential),
-        capabilities_for(suite, extensions, capabilities),
+        shown,
+        able,
         LeafNodeSource.KEY_PACKAGE,
         lifetime,
         extensions,
@@ -149,12 +158,20 @@ def new_key_package(
     leaf_extensions: tuple[Extension, ...] = (),
     capabilities: Capabilities | None = None,
     last_resort: bool = False,
+    grease: bool = False,
 ) -> KeyPackageBundle:
-    """A fresh key package: ``now`` and ``lifetime`` in unix seconds; raises `Misuse` for a lifetime without length."""
+    """A fresh key package: ``now`` and ``lifetime`` in unix seconds; ``grease`` adds values that mean nothing (§13.5).
+
+    Raises `Misuse` for a lifetime without length.
+    """
     if lifetime <= 0:
         raise Misuse(f"a key package can't live {lifetime} seconds")
     if last_resort and all(extension.kind != LAST_RESORT for extension in extensions):
         extensions = (*extensions, Extension(LAST_RESORT, b""))
+    if grease:
+        extensions = (*extensions, grease_extension(suite))
+        leaf_extensions = (*leaf_extensions, grease_extension(suite))
+    able = capabilities_for(suite, (*extensions, *leaf_extensions), capabilities)
     key = suite.signature.load(keys.signature_private)
     init, encryption = suite.hpke.kem.generate(), suite.hpke.kem.generate()
     leaf = new_leaf(
@@ -164,7 +181,7 @@ def new_key_package(
         encryption[1],
         Lifetime(max(0, now - CLOCK_SKEW), now + lifetime),
         extensions=leaf_extensions,
-        capabilities=capabilities_for(suite, (*extensions, *leaf_extensions), capabilities),
+        capabilities=greased(suite, able) if grease else able,
     )
     unsigned = KeyPackage(ProtocolVersion.MLS10, suite.number, init[1], leaf, extensions, b"")
     signature = sign_with_label(suite, key, "KeyPackageTBS", unsigned.to_be_signed())

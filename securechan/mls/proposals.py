@@ -73,6 +73,7 @@ _BODIES: Final[dict[int, type[Body]]] = {
     ProposalType.GROUP_CONTEXT_EXTENSIONS: GroupContextExtensions,
 }
 _KINDS: Final = {body: kind for kind, body in _BODIES.items()}
+EXTERNAL: Final = (Add, Remove, PreSharedKey, ReInit, GroupContextExtensions)  # §12.1.8: who isn't a member may propose
 PATHLESS: Final = (Add, PreSharedKey, ReInit)  # §12.4: a commit of these alone may do without a path
 
 

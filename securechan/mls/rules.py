@@ -130,8 +130,7 @@ class Rule(StrEnum):
 
     # §12.4: commits
     PATH_REQUIRED = "RFC 9420 §12.4 #1", "a commit has the path that its proposals require"
-    MEMBER_COMMITS = "RFC 9420 §12.4 #2", "a commit is a member's or a newcomer's"
-    COMMIT_FIRST = "RFC 9420 §12.4 #3", "nobody sends application data while a proposal waits"
+    COMMIT_FIRST = "RFC 9420 §12.4 #2", "nobody sends application data while a proposal waits"
     REFERENCE_KNOWN = "RFC 9420 §12.4.2 #1", "a commit refers to proposals of its epoch"
     COMMITTER_KEY = "RFC 9420 §12.4.2 #2", "a path brings another encryption key for its committer"
     PATH_KEYS = "RFC 9420 §12.4.2 #3", "no key of a path stands in the tree, nor twice in the path"

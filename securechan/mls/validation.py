@@ -18,6 +18,7 @@ from securechan.mls.framing import Sender
 from securechan.mls.keypackage import KeyPackage
 from securechan.mls.nodes import Credential, LeafNode, Lifetime
 from securechan.mls.proposals import (
+    EXTERNAL,
     Add,
     ExternalInit,
     GroupContextExtensions,
@@ -184,9 +185,6 @@ class Queued:
     by_reference: bool
 
 
-_FROM_OUTSIDE = (Add, Remove, PreSharedKey, ReInit, GroupContextExtensions)
-
-
 def check_proposal(
     suite: Suite,
     context: GroupContext,
@@ -202,7 +200,7 @@ def check_proposal(
 
     ``founding``: the commit is the first of a group that comes of another (§11.2, §11.3).
     """
-    if sender.kind is SenderType.EXTERNAL and not isinstance(proposal.body, _FROM_OUTSIDE):
+    if sender.kind is SenderType.EXTERNAL and not isinstance(proposal.body, EXTERNAL):
         raise Invalid("a proposal of a type that external senders may not make", rule=Rule.EXTERNAL_TYPES)
     if sender.kind is SenderType.NEW_MEMBER_PROPOSAL and not isinstance(proposal.body, Add):
         raise Invalid("a newcomer may propose nothing but its own addition", rule=Rule.NEWCOMER_PROPOSES)
