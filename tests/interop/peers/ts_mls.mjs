@@ -1,7 +1,7 @@
 // ts-mls behind a pipe: the driver protocol of tests/interop/driver.py, spoken by npm's ts-mls 1.6.4.
 //
 // JSON lines: one request a line on stdin, one answer a line on stdout, in order. `cpu` in an answer is what the command
-// took, in CPU seconds of this process. Written for this project's mixed groups; it hands out private keys to whoever asks.
+// took, in CPU seconds of this process, all its threads. Written for this project's mixed groups; it hands out private keys to whoever asks.
 //
 // What ts-mls does its own way, and what is done about it here (the walks know of the rest, see tests/interop/sides.py):
 //
@@ -48,6 +48,11 @@ const config = {
   keyPackageEqualityConfig: mls.defaultKeyPackageEqualityConfig,
   paddingConfig: mls.defaultPaddingConfig,
   authService: mls.defaultAuthenticationService,
+}
+
+function seconds(since) {
+  const { user, system } = process.cpuUsage(since)
+  return (user + system) / 1e6
 }
 
 const suites = new Map() // number → implementation
@@ -187,7 +192,9 @@ async function commit(request) {
 
 async function processed(request) {
   const seat = seatOf(request)
-  const received = message(raw(request.message))
+  const bytes = raw(request.message)
+  const start = process.cpuUsage()
+  const received = message(bytes)
   const apart = received.wireformat === "mls_private_message"
   const body = apart ? received.privateMessage : received.publicMessage
   const type = apart ? body.contentType : body.content.contentType
@@ -197,6 +204,7 @@ async function processed(request) {
   if (type === "commit" && seat.update !== undefined)
     from = { ...from, privatePath: updateLeafKey(from.privatePath, seat.update) }
   const done = await step(from, body, pskIndex(seat.state), seat.suite)
+  const cpu = seconds(start)
   seat.state = done.newState
   if (seat.state.groupActiveState.kind === "removedFromGroup") return { kind: "removed", ...view(seat) }
   if (done.kind === "applicationMessage")
@@ -204,11 +212,12 @@ async function processed(request) {
       kind: "application",
       plaintext: hex(done.message),
       authenticated_data: hex(body.authenticatedData),
+      cpu,
       ...view(seat),
     }
   if (seat.state.groupContext.epoch === before) return { kind: "proposal", ...view(seat) }
   seat.update = seat.pending = undefined
-  return { kind: "commit", ...view(seat) }
+  return { kind: "commit", cpu, ...view(seat) }
 }
 
 /** A group info whose external_pub has the inner length that RFC 9420 gives it. */
@@ -312,10 +321,16 @@ const commands = {
   decrypt: processed,
   async encrypt(request) {
     const seat = seatOf(request)
-    const data = raw(request.authenticated_data ?? "")
-    const done = await mls.createApplicationMessage(seat.state, raw(request.plaintext), seat.suite, data)
+    const [plaintext, data] = [raw(request.plaintext), raw(request.authenticated_data ?? "")]
+    const start = process.cpuUsage()
+    const done = await mls.createApplicationMessage(seat.state, plaintext, seat.suite, data)
     seat.state = done.newState
-    return { message: wire({ wireformat: "mls_private_message", privateMessage: done.privateMessage }) }
+    const bytes = mls.encodeMlsMessage({
+      version: "mls10",
+      wireformat: "mls_private_message",
+      privateMessage: done.privateMessage,
+    })
+    return { cpu: seconds(start), message: hex(bytes) }
   },
   async export_secret(request) {
     const { state, suite } = seatOf(request)
@@ -362,8 +377,7 @@ async function answered(line) {
     if (!Object.hasOwn(commands, request.cmd)) throw new Unsupported(`unsupported: ${request.cmd}`)
     const before = process.cpuUsage()
     const done = await commands[request.cmd](request)
-    const { user, system } = process.cpuUsage(before)
-    return { id: request.id, ok: true, cpu: (user + system) / 1e6, ...done }
+    return { id: request.id, ok: true, cpu: seconds(before), ...done }
   } catch (fault) {
     return { id: request?.id ?? null, ok: false, error: String(fault.message), type: fault.constructor.name }
   }
