@@ -8,7 +8,9 @@
 The order is the whole point. Nothing leaves before the state that caused it is durable, so a crash between any two
 effects loses nothing and repeats nothing that matters: the next agent finds what has to leave in its rows. Inputs that
 have gathered while the disk was busy are thought through one after the other and adopted together, which is what makes
-catching up on a thousand entries cost a few transactions.
+catching up on a thousand entries cost a few transactions. What nobody waits for (`patient`: a letter is delivered, a
+receipt has come) is kept back for a second at most and adopted with what comes next; to crash before is to crash before
+it arrived.
 
 Where adopting fails (a full disk, say) the old agent stays, nothing is sent, and the runtime ends with that error:
 whatever the relay had delivered is delivered again after the next start.
@@ -27,7 +29,7 @@ from clients.clock import Clock
 from clients.transport import Arrived, Down, Transport, Up
 from clients.vault import Vault
 from securechan.agent.asks import Ask, Committing, Created, Posting, Uploading
-from securechan.agent.effects import Effect, Emit, Reconnect, Send, Wake, Write
+from securechan.agent.effects import Effect, Emit, Reconnect, Send, Wake, Write, patient
 from securechan.agent.events import Event
 from securechan.agent.inputs import Answered, Command, Connected, Disconnected, Input, Received, Tick
 from securechan.errors import Refused, SecurechanError, TimedOut, Unreachable
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 BATCH: Final = 64  # inputs adopted together at most
 NO_ROOM: Final = 20_000  # milliseconds: a relay that wants to be asked later than that has no room, not a busy moment
+PATIENCE: Final = 1.0  # seconds for which writes that nobody waits for are kept back
 BACKLOG: Final = 256  # inputs that wait before the relay is read no further
 
 T = TypeVar("T")
@@ -82,6 +85,10 @@ class Runtime:
         self._number = 0
         self._session = 0  # of the transport
         self._known = 0  # of the agent: it may lag behind
+        self._kept: list[Write] = []  # thought, and not adopted yet …
+        self._then: list[tuple[int, Effect]] = []  # … with what is to be done when they are
+        self._due: asyncio.TimerHandle | None = None
+        self._overdue = False  # they have waited long enough
         self._alarm: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Callable[[Event], None]] = []
@@ -101,6 +108,9 @@ class Runtime:
         """Say bye and stop. What is adopted stays; what waits in the inbox is forgotten, as if it had not arrived."""
         await self._cancel(*reversed(self._tasks), *([self._alarm] if self._alarm else []))
         self._tasks = []
+        writes, self._kept = self._kept, []
+        if writes and self._failure is None:
+            await asyncio.to_thread(self.vault.adopt, writes)
         self._settle(Unreachable("the client is closing", code="closing"))
 
     @staticmethod
@@ -289,7 +299,7 @@ class Runtime:
         while True:
             await self._ready.wait()
             self._ready.clear()
-            while self._inbox:
+            while self._inbox or self._overdue:
                 await self._turn()
                 self._room.set()
 
@@ -321,6 +331,12 @@ class Runtime:
                 effects += [(known, effect) for effect in step.effects]
                 if item.answer is not None:
                     answers.append((item.answer, step.answer))
+            if not (self._overdue or asked) and all(patient(effect) for _, effect in effects):
+                self.agent, self._known = agent, known
+                self._keep_back(writes, effects)
+                self._wake_waiters()
+                return
+            writes, effects = self._released(writes, effects)
             if writes:
                 await asyncio.to_thread(self.vault.adopt, writes)
         except Exception as e:
@@ -335,6 +351,31 @@ class Runtime:
             if not future.done():  # who asked may have gone
                 future.set_result(answer)
         self._wake_waiters()
+
+    def _keep_back(self, writes: list[Write], effects: list[tuple[int, Effect]]) -> None:
+        self._kept += writes
+        for session, effect in effects:
+            if isinstance(effect, Wake):
+                self._perform(session, effect)  # of which nothing has to be durable
+            else:
+                self._then.append((session, effect))
+        if self._due is None and (self._kept or self._then):
+            self._due = asyncio.get_running_loop().call_later(PATIENCE, self._enough)
+
+    def _enough(self) -> None:
+        self._overdue = True
+        self._ready.set()
+
+    def _released(
+        self, writes: list[Write], effects: list[tuple[int, Effect]]
+    ) -> tuple[list[Write], list[tuple[int, Effect]]]:
+        """These, after what was kept back."""
+        writes, effects = self._kept + writes, self._then + effects
+        self._kept, self._then, self._overdue = [], [], False
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+        return writes, effects
 
     def _perform(self, session: int, effect: Effect) -> None:
         if self._before_effect is not None:

@@ -33,7 +33,7 @@ from securechan.agent.asks import Comparing, Following
 from securechan.agent.effects import Effect, Wake
 from securechan.agent.events import BoxRead
 from securechan.agent.inputs import Answered, Connected, Disconnected, Input, Received, Tick
-from securechan.agent.keyring import Keyring
+from securechan.agent.memory import Memory
 from securechan.agent.policy import agency_of
 from securechan.agent.session import Live, Session
 from securechan.agent.state import (
@@ -104,7 +104,7 @@ class Agent:
     rows: Rows
     session: Session = field(default_factory=Session)
     random: Callable[[int], bytes] = secrets.token_bytes
-    keyring: Keyring = field(default_factory=Keyring, repr=False, compare=False)
+    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
 
     @classmethod
     def enrol(cls, enrolled: Enrolled, now: int, random: Callable[[int], bytes] = secrets.token_bytes) -> Transition:
@@ -147,7 +147,7 @@ class Agent:
 
     def on(self, what: Input, now: int) -> Transition:
         """One input at ``now`` (Unix seconds). Raises for a command that can't be done, and for nothing else."""
-        turn = Turn(self.rows, self.session, self.random, now, self.keyring)
+        turn = Turn(self.rows, self.session, self.random, now, self.memory)
         answer: object | None = None
         match what:
             case Connected():

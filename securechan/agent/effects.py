@@ -7,13 +7,14 @@ nothing: what has to leave stands in a row, and the agent asks for it again at t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from securechan.agent.asks import Ask
-from securechan.agent.events import Event
+from securechan.agent.events import Event, ReceiptReceived, kept
 from securechan.agent.tables import Write
-from securechan.wire.frames import RequestBody
+from securechan.wire.frames import RequestBody, Trim
 
-__all__ = ["Effect", "Emit", "Reconnect", "Send", "Wake", "Write"]
+__all__ = ["Effect", "Emit", "Reconnect", "Send", "Wake", "Write", "patient"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,17 @@ class Reconnect:
 
 
 Effect = Send | Emit | Wake | Reconnect
+
+
+def patient(effect: Effect) -> bool:
+    """Whether it, and the writes before it, may wait a moment for others, so that many become durable together: nobody
+    waits for it, and where it is lost it comes again. Of this kind is what a hundred receipts bring about."""
+    match effect:
+        case Wake() | Send(Trim(), _):
+            return True
+        case Emit(event):
+            return isinstance(event, ReceiptReceived) and not kept(event)
+        case Send() | Reconnect():
+            return False
+        case _:
+            assert_never(effect)

@@ -17,7 +17,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from securechan.agent import blobs, commits, packages, sending
+from securechan.agent import blobs, commits, packages, past, sending
 from securechan.agent.asks import Created
 from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
 from securechan.agent.founding import Founding, founder
@@ -117,7 +117,7 @@ def blank(
         cursor=cursor,
         last_commit=last_commit,
         commit_trust=trust,
-        history=(cursor,),
+        history=past.begun(cursor),
         accesses=(),
         mend=0,
         renewed=turn.now,
@@ -189,7 +189,7 @@ def _offers(turn: Turn, topic: bytes, by: str = "") -> list[tuple[str, Offer]]:
 
 def _reached(known: Conversation) -> int:
     """How far its log was really read: where it was joined is the word of whoever wrote the Welcome."""
-    return known.cursor.sequence if len(known.history) > 1 else 0
+    return known.cursor.sequence if past.read_on(known) else 0
 
 
 def tree_here(turn: Turn, row: str, tree: bytes) -> None:

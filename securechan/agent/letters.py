@@ -222,7 +222,7 @@ def unsealed(turn: Turn, body: bytes) -> Unsealed | None:
     """Open a letter with our inbox key. None, and an alarm, where it can't be opened or is somebody else's."""
     try:
         sealed = SealedLetter.decode(body)
-        plain = HYBRID.hpke.open(turn.keyring.inbox(turn.me), sealed.kem_output, INFO, b"", sealed.ciphertext)
+        plain = HYBRID.hpke.open(turn.memory.inbox(turn.me), sealed.kem_output, INFO, b"", sealed.ciphertext)
         signed = SignedLetter.decode(plain)
         letter = Letter.decode(signed.letter)
         if turn.me.device not in letter.recipients:

@@ -17,29 +17,45 @@ from securechan.wire.chain import Position
 
 RECENT: Final = 32  # entries, and marks, that the conversation's own row has at most; half of them at least
 _MARK: Final = 16  # bytes
+_POSITION: Final = 8 + 48  # bytes
 
 
 def advanced(rows: Draft, conversation: Conversation, position: Position) -> Conversation:
     """The conversation with one more entry read. What is too long for its row is moved."""
-    history = (*conversation.history, position)
-    if len(history) > RECENT:
-        past = _past(rows, conversation)
-        older, history = history[: RECENT // 2], history[RECENT // 2 :]
-        rows.put(PASTS, conversation.topic.hex(), replace(past, history=(*past.history, *older)[-HISTORY:]))
+    history = conversation.history + position.encode()
+    if len(history) > RECENT * _POSITION:
+        past, half = _past(rows, conversation), RECENT // 2 * _POSITION
+        older, history = history[:half], history[half:]
+        rows.put(PASTS, conversation.topic.hex(), replace(past, history=(past.history + older)[-HISTORY * _POSITION :]))
     return replace(conversation, cursor=position, history=history)
 
 
 def chains(rows: Draft, conversation: Conversation) -> Mapping[int, bytes]:
     """Chain values by sequence, the oldest first, as far back as is remembered."""
-    known = (*_past(rows, conversation).history, *conversation.history, conversation.cursor)
-    return {position.sequence: position.chain for position in known}
+    known = _past(rows, conversation).history + conversation.history
+    chains = {
+        int.from_bytes(known[at : at + 8], "big"): known[at + 8 : at + _POSITION]
+        for at in range(0, len(known), _POSITION)
+    }
+    chains[conversation.cursor.sequence] = conversation.cursor.chain
+    return chains
+
+
+def begun(position: Position) -> bytes:
+    """`Conversation.history` where nothing but this position is known."""
+    return position.encode()
+
+
+def read_on(conversation: Conversation) -> bool:
+    """Whether anything of the log was read since it was begun."""
+    return len(conversation.history) > _POSITION
 
 
 def forget_chains(rows: Draft, topic: bytes) -> None:
     """The log is read from somewhere else: between there and here we know nothing."""
     past = rows.get(PASTS, topic.hex())
     if past is not None:
-        rows.put(PASTS, topic.hex(), replace(past, history=()))
+        rows.put(PASTS, topic.hex(), replace(past, history=b""))
 
 
 def mark(device: str, identity: bytes) -> bytes:
@@ -64,7 +80,7 @@ def remembered(rows: Draft, conversation: Conversation, device: str, identity: b
 
 
 def _past(rows: Draft | Rows, conversation: Conversation) -> Past:
-    return rows.get(PASTS, conversation.topic.hex()) or Past((), b"")
+    return rows.get(PASTS, conversation.topic.hex()) or Past(b"", b"")
 
 
 def _holds(marks: bytes, wanted: bytes) -> bool:

@@ -1,9 +1,8 @@
 """Receipts: what the issuer's desk learns of a bulletin's way, sealed to it alone and never said to the group.
 
-    shown here ─► DELIVERED ┐                                                 ┌─► its list of who has it
-    a person   ─► ACKNOWLEDGED ┴─► due ──many in one letter──► the signer's ──┤
-                                                               and two more   └─► the signer's passes them on to the
-                                                                                  rest of the desk
+    shown here ─► DELIVERED    ┐                              the signer's device ─► passed on to the rest of the desk
+                               ├─► due ──many in one letter─►
+    a person   ─► ACKNOWLEDGED ┘                              and one that stands in
 
 What is said goes at once, and what follows within a second goes together: who catches up on a hundred bulletins writes
 two letters and not a hundred. A letter is signed once for all its readers. A desk of many devices is told by one of its
@@ -36,7 +35,7 @@ from securechan.errors import Denied, NotFound, SecurechanError, Untrusted
 from securechan.trust.records import DeviceRecord
 
 MOST_DUE: Final = 10_000
-FIRST_HAND: Final = 3  # devices of the issuer's desk that a receipt goes to …
+FIRST_HAND: Final = 2  # devices of the issuer's desk that a receipt goes to …
 DESKS: Final = 8  # … and, with those that it is passed on to, that learn of it
 BATCH_FOR: Final = 1  # seconds between two letters of deliveries
 PASS_ON: Final = 2  # seconds for which a desk collects what it passes on

@@ -46,6 +46,7 @@ HOUR: Final = 3600  # at most one scheduled renewal per conversation in it
 ABSENT: Final = 2  # seconds until a device without key packages is asked for again, doubling …
 ABSENT_MOST: Final = 300  # … up to this
 MOST_TOLD: Final = 500
+JUDGED_FOR: Final = 10  # seconds after which a difference of membership is judged anew, for what expires
 
 
 def settle(turn: Turn, topic: bytes) -> None:
@@ -85,20 +86,38 @@ def _settle_member(turn: Turn, topic: bytes) -> None:
 
 
 def difference_of(turn: Turn, topic: bytes) -> Difference:
-    """What has to change in a conversation's tree."""
+    """What has to change in a conversation's tree. Judged anew when anything that it follows from has changed, and now
+    and then because time passes: of a thousand members that is a thousand records to look at, and words come often."""
     conversation, paused = turn.conversation(topic), turn.live(topic).readded
     returning = frozenset(each for each in conversation.returning if paused.get(each, 0) <= turn.now)
     for device in frozenset(conversation.returning) - returning:
         turn.wake(paused[device])
+    buried, view = tuple(turn.rows.all(BURIED).values()), turn.view
+    follows_from = (
+        turn.group(topic).epoch_authenticator,
+        view.position,
+        conversation.confirmed,
+        conversation.officers,
+        conversation.leaving,
+        returning,
+        buried,
+        conversation.intruders,
+        turn.now // JUDGED_FOR,
+    )
+    kept = turn.memory.differences.get(topic)
+    if kept is not None and kept[0] is view and kept[1] == follows_from:
+        return kept[2]
     about = Circumstances(
         frozenset((each.device, each.key_hash) for each in conversation.confirmed),
         frozenset(conversation.officers),
         frozenset(conversation.leaving),
         returning,
-        frozenset(turn.rows.all(BURIED).values()),
+        frozenset(buried),
         frozenset(conversation.intruders),
     )
-    return differences(turn.seats(topic), turn.policy(topic), turn.view, turn.now, about, turn.suite.name)
+    found = differences(turn.seats(topic), turn.policy(topic), view, turn.now, about, turn.suite.name)
+    turn.memory.differences[topic] = view, follows_from, found
+    return found
 
 
 def _tell(turn: Turn, topic: bytes, difference: Difference) -> None:
@@ -185,9 +204,10 @@ def _renewal_due(turn: Turn, conversation: Conversation, there: Mapping[int, Sea
     """Every member renews its own leaf in the interval of the policy, one after another."""
     policy = turn.policy(conversation.topic)
     apart = min(HOUR, policy.renewal)
-    epoch = turn.group(conversation.topic).epoch
-    place = wait(there, own, (), epoch, b"renew") or 0  # another order in each epoch, so that nobody is always last
-    at = max(conversation.renewed + policy.renewal + place, conversation.committed + apart + place)
+    at = max(conversation.renewed + policy.renewal, conversation.committed + apart)
+    if at <= turn.now:  # whose turn it is, is looked at when it is somebody's
+        epoch = turn.group(conversation.topic).epoch
+        at += wait(there, own, (), epoch, b"renew") or 0  # another order in each epoch, so that nobody is always last
     if at <= turn.now:
         return len(there) > 1
     turn.wake(at)
@@ -315,8 +335,9 @@ def _sign_of_life(turn: Turn, conversation: Conversation) -> None:
     there, own = turn.seats(topic), int(turn.group(topic).own_leaf)
     if len(there) < 2:
         return
-    place = wait(there, own, (), conversation.cursor.sequence, b"alive") or 0
-    at = conversation.spoke + QUIET + 30 * place
+    at = conversation.spoke + QUIET
+    if at <= turn.now:
+        at += 30 * (wait(there, own, (), conversation.cursor.sequence, b"alive") or 0)
     if at > turn.now:
         turn.wake(at)
         return

@@ -125,7 +125,7 @@ class Conversation(Struct):
     cursor: Position  # the last entry read
     last_commit: U64  # sequence of the last commit *entry*, void or not: what the relay expects next
     commit_trust: Position  # trust position of the last commit that counted
-    history: Annotated[tuple[Position, ...], vec(1 << 16)]  # the newest, up to and including cursor
+    history: Opaque  # the newest positions, encoded one after the other, up to and including cursor
     accesses: Annotated[tuple[Hash32, ...], vec(ACCESSES * 32)] = field(repr=False)  # secrets of past epochs, in order
     mend: U8  # 1: the last commit came with a false access hash; the next one mends it
     renewed: U64  # when our own leaf was last renewed, Unix seconds
@@ -152,7 +152,7 @@ class Conversation(Struct):
 class Past(Struct):
     """What is older than `Conversation.history` and `Conversation.seen`."""
 
-    history: Annotated[tuple[Position, ...], vec(1 << 16)]
+    history: Opaque
     seen: Annotated[bytes, opaque(SEEN * 16)]
 
 

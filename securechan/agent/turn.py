@@ -16,7 +16,7 @@ from securechan.agent import past
 from securechan.agent.asks import Ask
 from securechan.agent.effects import Effect, Emit, Reconnect, Send
 from securechan.agent.events import Alarm, AlarmKind, Event, kept, to_json
-from securechan.agent.keyring import Keyring
+from securechan.agent.memory import Memory
 from securechan.agent.policy import Policy, Seat, policy_of, seats_of
 from securechan.agent.session import Live, Session
 from securechan.agent.state import (
@@ -53,10 +53,10 @@ class Turn:
     """The workbench of one input."""
 
     def __init__(
-        self, rows: Rows, session: Session, random: Callable[[int], bytes], now: int, keyring: Keyring | None = None
+        self, rows: Rows, session: Session, random: Callable[[int], bytes], now: int, memory: Memory | None = None
     ) -> None:
         self.rows: Draft = rows.edit()
-        self.keyring = keyring or Keyring()
+        self.memory = memory or Memory()
         self.session = session
         self.random = random
         self.now = now
@@ -111,7 +111,7 @@ class Turn:
     @property
     def signer(self) -> SigningKey:
         """The same key, ready to sign."""
-        return self.keyring.signing(self.signing)
+        return self.memory.signing(self.signing)
 
     def leaf_keys(self, key: DeviceKey) -> LeafKeys:
         return LeafKeys(Secret(key.private), BasicCredential(self.me.device.encode()))

@@ -123,7 +123,7 @@ def big_desk(world: World) -> tuple[list[Actor], Actor, bytes]:
     return desk, cene, topic
 
 
-def test_three_are_told_and_the_whole_desk_learns_of_it(world: World) -> None:
+def test_two_are_told_and_the_whole_desk_learns_of_it(world: World) -> None:
     desk, cene, topic = big_desk(world)
     goran = desk[-1]
     bulletin = publish(goran, topic)

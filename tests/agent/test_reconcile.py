@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from securechan.agent import commits
+from securechan.agent import commits, reconcile
 from securechan.agent.asks import Committing, Posting, Taking
 from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, MemberAdded
 from securechan.agent.inputs import Answered, CreateConversation, RotateEpochs, SendText
+from securechan.agent.membership import Difference, differences
+from securechan.agent.policy import seats_of
 from securechan.agent.reconcile import QUIET
 from securechan.agent.state import OUTBOX, PENDING
 from securechan.bulletin.tlp import Tlp
@@ -146,3 +150,26 @@ def test_a_founder_alone_waits_for_nobody_and_renews_when_told(world: World) -> 
     world.run(5)
     assert group_of(ana, topic).epoch == 1
     assert words(ana, topic) == ["a note to myself"]
+
+
+def test_who_belongs_is_judged_once_while_words_are_many(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To look at every member for every message would make talk in a large community cost its square."""
+    ana, bor, cene, topic = community(world)
+    judged: list[int] = []
+    honest = differences
+
+    def counted(*args: Any) -> Difference:
+        judged.append(world.now)
+        return honest(*args)
+
+    monkeypatch.setattr(reconcile, "differences", counted)
+    for number in range(30):
+        ana.do(SendText(topic, str(number), Tlp.GREEN))
+    world.run(1)
+    assert len(words(bor, topic)) == 30
+    assert len(judged) <= 3 * 3  # three devices; not thirty messages
+    judged.clear()
+    world.revoke(cene)  # and whatever it follows from is heeded at once
+    world.run(15)
+    assert judged
+    assert not any(seat.device == cene.name for seat in seats_of(group_of(ana, topic)).values())

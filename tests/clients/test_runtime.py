@@ -20,7 +20,7 @@ from clients.transport import Down, Transport, Up
 from clients.vault import Put, Vault
 from securechan.agent.asks import Counting, Pinging
 from securechan.agent.effects import Effect, Emit, Reconnect, Send, Wake
-from securechan.agent.events import RequestDone
+from securechan.agent.events import ReceiptReceived, RequestDone
 from securechan.agent.inputs import Answered, Connected, Disconnected, Leave, Received, Tick
 from securechan.errors import Denied, NotReady, Refused, SecurechanError, TimedOut, Unreachable
 from securechan.wire.frames import (
@@ -202,6 +202,60 @@ def test_after_its_end_it_does_nothing(vault: Vault) -> None:
             pass
         with pytest.raises(SecurechanError):
             await asyncio.wait_for(r.do(LEAVE), 1)
+
+    run(story())
+
+
+def told(device: str) -> Emit:
+    """A receipt of delivery: nobody waits for it."""
+    return Emit(ReceiptReceived(bytes(32), "SC-2026-0001-aaaaaa", 1, "delivered", device, "o@a", 1))
+
+
+def test_what_nobody_waits_for_is_adopted_together_and_shown_when_it_is(vault: Vault) -> None:
+    async def story() -> None:
+        numbers = iter(range(100))
+        shown: list[int] = []
+
+        def tick(_: Tick) -> Step:
+            n = next(numbers)
+            return Step(
+                writes=(Put("t", str(n), b""),), effects=(told(str(n)), Wake(NOW)) if n < 3 else (told(str(n)),)
+            )
+
+        def check(effect: Effect) -> None:
+            if isinstance(effect, Emit):
+                shown.append(vault.tables().get("t", 0))
+
+        async with runtime(vault, {Tick: tick}, before_effect=check) as r:
+            assert await r.until(lambda a: len(seen(a, Tick)) >= 4, 10)  # a wish to be woken waits for nothing
+            assert (vault.generation, shown) == (0, [])
+            r._enough()  # as the timer does
+            await r.do(LEAVE)
+            assert (vault.generation, shown) == (1, [4, 4, 4, 4])
+
+    run(story())
+
+
+def test_what_was_kept_back_goes_before_what_is_urgent_and_is_not_lost_at_the_end(vault: Vault) -> None:
+    async def story() -> None:
+        order: list[str] = []
+
+        def check(effect: Effect) -> None:
+            order.append(type(effect).__name__)
+
+        steps: dict[type, Callable[[Any], Step]] = {
+            Tick: lambda _: Step(writes=(Put("t", "kept", b"1"), Put("t", "both", b"1")), effects=(told("x"),)),
+            Leave: lambda _: Step(writes=(Put("t", "both", b"2"),), effects=(Reconnect("y"),), answer="done"),
+        }
+        async with runtime(vault, steps, before_effect=check) as r:
+            await r.until(lambda a: seen(a, Tick), 10)
+            await r.do(LEAVE)
+            assert order == ["Emit", "Reconnect"]
+            assert (vault.generation, vault.all("t")) == (1, {"kept": b"1", "both": b"2"})
+        async with runtime(vault, {Tick: steps[Tick]}) as r:
+            await r.until(lambda a: seen(a, Tick), 10)
+            assert vault.generation == 1
+        assert (vault.generation, vault.get("t", "both")) == (2, b"1")
 
     run(story())
 

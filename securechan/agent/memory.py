@@ -1,28 +1,33 @@
-"""Private keys made ready for use, once: to expand a seed costs a good part of what it costs to sign or to open.
+"""What an agent has worked out and would work out again: keys made ready, and differences judged.
 
-A keyring belongs to an agent and those that follow from it, and to no row: what it holds is what the rows hold, in
-another form, and goes with the process. Of each kind it keeps the key that was used last.
+A memory belongs to an agent and those that follow from it, and to no row: all that it holds follows from the rows, and
+goes with the process. To expand a seed costs a good part of what it costs to sign or to open; to judge who belongs in a
+conversation of a thousand costs more than to read what is said there.
 """
 
 from __future__ import annotations
 
+from securechan.agent.membership import Difference
 from securechan.agent.state import DeviceKey, Me
 from securechan.crypto.kem import KemKey
 from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import HYBRID
+from securechan.trust.view import View
 
 
-class Keyring:
-    """The keys of one device. Not a value: a memory of what follows from values."""
+class Memory:
+    """Not a value: what follows from values. Of each kind of key it keeps the one that was used last; a judgement of
+    each conversation, with what it follows from."""
 
-    __slots__ = ("_inbox", "_signing")
+    __slots__ = ("_inbox", "_signing", "differences")
 
     def __init__(self) -> None:
         self._signing: tuple[bytes, SigningKey] | None = None
         self._inbox: tuple[bytes, KemKey] | None = None
+        self.differences: dict[bytes, tuple[View, tuple[object, ...], Difference]] = {}
 
     def __repr__(self) -> str:
-        return "Keyring()"
+        return "Memory()"
 
     def signing(self, key: DeviceKey) -> SigningKey:
         """What signs in this device's name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from securechan.agent.keyring import Keyring
+from securechan.agent.memory import Memory
 from securechan.agent.state import DeviceKey, KeyState
 from securechan.crypto.contexts import REQUEST
 from securechan.crypto.suite import HYBRID
@@ -17,7 +17,7 @@ def key() -> DeviceKey:
 
 
 def test_a_key_is_made_ready_once_and_another_takes_its_place() -> None:
-    ring, first, second = Keyring(), key(), key()
+    ring, first, second = Memory(), key(), key()
     ready = ring.signing(first)
     assert ring.signing(replace(first, state=KeyState.RETIRING)) is ready
     for each in (second, first):
@@ -27,12 +27,12 @@ def test_a_key_is_made_ready_once_and_another_takes_its_place() -> None:
 
 def test_an_agent_keeps_its_ring_from_state_to_state(world: World) -> None:
     (ana,) = world.enrol_all("cert-hr", "ana")
-    ring = ana.agent.keyring
+    ring = ana.agent.memory
     ready = ring.inbox(ana.agent.me)
     ana.connect()
     world.run()
-    assert ana.agent.keyring is ring
+    assert ana.agent.memory is ring
     assert ring.inbox(ana.agent.me) is ready
     assert ready.public == ana.agent.me.inbox_public
-    assert "yring(" not in repr(ana.agent)
-    assert repr(ring) == "Keyring()"
+    assert "emory(" not in repr(ana.agent)
+    assert repr(ring) == "Memory()"
