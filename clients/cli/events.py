@@ -84,6 +84,10 @@ def _words(event: dict[str, Any]) -> str:
             return f"connected to {event['relay']}{warning}"
         case "relay-down":
             return f"not connected: {event['message']}; {_again(event['retry_in'])}"
+        case "roster-renewed":
+            return f"renewed the roster of {event['agency']}: version {event['roster']}"
+        case "roster-kept-back":
+            return f"the roster could not be renewed: {event['message']}"
         case "attachment-fetched":
             return f"fetched {event['attachment']}"
         case "opaque-received":

@@ -7,7 +7,7 @@ import contextlib
 from typing import Any, Final, assert_never
 
 from clients import control
-from clients.operations import lookup
+from clients.operations import lookup, upkeep
 from clients.operations.conversation import summary
 from clients.operations.engine import Operation, Params, Work, operation, skewed
 from clients.transport import SKEW_WARN, Down, Up
@@ -53,7 +53,13 @@ async def watch(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         return await (_stream if name == "watch.watch" else operation(name))(theirs, wanted)
 
     async with control.serving(work.profile.control, errand):
-        return await _stream(work, said)
+        chores = asyncio.create_task(upkeep.keep(work))
+        try:
+            return await _stream(work, said)
+        finally:
+            chores.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await chores
 
 
 async def _stream(work: Work, said: dict[str, Any]) -> dict[str, Any]:

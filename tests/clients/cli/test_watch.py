@@ -60,9 +60,9 @@ def test_a_command_is_run_for_each_event(town: Town, tmp_path: Path) -> None:
             while "ding" not in (log.read_text() if log.exists() else ""):
                 assert time.monotonic() < until
                 time.sleep(0.02)
+            assert "--exec ended with 3" in process.stderr.readline()
             process.send_signal(signal.SIGTERM)
             assert process.wait(20) == 130
-            assert "--exec ended with 3" in process.stderr.read()
         finally:
             process.kill()
     assert '"body": "ding"' in log.read_text()
