@@ -3,7 +3,7 @@
     securechan-relay init --name relay-1 --url wss://relay.example.int     keys and a card for the federation
     securechan-relay adopt federation.json                                 the bundle that the federation published
     securechan-relay run                                                   serve; needs no configuration
-    securechan-relay status | check-config | reload | drain | rotate
+    securechan-relay status | check-config | reload | drain | rotate | backup | restore
 
 Only what a command needs is loaded when it runs, so that help costs nothing. With ``--json`` stdout holds one object,
 ``{"v":1,"ok":true,"data":{…}}``, and errors go to stderr in the same form. Exit codes tell causes apart; see ``EXIT``.
@@ -198,6 +198,48 @@ def drain(
 
     done = running.drain(home_folder(home), wait)
     say(as_json, done, f"drained    {done['sessions']} sessions; everything acknowledged is on the disk")
+
+
+@app.command()
+def backup(
+    file: Annotated[Path, typer.Argument(help="The file to write; it will hold the relay's keys.")],
+    home: Home = None,
+    move: Annotated[bool, typer.Option("--move", help="It goes on elsewhere, and here no more.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the relay into one file, while it runs or rests."""
+    from relay import backup as keeping  # noqa: PLC0415 - likewise
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    done = keeping.backup(home_folder(home), file, move=move)
+    words = f"written    {done['file']}  {done['size']} bytes; it holds the relay's keys"
+    say(
+        as_json,
+        done,
+        words + ("\nmoved      this folder starts no relay again: restore the file elsewhere" if move else ""),
+    )
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="What backup wrote, or the folder of a mirror.")],
+    home: Home = None,
+    accept_loss: Annotated[
+        bool, typer.Option("--accept-loss", help="Though the relay may have acknowledged entries after this.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Put a backup, or a mirror with all that was acknowledged, back into an empty folder."""
+    from relay import backup as keeping  # noqa: PLC0415 - likewise
+    from relay import mirror  # noqa: PLC0415 - likewise
+    from relay.config import home_folder  # noqa: PLC0415 - likewise
+
+    folder = home_folder(home)
+    done = mirror.restore(file, folder) if file.is_dir() else keeping.restore(file, folder, accept_loss=accept_loss)
+    words = f"restored   relay {done['relay']} in {done['home']}"
+    if done["lost"]:
+        words += "\nwarn       members that have read what came after it raise alarms: tell the agencies"
+    say(as_json, done, words)
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:

@@ -39,7 +39,7 @@ from securechan.trust.names import is_handle
 FILE: Final = "relay.toml"
 PREFIX: Final = "SECURECHAN_RELAY_"
 HOME: Final = "SECURECHAN_RELAY_HOME"  # a place, not a setting
-FIXED: Final = ("name", "url", "host", "port", "store", "metrics_host", "metrics_port", "log")
+FIXED: Final = ("name", "url", "host", "port", "store", "mirror", "metrics_host", "metrics_port", "log")
 """Settings that a running relay keeps until it is started anew; all others are taken up by a reload."""
 
 
@@ -65,6 +65,7 @@ class Settings(BaseModel):
         default=(), description="addresses and networks of proxies whose X-Forwarded-For is believed"
     )
     store: Literal["sqlite", "memory"] = Field(default="sqlite", description="memory forgets everything at the end")
+    mirror: Path | None = Field(default=None, description="a folder on another disk that has all that is acknowledged")
     retention_days: int = Field(default=180, ge=1, le=3650, description="days that entries are kept")
     drain_seconds: float = Field(default=20.0, ge=1, le=600, description="how long stopping may take")
     metrics_host: str = Field(default="127.0.0.1", min_length=1, description="the address of metrics_port")
@@ -167,6 +168,11 @@ def load(
         findings = tuple(_finding(path, text, spoken, dict(mistake)) for mistake in error.errors())
         first = findings[0]
         raise Unfit(f"{first.where}: {first.what}", findings=findings, hint=_hint(error.errors()[0])) from None
+    if settings.mirror is not None:
+        settings = settings.model_copy(update={"mirror": path.parent / settings.mirror})
+        if settings.store != "sqlite":
+            where, what = _where(path, text, spoken, ("mirror",)), f"mirror: the {settings.store} store has none"
+            raise Unfit(f"{where}: {what}", findings=(Finding(where, what),), hint="leave mirror out")
     if settings.tls is None:
         return settings
     beside = Tls(certificate=path.parent / settings.tls.certificate, key=path.parent / settings.tls.key)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from relay import keys as keyring
 from relay import logs, notify
+from relay.backup import stay
 from relay.config import Settings
 from relay.heads import OnlineKey
 from relay.logs import event
@@ -42,7 +43,16 @@ async def open_store(home: Path, settings: Settings) -> Store:
         return MemoryStore()
     from relay.store.sqlite import SqliteStore  # noqa: PLC0415 - likewise
 
-    return await SqliteStore.open(home / keyring.DATABASE)
+    store = await SqliteStore.open(home / keyring.DATABASE)
+    if settings.mirror is not None:
+        from relay.mirror import Mirror  # noqa: PLC0415 - likewise
+
+        try:
+            store.journal = await asyncio.to_thread(Mirror.begin, home, settings.mirror, settings.name)
+        except BaseException:
+            await store.close()
+            raise
+    return store
 
 
 def free(home: Path) -> float:
@@ -58,6 +68,7 @@ async def run(home: Path, read: Read, ready: Callable[[str], None]) -> None:
     """
     settings = read()
     logs.configure(settings.log, settings.log_level)
+    stay(home)
     keyring.make_home(home)
     keys = keyring.load(home) if keyring.exist(home) else keyring.make(home, clock() // 1000)
     store = await open_store(home, settings)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relay import keys as keyring
+from relay.backup import note
 from relay.config import load
 from securechan.errors import NotReady, TimedOut, Unfit, Unreachable
 
@@ -98,6 +99,7 @@ def status(home: Path) -> dict[str, Any]:
         "card": card,
         "adopted": (home / keyring.BUNDLE).exists(),
         "running": None,
+        "restored": note(home),
     }
     try:
         told["running"] = ask(home)
@@ -110,6 +112,9 @@ def words(told: Mapping[str, Any]) -> str:
     """`status` for people."""
     card, running = told["card"], told["running"]
     lines = [f"relay      {card['name']}  {card['url']}", f"keys       KEM {card['key_id']}  in {told['home']}"]
+    if told.get("restored"):
+        then = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(told["restored"]["made"]))
+        lines.append(f"warn       restored from a backup of {then}: what was acknowledged after that is forgotten")
     if running is None:
         lines.append("running    no")
         lines.append(f"federation {'adopted' if told['adopted'] else 'none yet: securechan-relay adopt BUNDLE'}")

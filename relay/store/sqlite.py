@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from relay.store import base
 from relay.store.base import (
@@ -93,8 +93,19 @@ def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     return db
 
 
+class Journal(Protocol):
+    """Where each batch stands before it is committed: `relay.mirror`. Called by the writing thread alone."""
+
+    def write(self, batch: Sequence[Write]) -> None: ...
+    def settle(self) -> None: ...
+    def undo(self) -> None: ...
+    def close(self) -> None: ...
+
+
 class SqliteStore(LocalStore):
-    """A `Store` in one file. Make it with `open`."""
+    """A `Store` in one file. Make it with `open`. ``journal``, set before the first commit, has every batch first."""
+
+    journal: Journal | None = None
 
     def __init__(self, path: Path, lock: int) -> None:
         super().__init__()
@@ -176,6 +187,8 @@ class SqliteStore(LocalStore):
             for db in self._connections:
                 db.close()
             self._connections.clear()
+            if self.journal is not None:
+                self.journal.close()
             if self._lock >= 0:
                 os.close(self._lock)
                 self._lock = -1
@@ -200,12 +213,18 @@ class SqliteStore(LocalStore):
             db.execute("begin immediate")
             results = [self._apply(write) for write in batch]
             self._flush()
+            if self.journal is not None:
+                self.journal.write(batch)
             db.execute("commit")
         except Exception as error:
             self._abandon()
+            if self.journal is not None:
+                self.journal.undo()
             if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL:
                 raise StoreFull("the disk is full", retry_after=30.0) from error
             raise StoreFailed(f"the batch could not be stored: {error}", retry_after=1.0) from error
+        if self.journal is not None:
+            self.journal.settle()
         self._dirty.clear()
         self._new.clear()
         while len(self._heads) > _HEADS:

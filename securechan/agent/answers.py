@@ -1,7 +1,8 @@
 """The relay's answers, each taken to where its question came from.
 
     refused because of …      then
-    order (STALE)             nothing: the log will say, and we act when it does
+    order (STALE)             nothing: the log will say, and we act when it does; of a log that ends before what we
+                              have read, the relay has forgotten something: `forgotten`
     load (OVERLOADED, QUOTA, FULL, INTERNAL)   later, as long as the relay says and a little longer
     access (ACCESS_DENIED)    show again, an older secret where the relay never learnt ours
     what it is (MALFORMED, TOO_LARGE, FORBIDDEN, CONFLICT)   given up, and said
@@ -17,6 +18,7 @@ from securechan.agent import (
     blobs,
     bulletins,
     commits,
+    forgotten,
     inbox,
     joining,
     letters,
@@ -129,6 +131,8 @@ def _refused(turn: Turn, ask: Ask, error: Error) -> None:
         case Shown(topic, _, back, walk):
             if walk and code is Code.ACCESS_DENIED:
                 _not_shown(turn, topic, back)
+        case Following(topic) if code is Code.STALE:
+            forgotten.told(turn, topic, error.sequence)
         case Following(topic):
             _not_following(turn, topic, code, text, seconds)
         case Committing(topic, entry_id):

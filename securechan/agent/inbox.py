@@ -10,6 +10,7 @@ meanwhile, so that the relay takes it for a new one. It is known by its hash, an
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Final, assert_never
 
 from securechan.agent import joining, letters, receipts, recovery
@@ -36,6 +37,13 @@ def start(turn: Turn) -> None:
     """Trust is read to its head: have the inbox."""
     topic = inbox_topic(turn.me.device)
     turn.send(Subscribe(topic, _state(turn).cursor), Following(topic))
+
+
+def restart(turn: Turn, end: int) -> None:
+    """The relay's memory ends at ``end``: read on from there. What comes once more is known by its digest."""
+    turn.rows.put(INBOX, ONLY, replace(_state(turn), cursor=end))
+    turn.set_session(trimmed=min(turn.session.trimmed, end))
+    start(turn)
 
 
 def _state(turn: Turn) -> InboxState:

@@ -114,3 +114,11 @@ def test_where_the_folder_is(tmp_path: Path) -> None:
     assert home_folder(None, {"SECURECHAN_RELAY_HOME": "/x", "XDG_STATE_HOME": "/s"}) == Path("/x")
     assert home_folder(None, {"XDG_STATE_HOME": "/s"}) == Path("/s/securechan-relay")
     assert home_folder(None, {}).name == "securechan-relay"
+
+
+def test_a_mirror_is_beside_the_configuration_and_of_the_embedded_store(tmp_path: Path) -> None:
+    home = written(tmp_path, 'mirror = "../second"\n')
+    assert load(home, environment={}).mirror == tmp_path / "../second"
+    with pytest.raises(Unfit, match="the memory store has none") as caught:
+        load(home, environment={"SECURECHAN_RELAY_STORE": "memory"})
+    assert caught.value.findings[0].where.endswith("line 1")
