@@ -35,7 +35,7 @@ from securechan.agent.turn import Turn
 from securechan.bulletin.payload import Control, ControlKind, Heartbeat
 from securechan.errors import Denied, Invalid, SecurechanError
 from securechan.mls.group import Member
-from securechan.mls.keypackage import KeyPackage
+from securechan.mls.keypackage import CLOCK_SKEW, DEFAULT_LIFETIME, KeyPackage
 from securechan.mls.treemath import LeafIndex
 from securechan.mls.validation import check_key_package
 from securechan.trust.records import DeviceRecord, key_hash
@@ -293,7 +293,7 @@ def _check(turn: Turn, topic: bytes, record: DeviceRecord, package: KeyPackage) 
     """Whether a key package is that device's, by trust; and where a device needs somebody who vouches for it, whether
     somebody did for this very key: a roster may list another beside it. Raises `Invalid`, `Malformed`, `Denied`,
     `BadSignature`."""
-    check_key_package(turn.suite, package, turn.now)
+    check_key_package(turn.suite, package, turn.now, max_lifetime=DEFAULT_LIFETIME + CLOCK_SKEW)
     offered = seat(Member(LeafIndex(0), package.leaf_node))
     if offered.device != record.name or offered.officer != record.address:
         raise Invalid("it says to be of another device or officer")
