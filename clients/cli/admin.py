@@ -18,7 +18,16 @@ from clients.cli.frame import group, here
 from clients.cli.office import Out, Roles, Yes, carried_out, do, keep_file, now
 from clients.render import count, duration, safe, table
 
-app = group("Invite, approve and revoke devices; keys and roster of an agency.")
+app = group(
+    "Invite, approve and revoke devices; keys and roster of an agency.",
+    examples="""
+Examples:
+  securechan admin invite liaison-1 --role liaison
+  securechan admin pending
+  securechan admin approve liaison-1-x7kd
+  securechan admin revoke cert-hr/liaison-1-x7kd --reason lost
+""",
+)
 members = group("The agency's devices.")
 
 for verb in (founding.init, founding.prepare, founding.join):

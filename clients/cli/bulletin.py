@@ -13,7 +13,17 @@ from clients.cli.frame import group, here
 from clients.render import count, safe, size, stranger, table
 from securechan.errors import Malformed, NotReady
 
-app = group("Draft, publish, acknowledge, revise, withdraw, verify bulletins.")
+app = group(
+    "Draft, publish, acknowledge, revise, withdraw, verify bulletins.",
+    examples="""
+Examples:
+  securechan bulletin validate wave.json
+  securechan bulletin publish wave.json --to eu-csirts --tlp amber --ack-by 4h
+  securechan bulletin ls --due
+  securechan bulletin ack SC-2026-0117
+  securechan bulletin export SC-2026-0117 -o proof.scb
+""",
+)
 
 MAX_CONTENT = 4 << 20  # bytes
 

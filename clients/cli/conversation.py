@@ -10,7 +10,15 @@ from clients.cli.doing import do, seconds
 from clients.cli.frame import group, here
 from clients.render import count, safe, table
 
-app = group("List, found, accept, leave conversations.")
+app = group(
+    "List, found, accept, leave conversations.",
+    examples="""
+Examples:
+  securechan conversation create eu-csirts --agency cert-hr --agency cert-si --tlp amber
+  securechan conversation accept eu-csirts
+  securechan conversation policy eu-csirts --add cert-ee
+""",
+)
 
 Conversation = Annotated[str, typer.Argument(help="Its name, or the beginning of its id.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]

@@ -46,11 +46,13 @@ class Group(TyperGroup):
         return super().parse_args(ctx, args or ["--help"])
 
 
-def group(what: str, *, cls: type[TyperGroup] = Group) -> typer.Typer:
-    """An app whose commands are the verbs of one group, or some single verbs."""
+def group(what: str, *, cls: type[TyperGroup] = Group, examples: str = "") -> typer.Typer:
+    """An app whose commands are the verbs of one group, or some single verbs. ``examples``, lines as they are typed,
+    stand below its help."""
     return typer.Typer(
         cls=cls,
         help=what,
+        epilog=f"\b\n{examples.strip()}" if examples else None,
         add_completion=False,
         pretty_exceptions_enable=False,
         rich_markup_mode=None,

@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from clients.operations.plan import Change
     from clients.operations.root import Folder
 
-app = group("The root of trust: agencies, relays, policy; m-of-n ceremonies.")
+app = group(
+    "The root of trust: agencies, relays, policy; m-of-n ceremonies.",
+    examples="""
+Examples:
+  securechan root init --keys 3 --threshold 2
+  securechan root admit-agency cert-hr.application
+  securechan root sign ceremony.json --key root-1.key
+  securechan root publish
+""",
+)
 
 Dir = Annotated[Path, typer.Option("--dir", help="The federation's folder.", envvar="SECURECHAN_FEDERATION")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]

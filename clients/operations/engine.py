@@ -30,7 +30,7 @@ from clients.render import duration
 from clients.runtime import Runtime
 from clients.transport import SKEW_WARN, Route, Transport, Up
 from clients.vault import Put, Vault
-from securechan.errors import Malformed, NotReady, Refused, TimedOut, Unreachable
+from securechan.errors import Invalid, Malformed, NotReady, Refused, TimedOut, Unreachable
 from securechan.wire.handshake import DeviceCredential, RelayIdentity
 
 if TYPE_CHECKING:
@@ -140,7 +140,14 @@ def load(vault: Vault) -> Agent:
 
     if not vault.all(ME.name):
         raise _unfinished(vault)
-    return Agent.load({table: vault.all(table) for table in TABLES})
+    try:
+        return Agent.load({table: vault.all(table) for table in TABLES})
+    except (Malformed, Invalid) as e:  # every record is sealed and authentic: another version wrote them
+        raise NotReady(
+            f"profile data of another version of securechan: {e.message}",
+            hint="use the version that wrote it; or enrol this device again, under another --profile",
+            code="other-version",
+        ) from e
 
 
 def _not_enrolled(profile: Profile) -> NotReady:

@@ -17,6 +17,8 @@ from clients import control
 from clients.operations import engine
 from clients.operations.engine import Params, operation, perform, queued, skewed
 from clients.profile import Passphrases, Profile
+from clients.vault import Put, Vault
+from securechan.agent.state import ME
 from securechan.errors import CannotOpen, Malformed, NotReady, TimedOut, Unreachable
 from tests.clients.conftest import Town
 from tests.clients.station import PASSPHRASE, Station
@@ -62,6 +64,17 @@ def test_who_looks_for_a_passphrase_keeps_nobody_waiting(town: Town) -> None:
 
     asyncio.run(perform(town.hr.profile, Passphrases(ask=ask), "conversation.ls", {}, online=False))
     assert held_meanwhile == [None]
+
+
+def test_a_vault_of_another_version_is_said_to_be_one(town: Town) -> None:
+    station = town.again("hr", "cert-hr/desk")
+    with Vault.open(station.profile.vault, PASSPHRASE) as vault:
+        (row,) = vault.all(ME.name)
+        vault.adopt([Put(ME.name, row, b"\x01")])
+    with pytest.raises(NotReady) as e:
+        do(station, "conversation.ls")
+    assert e.value.code == "other-version"
+    assert "another --profile" in e.value.hint
 
 
 def test_a_profile_held_by_who_takes_no_errands(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
