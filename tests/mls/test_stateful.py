@@ -1,184 +1,249 @@
-"""Small groups under a bad network: whatever comes in whatever order, those who follow agree, and nothing ever raises.
+"""Histories of groups under a bad network, drawn by Hypothesis and checked against a model of what must come of them.
 
-Members add, remove, renew, talk, save and load. Messages of an epoch reach each member late, twice, out of order,
-damaged or never (commits, which a log orders, only late). Removed members go on listening.
+Members come (by Welcome, from outside, back in their own place), go, renew, propose, race each other's commits, mix in
+pre-shared keys, end the group and go on in its successor, meet apart, talk. Commits reach each member late, words late,
+twice, out of order, altered or never; states are saved and loaded at any point, a waiting commit included. Removed
+members go on listening. What must hold is in ``tests/support/mls_log.py`` and ``mls_town.py``.
+
+A rule draws one number, the seed of its step: so a history of hundreds of steps costs few bytes.
+``make soak`` runs the long walks: groups of up to 50 members, thousands of steps.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from random import Random
+from typing import Any, ClassVar
 
-from hypothesis import settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from securechan.crypto.suite import Suite, by_number
 from securechan.mls.group import Group
-from securechan.mls.outcomes import Application, CannotFollow, Committed, Own, Past, Proposed, Removed, Void
-from tests.support.mls import NOW, agree, bundle, found
+from securechan.mls.protection import Unverified, Verified
+from securechan.mls.ratchets import MessageKey, Ratchets
+from tests.support.mls import FAST, NOW, agree, bundle, found
+from tests.support.mls_log import Seat
+from tests.support.mls_town import Town
 
-MOST = 8
-BUNDLES = [bundle(f"spare {number}") for number in range(40)]  # made once: making keys is what costs
-
-
-@dataclass
-class Seat:
-    """One member: its group, and what it still may hear."""
-
-    group: Group
-    mail: list[tuple[bytes, bytes]] = field(default_factory=list)  # (message, payload)
-    heard: set[bytes] = field(default_factory=set)
+DICE = st.integers(0, (1 << 32) - 1)
 
 
 class Life(RuleBasedStateMachine):
+    """A town and what may happen in it."""
+
+    suite: ClassVar[Suite] = by_number(1)
+    most: ClassVar[int] = 10
+    first: ClassVar[int] = 4
+
     def __init__(self) -> None:
         super().__init__()
-        self.seats: list[Seat] = []
-        self.gone: list[Group] = []
-        self.spare = list(BUNDLES)
-        self.count = 0
+        self.town = Town(self.suite, self.most)
 
-    @initialize(size=st.integers(1, 4))
-    def start(self, size: int) -> None:
-        self.seats = [Seat(group) for group in found(*(f"member {number}" for number in range(size)))]
+    @initialize(size=st.integers(1, 4), dice=DICE)
+    def start(self, size: int, dice: int) -> None:
+        self.town.found(min(size * self.first // 4 or 1, self.most), Random(dice))
 
-    def seat(self, data: st.DataObject) -> Seat:
-        return data.draw(st.sampled_from(self.seats))
+    def anyone(self, random: Random) -> Seat:
+        return random.choice((*self.town.seats, *self.town.exiles))
 
-    def enter(self, committer: Seat, commit: bytes, after: Group, removed: Seat | None = None) -> None:
-        """All take the commit; messages of the epoch before are late from now on."""
-        for seat in self.seats:
-            if seat is committer:
-                seat.group = after
-                continue
-            outcome = seat.group.receive(commit)
-            if seat is removed:
-                assert isinstance(outcome, Removed)
-                self.gone.append(seat.group)
-                continue
-            assert isinstance(outcome, Committed), outcome
-            seat.group = outcome.group
-        if removed is not None:
-            self.seats.remove(removed)
-        for seat in self.seats:
-            for message, _ in seat.mail:
-                assert isinstance(seat.group.receive(message), Past)
-            seat.mail.clear()
+    @precondition(lambda self: len(self.town.names) < self.most)
+    @rule(dice=DICE)
+    def add(self, dice: int) -> None:
+        random = Random(dice)
+        self.town.add(self.town.committer(random), random)
 
-    @rule(data=st.data(), private=st.booleans(), padding=st.integers(0, 300))
-    def renew(self, data: st.DataObject, private: bool, padding: int) -> None:
-        seat = self.seat(data)
-        step = seat.group.commit(private=private, padding=padding)
-        self.enter(seat, step.commit, step.next)
+    @precondition(lambda self: len(self.town.names) > 2)
+    @rule(dice=DICE)
+    def remove(self, dice: int) -> None:
+        random = Random(dice)
+        self.town.remove(self.town.committer(random), random)
 
-    @precondition(lambda self: len(self.seats) < MOST and len(self.spare) > 2)
-    @rule(data=st.data(), many=st.integers(1, 2), path=st.booleans(), inside=st.booleans())
-    def add(self, data: st.DataObject, many: int, path: bool, inside: bool) -> None:
-        seat = self.seat(data)
-        new = [self.spare.pop() for _ in range(many)]
-        adds = [each.key_package for each in new]
-        step = seat.group.commit(adds=adds, path=path, tree_in_welcome=inside)
-        self.enter(seat, step.commit, step.next)
-        tree = None if inside else step.ratchet_tree
-        for welcome, each in zip(step.welcomes, new, strict=True):
-            self.seats.append(Seat(Group.join(welcome, each, now=NOW, ratchet_tree=tree)))
+    @rule(dice=DICE, rivals=st.integers(1, 3))
+    def renew(self, dice: int, rivals: int) -> None:
+        random = Random(dice)
+        for _ in range(rivals):
+            self.town.renew(self.town.committer(random), random)
 
-    @precondition(lambda self: len(self.seats) > 1)
-    @rule(data=st.data())
-    def remove(self, data: st.DataObject) -> None:
-        seat = self.seat(data)
-        victim = data.draw(st.sampled_from([other for other in self.seats if other is not seat]))
-        step = seat.group.commit(removes=[victim.group.own_leaf])
-        self.enter(seat, step.commit, step.next, removed=victim)
+    @rule(dice=DICE)
+    def the_log_decides(self, dice: int) -> None:
+        self.town.log_decides(Random(dice))
 
-    @precondition(lambda self: len(self.seats) > 1)
-    @rule(data=st.data(), private=st.booleans())
-    def renew_by_proposal(self, data: st.DataObject, private: bool) -> None:
-        proposer = self.seat(data)
-        committer = data.draw(st.sampled_from([other for other in self.seats if other is not proposer]))
-        proposer.group, message = proposer.group.propose_update(private=private)
-        for seat in self.seats:
-            if seat is not proposer:
-                outcome = seat.group.receive(message)
-                assert isinstance(outcome, Proposed), outcome
-                seat.group = outcome.group
-        refs = [kept.ref for kept in committer.group.pending if kept.sender.leaf != committer.group.own_leaf][-1:]
-        step = committer.group.commit(by_reference=refs)
-        self.enter(committer, step.commit, step.next)
+    @rule(dice=DICE)
+    def commit_too_late(self, dice: int) -> None:
+        """By whoever, wherever it stands in the log."""
+        random = Random(dice)
+        self.town.renew(random.choice(self.town.seats), random)
 
-    @rule(data=st.data())
-    def lose_a_race(self, data: st.DataObject) -> None:
-        """A commit is made and loses: its maker goes on from `current`."""
-        loser, winner = self.seat(data), self.seat(data)
-        lost = loser.group.commit()
-        loser.group = lost.current
-        step = winner.group.commit()
-        assert step.commit != lost.commit
-        self.enter(winner, step.commit, step.next)
+    @rule(dice=DICE)
+    def propose(self, dice: int) -> None:
+        random = Random(dice)
+        self.town.propose(self.town.head(random), random)
 
-    @rule(data=st.data(), words=st.binary(max_size=40))
-    def talk(self, data: st.DataObject, words: bytes) -> None:
-        seat = self.seat(data)
-        self.count += 1
-        payload = b"%d %s" % (self.count, words)
-        seat.group, message = seat.group.protect(payload)
-        assert isinstance(seat.group.receive(message), Own)
-        for other in self.seats:
-            if other is not seat:
-                other.mail.append((message, payload))
-        for group in self.gone:
-            assert not isinstance(group.receive(message), Application)
+    @rule(dice=DICE)
+    def come_from_outside(self, dice: int) -> None:
+        self.town.come_from_outside(Random(dice))
 
-    @precondition(lambda self: any(seat.mail for seat in self.seats))
-    @rule(data=st.data(), twice=st.booleans(), at=st.integers(0, 1 << 20))
-    def hear(self, data: st.DataObject, twice: bool, at: int) -> None:
-        seat = data.draw(st.sampled_from([seat for seat in self.seats if seat.mail]))
-        message, payload = seat.mail.pop(data.draw(st.integers(0, len(seat.mail) - 1)))
-        damaged = bytearray(message)
-        damaged[at % len(message)] ^= 1 << at % 8
-        before = seat.group.encode_ratchets()
-        assert not isinstance(seat.group.receive(bytes(damaged)), Application | Committed | CannotFollow)
-        assert seat.group.encode_ratchets() == before
-        outcome = seat.group.receive(message)
-        assert isinstance(outcome, Application), outcome
-        assert outcome.plaintext == payload
-        seat.group = outcome.group
-        if twice:
-            assert isinstance(seat.group.receive(message), Void)
+    @precondition(lambda self: self.town.epoch > 5)
+    @rule(dice=DICE)
+    def end_and_go_on(self, dice: int) -> None:
+        random = Random(dice)
+        if random.random() < 0.3:
+            self.town.everybody_reads()
+            self.town.reinit(random)
 
-    @precondition(lambda self: any(seat.mail for seat in self.seats))
-    @rule(data=st.data())
-    def lose(self, data: st.DataObject) -> None:
-        seat = data.draw(st.sampled_from([seat for seat in self.seats if seat.mail]))
-        seat.mail.pop(data.draw(st.integers(0, len(seat.mail) - 1)))
+    @rule(dice=DICE)
+    def meet_apart(self, dice: int) -> None:
+        self.town.branch(Random(dice))
 
-    @rule(data=st.data())
-    def save_and_load(self, data: st.DataObject) -> None:
-        seat = self.seat(data)
-        saved = seat.group.encode_epoch(), seat.group.encode_ratchets()
-        seat.group = Group.decode(*saved)
-        assert (seat.group.encode_epoch(), seat.group.encode_ratchets()) == saved
+    @rule(dice=DICE)
+    def read(self, dice: int) -> None:
+        random = Random(dice)
+        seat = random.choice(self.town.seats)
+        for _ in range(random.randint(1, 4)):
+            if not seat.gone and seat.at < len(self.town.log):
+                self.town.read(seat)
 
-    @invariant()
-    def all_agree(self) -> None:
-        if self.seats:
-            agree([seat.group for seat in self.seats])
-            seated = sorted(seat.group.own_leaf for seat in self.seats)
-            assert seated == [member.leaf for member in self.seats[0].group.members()]
-            first = self.seats[0].group.state
-            assert first.tree.tree_hash == first.context.tree_hash
+    @rule(dice=DICE)
+    def say(self, dice: int) -> None:
+        random = Random(dice)
+        seat = random.choice(self.town.seats)
+        for _ in range(random.choice((1, 1, 1, 5))):
+            self.town.say(seat, random)
+
+    @rule(dice=DICE)
+    def mail_comes_or_is_lost(self, dice: int) -> None:
+        random = Random(dice)
+        for _ in range(3):
+            seat = self.anyone(random)
+            if seat.box and random.random() < 0.2:
+                self.town.lose(seat, random)
+            elif seat.box:
+                self.town.deliver(seat, random)
+
+    @rule(dice=DICE)
+    def forge(self, dice: int) -> None:
+        random = Random(dice)
+        for _ in range(4):
+            self.town.forge(self.anyone(random), random)
+
+    @rule(dice=DICE)
+    def replay(self, dice: int) -> None:
+        random = Random(dice)
+        self.town.replay(self.anyone(random), random)
+
+    @rule(dice=DICE)
+    def restart(self, dice: int) -> None:
+        random = Random(dice)
+        self.town.restart(self.anyone(random))
 
     def teardown(self) -> None:
-        for seat in self.seats:
-            seat.group.state.tree.check_parent_hashes()
-            seat.group.state.tree.check_unmerged()
-            for at, key in seat.group.state.private.items():
-                node = seat.group.state.tree.nodes[at]
-                assert node is not None
-                assert node.encryption_key == key.public
+        if hasattr(self.town, "seats"):
+            self.town.end(Random(1))
 
 
-Life.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
-TestLife = Life.TestCase
+class HybridLife(Life):
+    """The same in the suite that the product uses."""
+
+    suite = FAST
+    most = 6
+
+
+class Crowd(Life):
+    """Many."""
+
+    most = 50
+    first = 40
+
+
+def history(examples: int, steps: int) -> settings:
+    """So many histories of so many steps. Keys are fresh in each run, which is no hindrance to reading the steps of a
+    failure, but to shrinking them: put `Phase.shrink` back by hand where the last steps don't tell enough."""
+    return settings(
+        max_examples=examples,
+        stateful_step_count=steps,
+        deadline=None,
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def test_life() -> None:
+    run_state_machine_as_test(Life, settings=history(25, 30))
+
+
+def test_life_in_the_hybrid_suite() -> None:
+    run_state_machine_as_test(HybridLife, settings=history(5, 15))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_long_life_of_fifty() -> None:
+    run_state_machine_as_test(Crowd, settings=history(12, 350))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7200)
+def test_a_long_life_in_the_hybrid_suite() -> None:
+    run_state_machine_as_test(HybridLife, settings=history(6, 300))
+
+
+# ---------------------------------------------------------------------------------------------- does the model notice?
+
+
+def key_is_not_spent(patch: pytest.MonkeyPatch) -> None:
+    take = Ratchets.take
+
+    def kept(self: Ratchets, *how: Any, **more: Any) -> tuple[Ratchets, MessageKey]:
+        return self, take(self, *how, **more)[1]
+
+    patch.setattr(Ratchets, "take", kept)
+
+
+def any_signature_will_do(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Unverified, "verify", lambda self, *_: Verified(self.claim, self.generation))
+
+
+def proposals_outlive_their_epoch(patch: pytest.MonkeyPatch) -> None:
+    entering = Group.entering
+    patch.setattr(Group, "entering", lambda self, *to: replace(entering(self, *to), pending=self.pending))
+
+
+def asking_changes_a_group(patch: pytest.MonkeyPatch) -> None:
+    encode = Group.encode_ratchets
+    patch.setattr(Group, "encode_ratchets", lambda self: encode(self) + os.urandom(1))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [key_is_not_spent, any_signature_will_do, proposals_outlive_their_epoch, asking_changes_a_group],
+)
+def test_an_engine_with_a_fault_is_found_out(fault: Callable[[pytest.MonkeyPatch], None]) -> None:
+    """Else all the histories above prove nothing."""
+    with pytest.MonkeyPatch.context() as patch:
+        fault(patch)
+        with pytest.raises(AssertionError):
+            walks(200, 30)
+
+
+def walks(count: int, steps: int) -> None:
+    """Histories by plain chance."""
+    for seed in range(count):
+        walk(Life(), Random(seed), steps)
+
+
+def walk(life: Life, random: Random, steps: int) -> None:
+    life.start(random.randint(1, 4), random.getrandbits(32))
+    for _ in range(steps):
+        may = [each for each in life.rules if all(fits(life) for fits in each.preconditions)]
+        chosen, dice = random.choice(may), random.getrandbits(32)
+        extra = {"rivals": 1 + dice % 3} if "rivals" in chosen.arguments else {}
+        chosen.function(life, dice=dice, **extra)
+    life.teardown()
 
 
 def test_a_member_who_returns_is_a_new_member() -> None:
