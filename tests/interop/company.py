@@ -118,7 +118,9 @@ class Company:
         free = [member for member in free if member is not by and (by is None or self.may_remove(by, [member]))]
         gone: list[Member] = []
         for member in self.chance.sample(free, len(free)):
-            if len(gone) < count and len(self.members) - len(gone) > 2 and not self.would_break([*gone, member]):
+            left = [each for each in self.members if each not in {*gone, member, *self.touched()}]
+            mixed = any(each.side is member.side for each in left)  # the last of a side stays
+            if len(gone) < count and len(left) >= 2 and mixed and not self.would_break([*gone, member]):
                 gone.append(member)
         return gone
 

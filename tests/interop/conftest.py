@@ -36,6 +36,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     for kind in kinds:
         line(kind, [f"{held[kind, True]}+{held[kind, False]}" if held.total() else "" for held in acts])
     for peer in sorted({peer for peer, *_ in walks}):
-        terminalreporter.write_line(
-            f"{peer} has no call for: {'; '.join(without(ABLE[peer])) or 'nothing that was wanted'}"
-        )
+        missing = without(ABLE[peer])
+        what = f"has no call for: {'; '.join(missing)}" if missing else "was asked for all that a walk has"
+        terminalreporter.write_line(f"{peer} {what}")

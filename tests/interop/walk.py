@@ -72,7 +72,7 @@ class Walk(Company):
 
     def grow(self) -> bool:
         """Members added by value, often some of each side."""
-        new = [self.newcomer(self.chance.choice(self.sides)) for _ in range(self.chance.randint(1, 3))]
+        new = [self.newcomer(self.wanted()) for _ in range(self.chance.randint(1, 3))]
         picky = any(member.side.can.joins is not any_tree for member in new)
         if picky and not self.asked and self.chance.random() < 0.75:
             self.settle()
@@ -81,7 +81,7 @@ class Walk(Company):
     def shrink(self) -> bool:
         """Members removed by value, sometimes others added in the same commit."""
         gone = self.removable(self.chance.randint(1, 3))
-        new = [self.newcomer(self.chance.choice(self.sides))] if self.chance.random() < 0.3 else []
+        new = [self.newcomer(self.wanted())] if self.chance.random() < 0.3 else []
         return bool(gone) and self.commit(add=new, remove=gone)
 
     def renew(self) -> bool:
@@ -118,7 +118,7 @@ class Walk(Company):
         about: Member | None = None
         match kind:
             case "add":
-                about = self.newcomer(self.chance.choice(self.sides))
+                about = self.newcomer(self.wanted())
                 message = by.ask("propose_add", key_package=about.key_package, public=public)
             case "remove":
                 about = next(iter(self.removable(1, by)), None)
@@ -350,6 +350,15 @@ class Walk(Company):
     def name(self, side: Side) -> str:
         self.made += 1
         return f"{side.name} {self.made}"
+
+    def wanted(self) -> Side:
+        """The side of the next newcomer: mostly the one that has fewer members."""
+
+        def order(side: Side) -> tuple[bool, int, float]:
+            seated = sum(member.side is side for member in self.members)
+            return (self.chance.random() < 0.4, seated, self.chance.random())
+
+        return min(self.sides, key=order)
 
     def newcomer(self, side: Side, *, offered: bool = True) -> Member:
         new = Member(self.name(side), side)

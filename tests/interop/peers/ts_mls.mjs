@@ -159,7 +159,7 @@ async function updateProposal(seat) {
   const toSign = { ...leaf, groupId: state.groupContext.groupId, leafIndex: state.privatePath.leafIndex }
   const bytes = encode(leafNodeTBSEncoder)(toSign)
   const signature = await signWithLabel(state.signaturePrivateKey, "LeafNodeTBS", bytes, suite.signature)
-  seat.update = await suite.hpke.exportPrivateKey(keys.privateKey)
+  seat.update = { publicKey: leaf.hpkePublicKey, privateKey: await suite.hpke.exportPrivateKey(keys.privateKey) }
   return { proposalType: "update", update: { leafNode: { ...leaf, signature } } }
 }
 
@@ -190,6 +190,20 @@ async function commit(request) {
   return { ...answer, ...view(seat) }
 }
 
+/** A commit that may or may not take up this member's Update: which of its two keys counts shows only afterwards. */
+async function followed({ state, update }, attempt) {
+  const renewed = { ...state, privatePath: updateLeafKey(state.privatePath, update.privateKey) }
+  let done
+  try {
+    done = await attempt(state)
+  } catch {
+    return attempt(renewed) // the path was sealed to the new key
+  }
+  const mine = done.newState.ratchetTree[state.privatePath.leafIndex * 2]
+  const taken = mine !== undefined && hex(mine.leaf.hpkePublicKey) === hex(update.publicKey)
+  return taken ? attempt(renewed) : done
+}
+
 async function processed(request) {
   const seat = seatOf(request)
   const bytes = raw(request.message)
@@ -200,10 +214,8 @@ async function processed(request) {
   const type = apart ? body.contentType : body.content.contentType
   const step = apart ? mls.processPrivateMessage : mls.processPublicMessage
   const before = seat.state.groupContext.epoch
-  let from = seat.state
-  if (type === "commit" && seat.update !== undefined)
-    from = { ...from, privatePath: updateLeafKey(from.privatePath, seat.update) }
-  const done = await step(from, body, pskIndex(seat.state), seat.suite)
+  const attempt = (state) => step(state, body, pskIndex(seat.state), seat.suite)
+  const done = type === "commit" && seat.update !== undefined ? await followed(seat, attempt) : await attempt(seat.state)
   const cpu = seconds(start)
   seat.state = done.newState
   if (seat.state.groupActiveState.kind === "removedFromGroup") return { kind: "removed", ...view(seat) }
