@@ -9,8 +9,9 @@ from securechan.mls.psk import EpochId
 from securechan.mls.ratchets import MAX_JUMP
 from securechan.mls.rules import Rule
 from securechan.mls.terms import Terms
-from tests.support.forgeries.base import SUITE, ZERO_KEY, Attempt, Heard, adds, bob, breaks, dora, forger, trio
-from tests.support.mls import bundle, keys, taken
+from securechan.mls.validation import check_key_package
+from tests.support.forgeries.base import SUITE, ZERO_KEY, Attempt, Heard, Tried, adds, bob, breaks, dora, forger, trio
+from tests.support.mls import NOW, bundle, keys, taken
 from tests.support.mls_forge import Forger, changed, resigned
 
 
@@ -64,6 +65,11 @@ def a_generation_far_away() -> Attempt:
 @breaks(Rule.PACKAGE_SUITE)
 def a_key_package_of_another_suite() -> Attempt:
     return adds(bundle("dora", by_number(3)).key_package)
+
+
+@breaks(Rule.PACKAGE_SUITE)
+def a_key_package_of_another_suite_by_itself() -> Attempt:
+    return Tried(lambda: check_key_package(SUITE, bundle("dora", by_number(3)).key_package, NOW))
 
 
 @breaks(Rule.PACKAGE_SIGNED)
