@@ -227,5 +227,7 @@ def main() -> NoReturn:
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")  # a terminal that can't show a sign shows its number
     code = invoke(sys.argv[1:])
+    if code == Exit.INTERRUPTED and sys.stderr.isatty():
+        sys.stderr.write("\n")  # the terminal shows ^C, and the shell's prompt belongs on a line of its own
     sys.stdout.flush()
     sys.exit(code)

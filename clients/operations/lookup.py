@@ -43,6 +43,8 @@ def _meant(agent: Agent, said: str) -> str:
     """What may have been meant: an officer by handle alone, or a name with a slip in it."""
     from difflib import get_close_matches  # noqa: PLC0415 - who types what there is never needs it
 
+    if agent.view.started and said in agent.view.officers(None):
+        return f"there is none with {said} yet: securechan send {said} begins one"
     word = said.casefold()
     officers = [each for each in agent.view.officers(None) if each != agent.officer] if agent.view.started else []
     named = [each for each in officers if word and word in (each, each.partition("@")[0])]

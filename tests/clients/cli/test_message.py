@@ -161,6 +161,7 @@ def test_ctrl_c_ends_a_talk_at_once_though_the_relay_is_gone(town: Town) -> None
             assert process.wait(20) == 130
             assert time.monotonic() - began < 15  # neither for a line nor for the relay
             assert termios.tcgetattr(child) == before
+            _until(terminal, b"^C\r\n")
         finally:
             process.kill()
             os.close(child)

@@ -57,4 +57,5 @@ def test_a_handle_alone_names_its_officer(town: Town) -> None:
     said = town.hr.run("send", "liaison-1", "-m", "x")
     assert said.code == 9
     assert "did you mean liaison-1@cert-" in said.err
+    assert "securechan send liaison-1@cert-pl begins one" in town.hr.run("read", "liaison-1@cert-pl").err
     assert "securechan contact ls" in town.hr.run("send", "nobody-like-that", "-m", "x").err
