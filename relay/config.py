@@ -39,7 +39,7 @@ from securechan.trust.names import is_handle
 FILE: Final = "relay.toml"
 PREFIX: Final = "SECURECHAN_RELAY_"
 HOME: Final = "SECURECHAN_RELAY_HOME"  # a place, not a setting
-FIXED: Final = ("name", "url", "host", "port", "store", "mirror", "metrics_host", "metrics_port", "log")
+FIXED: Final = ("name", "url", "host", "port", "store", "mirror", "metrics_host", "metrics_port", "log", "nats")
 """Settings that a running relay keeps until it is started anew; all others are taken up by a reload."""
 
 
@@ -50,6 +50,33 @@ class Tls(BaseModel):
 
     certificate: Path
     key: Path
+
+
+class Nats(BaseModel):
+    """The cluster of ``store = "nats"``, version 2.11 or later. TLS where an address begins with ``tls://``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    servers: tuple[str, ...] = Field(default=("nats://127.0.0.1:4222",), min_length=1, description="addresses")
+    prefix: str = Field(default="securechan", pattern=r"^[A-Za-z0-9-]{1,32}$", description="of streams and subjects")
+    replicas: int = Field(default=3, ge=1, le=5, description="servers that hold each entry: 3 outlive the loss of one")
+    max_bytes: int = Field(
+        default=0, ge=0, description="bytes that the log of entries may have; 0: what the disks hold"
+    )
+    credentials: Path | None = Field(default=None, description="the .creds file of the relays' user")
+    ca: Path | None = Field(default=None, description="who signed the servers' certificates, PEM; else the system's")
+    certificate: Path | None = Field(default=None, description="the relay's own certificate, PEM, where servers ask")
+    key: Path | None = Field(default=None, description="its key, PEM")
+
+    @field_validator("servers", mode="before")
+    @classmethod
+    def _servers(cls, value: object) -> object:
+        """An environment variable has them in one line, with commas."""
+        given = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        for each in given if isinstance(given, list | tuple) else ():
+            if not re.fullmatch(r"(nats|tls)://[^\s/]+", str(each)):
+                raise ValueError("an address looks like nats://127.0.0.1:4222 or tls://nats-1.example.int:4222")
+        return tuple(given) if isinstance(given, list) else given
 
 
 class Settings(BaseModel):
@@ -64,7 +91,9 @@ class Settings(BaseModel):
     proxies: tuple[Network, ...] = Field(
         default=(), description="addresses and networks of proxies whose X-Forwarded-For is believed"
     )
-    store: Literal["sqlite", "memory"] = Field(default="sqlite", description="memory forgets everything at the end")
+    store: Literal["sqlite", "nats", "memory"] = Field(
+        default="sqlite", description="nats: a cluster that many relays share; memory forgets everything at the end"
+    )
     mirror: Path | None = Field(default=None, description="a folder on another disk that has all that is acknowledged")
     retention_days: int = Field(default=180, ge=1, le=3650, description="days that entries are kept")
     drain_seconds: float = Field(default=20.0, ge=1, le=600, description="how long stopping may take")
@@ -75,6 +104,7 @@ class Settings(BaseModel):
     log: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     tls: Tls | None = None
+    nats: Nats = Nats()
     quotas: Quotas = Quotas()
     agencies: dict[str, Share] = Field(default={}, description="shares of single agencies")
 
@@ -173,14 +203,25 @@ def load(
         if settings.store != "sqlite":
             where, what = _where(path, text, spoken, ("mirror",)), f"mirror: the {settings.store} store has none"
             raise Unfit(f"{where}: {what}", findings=(Finding(where, what),), hint="leave mirror out")
-    if settings.tls is None:
-        return settings
-    beside = Tls(certificate=path.parent / settings.tls.certificate, key=path.parent / settings.tls.key)
-    for part in (beside.certificate, beside.key):
-        if not part.is_file():
-            where = _where(path, text, spoken, ("tls",))
-            raise Unfit(f"{where}: {part} does not exist", findings=(Finding(where, f"{part} does not exist"),))
-    return settings.model_copy(update={"tls": beside})
+    return settings.model_copy(
+        update={
+            name: table.model_copy(update=_beside(path, text, spoken, name, table))
+            for name, table in (("tls", settings.tls), ("nats", settings.nats))
+            if table is not None
+        }
+    )
+
+
+def _beside(
+    path: Path, text: str, spoken: Mapping[tuple[str, ...], str], name: str, table: BaseModel
+) -> dict[str, Path]:
+    """The files that a table names, looked for beside the configuration."""
+    files = {key: path.parent / value for key, value in table if isinstance(value, Path)}
+    for key, file in files.items():
+        if not file.is_file():
+            where = _where(path, text, spoken, (name, key))
+            raise Unfit(f"{where}: {file} does not exist", findings=(Finding(where, f"{file} does not exist"),))
+    return files
 
 
 def _from_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:

@@ -13,7 +13,6 @@ import logging
 import shutil
 import signal
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 from relay import keys as keyring
@@ -27,7 +26,7 @@ from relay.metrics import Metrics
 from relay.server import Relay, bounds_of, clock
 from relay.store.base import Store
 from relay.trust_topic import TrustTopic
-from securechan.errors import SecurechanError
+from securechan.errors import NotReady, SecurechanError
 
 log = logging.getLogger("relay.process")
 
@@ -41,6 +40,12 @@ async def open_store(home: Path, settings: Settings) -> Store:
         from relay.store.memory import MemoryStore  # noqa: PLC0415 - only the store that is used is loaded
 
         return MemoryStore()
+    if settings.store == "nats":
+        try:
+            from relay.store.nats import NatsStore  # noqa: PLC0415 - likewise
+        except ModuleNotFoundError as error:
+            raise NotReady(f"there is no module {error.name}", hint="pip install 'securechan[nats]'") from None
+        return await NatsStore.open(settings.nats)
     from relay.store.sqlite import SqliteStore  # noqa: PLC0415 - likewise
 
     store = await SqliteStore.open(home / keyring.DATABASE)
@@ -81,7 +86,7 @@ async def run(home: Path, read: Read, ready: Callable[[str], None]) -> None:
         trust=trust,
         bounds=bounds_of(settings),
         signer=online,
-        disk=partial(free, home),
+        disk=lambda: min(free(home), store.free()),
         timed=metrics.committed,
     )
     await mailroom.start()

@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from securechan.codec import write_varint
+from securechan.codec import Reader, write_varint
 from securechan.errors import Refused
 from securechan.wire.chain import Position
 from securechan.wire.frames import CommitClaim, Entry, EntryKind
@@ -84,9 +84,28 @@ class Stored:
     def make(cls, sequence: int, kind: EntryKind, entry_id: bytes, at: int, tail: bytes) -> Stored:
         return cls(sequence, _FRONT.pack(sequence, kind, entry_id, at) + tail)
 
+    @classmethod
+    def unpacked(cls, sequence: int, packed: bytes) -> Stored:
+        """From what `packed` gave, at this place."""
+        return cls(sequence, sequence.to_bytes(8, "big") + packed)
+
+    @property
+    def packed(self) -> bytes:
+        """All of it but its place."""
+        return self.wire[8:]
+
+    @property
+    def kind(self) -> int:
+        return self.wire[8]
+
     @property
     def is_commit(self) -> bool:
         return self.wire[8] == EntryKind.COMMIT
+
+    @property
+    def body(self) -> bytes:
+        """Raises `Malformed` for what is no entry."""
+        return Reader(self.wire, _TAIL_AT).vector()
 
     @property
     def entry_id(self) -> bytes:

@@ -206,7 +206,7 @@ class MemoryStore(LocalStore):
                 del t.by_access[w.commit.next_access]
 
         self._undo.append(undo)
-        self._news.append(Added(w.topic, t.kind, stored, t.last, w.committer))
+        self._news.append(Added(w.topic, t.kind, stored, t.last, w.committer if w.commit else b""))
         return Placed(stored, t.last)
 
     def _confirm(self, w: base.Confirm) -> Result:

@@ -377,7 +377,7 @@ class SqliteStore(LocalStore):
             )
         self._rows.append((head.low | sequence, w.entry_id, head.last.chain, stored.wire))
         self._new[w.topic, w.entry_id] = stored
-        self._news.append(Added(w.topic, head.kind, stored, head.last, w.committer))
+        self._news.append(Added(w.topic, head.kind, stored, head.last, w.committer if w.commit else b""))
         return Placed(stored, head.last)
 
     def _last_id(self, topic: bytes, head: _Head | None) -> bytes:

@@ -50,6 +50,7 @@ from relay.store.news import Added, Confirmed, Created, Dropped, News, Shortened
 from relay.store.sqlite import SqliteStore
 from securechan.wire import chain
 from securechan.wire.frames import CommitClaim, Entry, EntryKind
+from tests.support.cluster import Cluster, empty
 
 NOW = 1_800_000_000
 TOPIC = b"t" * 32
@@ -88,13 +89,27 @@ def placed(result: Result) -> Placed:
     return result
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def play(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Story], None]:
+Play = Callable[[Story], None]
+
+
+@pytest.fixture(params=["memory", "sqlite", "nats"])
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     """Runs a story on a fresh store."""
+    cluster: Cluster | None = request.getfixturevalue("cluster") if request.param == "nats" else None
+
+    async def opened() -> Store:
+        match request.param:
+            case "memory":
+                return MemoryStore()
+            case "sqlite":
+                return await SqliteStore.open(tmp_path / "s.db")
+            case _:
+                assert cluster is not None
+                return await empty(cluster)
 
     def run(story: Story) -> None:
         async def main() -> None:
-            store: Store = MemoryStore() if request.param == "memory" else await SqliteStore.open(tmp_path / "s.db")
+            store = await opened()
             try:
                 await story(store)
             finally:
@@ -114,7 +129,7 @@ async def all_of(store: Store, topic: bytes = TOPIC) -> list[Entry]:
     return [stored.entry() for stored in (await store.read(topic, 0, None, 1 << 30)).entries]
 
 
-def test_entries_come_back_in_order_chained_and_byte_for_byte(play: Callable[[Story], None]) -> None:
+def test_entries_come_back_in_order_chained_and_byte_for_byte(play: Play) -> None:
     async def story(store: Store) -> None:
         writes: list[Write] = [group()]
         writes += [entry(n, bytes([n]) * n, at=NOW * 1000 + n) for n in range(20)]
@@ -142,7 +157,7 @@ def test_entries_come_back_in_order_chained_and_byte_for_byte(play: Callable[[St
     play(story)
 
 
-def test_reading_goes_by_cursor_and_is_cut_by_size(play: Callable[[Story], None]) -> None:
+def test_reading_goes_by_cursor_and_is_cut_by_size(play: Play) -> None:
     async def story(store: Store) -> None:
         await store.commit([group(), *[entry(n, bytes(100)) for n in range(30)], group(OTHER, b"b" * 32)])
         await store.commit([entry(("other", n), topic=OTHER) for n in range(5)])
@@ -168,7 +183,7 @@ def test_reading_goes_by_cursor_and_is_cut_by_size(play: Callable[[Story], None]
     play(story)
 
 
-def test_the_same_id_gets_the_same_answer_before_any_expectation(play: Callable[[Story], None]) -> None:
+def test_the_same_id_gets_the_same_answer_before_any_expectation(play: Play) -> None:
     async def story(store: Store) -> None:
         await one(store, group())
         first = placed(await one(store, entry("c1", expected=0)))
@@ -188,7 +203,7 @@ def test_the_same_id_gets_the_same_answer_before_any_expectation(play: Callable[
     play(story)
 
 
-def test_of_two_commits_with_one_expectation_one_is_stored(play: Callable[[Story], None]) -> None:
+def test_of_two_commits_with_one_expectation_one_is_stored(play: Play) -> None:
     async def story(store: Store) -> None:
         await one(store, group())
         expected = 0
@@ -208,7 +223,7 @@ def test_of_two_commits_with_one_expectation_one_is_stored(play: Callable[[Story
     play(story)
 
 
-def test_an_access_hash_is_claimed_once(play: Callable[[Story], None]) -> None:
+def test_an_access_hash_is_claimed_once(play: Play) -> None:
     async def story(store: Store) -> None:
         await one(store, group())
         assert isinstance(await one(store, entry("c", expected=0, access=b"a" * 32)), Clash)
@@ -221,7 +236,7 @@ def test_an_access_hash_is_claimed_once(play: Callable[[Story], None]) -> None:
     play(story)
 
 
-def test_confirmed_commits_close_what_came_before(play: Callable[[Story], None]) -> None:
+def test_confirmed_commits_close_what_came_before(play: Play) -> None:
     async def story(store: Store) -> None:
         await one(store, group())
         sequences = [0]
@@ -251,7 +266,7 @@ def test_confirmed_commits_close_what_came_before(play: Callable[[Story], None])
     play(story)
 
 
-def test_creating_is_not_appending(play: Callable[[Story], None]) -> None:
+def test_creating_is_not_appending(play: Play) -> None:
     async def story(store: Store) -> None:
         assert await one(store, entry("a")) == Missing()
         assert await store.topic(TOPIC) is None
@@ -261,7 +276,7 @@ def test_creating_is_not_appending(play: Callable[[Story], None]) -> None:
         assert isinstance(await one(store, group(founder=b"x" * 16)), Clash)
         assert isinstance(await one(store, NewBox(TOPIC, Box(b"m" * 32, "cert-hr", NOW))), Clash)
         inbox = await one(store, entry("i", topic=OTHER, creates=TopicKind.INBOX))
-        assert placed(inbox).stored.sequence == 1
+        assert placed(inbox).stored.sequence > 0
         head = await store.topic(OTHER)
         assert head is not None
         assert (head.kind, head.rungs) == (TopicKind.INBOX, ())
@@ -270,24 +285,31 @@ def test_creating_is_not_appending(play: Callable[[Story], None]) -> None:
     play(story)
 
 
-def test_bounds_and_positions_are_kept(play: Callable[[Story], None]) -> None:
+def test_bounds_and_positions_are_kept(play: Play) -> None:
     async def story(store: Store) -> None:
         results = await store.commit([entry(n, topic=OTHER, creates=TopicKind.INBOX, room=3) for n in range(5)])
         assert [type(r) for r in results] == [Placed, Placed, Placed, Overfull, Overfull]
-        await one(store, TrimTo(OTHER, 1))
+        await one(store, TrimTo(OTHER, placed(results[0]).stored.sequence))
         assert isinstance(await one(store, entry(3, room=3, topic=OTHER)), Placed)
-        afters = enumerate((0, 0, 1, 3))
-        results = await store.commit([entry(("t", n), creates=TopicKind.TRUST, after=after) for n, after in afters])
-        assert [type(r) for r in results] == [Placed, Behind, Placed, Behind]
-        assert results[1] == Behind(1, digest(("t", 0)))
-        assert results[3] == Behind(2, digest(("t", 2)))
+
+        def publication(what: object, after: int) -> Append:
+            return entry(("t", what), creates=TopicKind.TRUST, after=after)
+
+        first, late = await store.commit([publication(0, 0), publication(1, 0)])
+        at = placed(first).stored.sequence
+        assert late == Behind(at, digest(("t", 0)))
+        second, wrong = await store.commit([publication(2, at), publication(3, at + 999)])
+        then = placed(second).stored.sequence
+        assert wrong == Behind(then, digest(("t", 2)))
         assert await one(store, entry("z", topic=b"z" * 32, creates=TopicKind.TRUST, after=7)) == Behind(0, bytes(32))
-        assert await one(store, entry(("t", 4), after=1)) == Behind(2, digest(("t", 2)))
+        assert await one(store, entry(("t", 4), after=at)) == Behind(then, digest(("t", 2)))
+        again = placed(await one(store, publication(0, 0)))
+        assert (again.stored.sequence, again.fresh) == (at, False)  # its id comes before what it expects
 
     play(story)
 
 
-def test_a_trim_spares_the_head(play: Callable[[Story], None]) -> None:
+def test_a_trim_spares_the_head(play: Play) -> None:
     async def story(store: Store) -> None:
         await one(store, group())
         await store.commit([entry(n) for n in range(5)])
@@ -299,7 +321,7 @@ def test_a_trim_spares_the_head(play: Callable[[Story], None]) -> None:
         assert before is not None
         entries = await all_of(store)
 
-        result = await one(store, TrimTo(TOPIC, 3))
+        result = await one(store, TrimTo(TOPIC, entries[2].sequence))
         position = chain.start(TOPIC)
         for e in entries[:3]:
             position = chain.advance(position, e.kind, e.entry_id, e.sequence, e.body)
@@ -318,7 +340,7 @@ def test_a_trim_spares_the_head(play: Callable[[Story], None]) -> None:
         assert await store.known(TOPIC, b"1" * 32) is None
         stale = await one(store, entry("c3", expected=first.stored.sequence))
         assert stale == Behind(second.stored.sequence, digest("c2"))
-        assert head.trimmed.sequence == second.stored.sequence - 1
+        assert head.trimmed.sequence == entries[-3].sequence  # all before the commit entry
         position = head.trimmed
         for e in left:
             position = chain.advance(position, e.kind, e.entry_id, e.sequence, e.body)
@@ -328,22 +350,23 @@ def test_a_trim_spares_the_head(play: Callable[[Story], None]) -> None:
     play(story)
 
 
-def test_a_trimmed_topic_never_reuses_a_sequence(play: Callable[[Story], None]) -> None:
+def test_a_trimmed_topic_never_reuses_a_sequence(play: Play) -> None:
     async def story(store: Store) -> None:
-        await store.commit([entry(n, topic=OTHER, creates=TopicKind.INBOX) for n in range(3)])
-        first, second = await store.commit([TrimTo(OTHER, 99), entry("new", topic=OTHER, creates=TopicKind.INBOX)])
-        assert isinstance(first, Trimmed)
-        assert placed(second).stored.sequence == 4
-        assert [e.sequence for e in await all_of(store, OTHER)] == [4]
+        last = (await store.commit([entry(n, topic=OTHER, creates=TopicKind.INBOX) for n in range(3)]))[-1]
+        everything = 1 << 60
+        first, second = await store.commit([TrimTo(OTHER, everything), entry("new", topic=OTHER)])
+        assert first == Trimmed(placed(last).position or chain.start(OTHER))
+        assert placed(second).stored.sequence > placed(last).stored.sequence
+        assert [e.sequence for e in await all_of(store, OTHER)] == [placed(second).stored.sequence]
         mixed = await store.commit(
-            [entry("x", topic=OTHER, creates=TopicKind.INBOX), TrimTo(OTHER, 5), entry("x", topic=OTHER)]
+            [entry("x", topic=OTHER, creates=TopicKind.INBOX), TrimTo(OTHER, everything), entry("x", topic=OTHER)]
         )
         assert [placed(mixed[0]).fresh, placed(mixed[2]).fresh] == [True, True]
 
     play(story)
 
 
-def test_a_key_package_leaves_once(play: Callable[[Story], None]) -> None:
+def test_a_key_package_leaves_once(play: Play) -> None:
     async def story(store: Store) -> None:
         def put(*packages: bytes, last: bytes | None = None, purge: bool = False) -> PutPackages:
             return PutPackages("cert-hr/one", 7, packages, last, purge, room=4)
@@ -368,7 +391,7 @@ def test_a_key_package_leaves_once(play: Callable[[Story], None]) -> None:
     play(story)
 
 
-def test_blobs_come_in_pieces_and_expire(play: Callable[[Story], None]) -> None:
+def test_blobs_come_in_pieces_and_expire(play: Play) -> None:
     async def story(store: Store) -> None:
         content = bytes(range(256)) * 10
         name = hashlib.sha256(content).digest()
@@ -404,7 +427,7 @@ def test_blobs_come_in_pieces_and_expire(play: Callable[[Story], None]) -> None:
     play(story)
 
 
-def test_a_box_opens_once_and_goes_with_its_entries(play: Callable[[Story], None]) -> None:
+def test_a_box_opens_once_and_goes_with_its_entries(play: Play) -> None:
     async def story(store: Store) -> None:
         box = Box(b"m" * 32, "cert-hr", NOW + 10)
         assert await store.box(TOPIC) is None
@@ -423,7 +446,7 @@ def test_a_box_opens_once_and_goes_with_its_entries(play: Callable[[Story], None
     play(story)
 
 
-def test_a_topic_in_an_inboxs_place_goes_with_all_it_holds(play: Callable[[Story], None]) -> None:
+def test_a_topic_in_an_inboxs_place_goes_with_all_it_holds(play: Play) -> None:
     async def story(store: Store) -> None:
         assert await one(store, DropTopic(TOPIC)) == Missing()
         await one(store, group())
@@ -438,12 +461,16 @@ def test_a_topic_in_an_inboxs_place_goes_with_all_it_holds(play: Callable[[Story
         assert await one(store, DropTopic(TOPIC)) == Missing()  # an inbox is nobody's to drop
         head = await store.topic(TOPIC)
         assert head is not None
-        assert (head.kind, head.last.sequence, head.count, head.rungs) == (TopicKind.INBOX, 1, 1, ())
+        assert (head.kind, head.count, head.rungs) == (TopicKind.INBOX, 1, ())
+        letter = (await all_of(store))[0]
+        after = chain.advance(chain.start(TOPIC), letter.kind, letter.entry_id, letter.sequence, letter.body)
+        assert head.last == after  # a new chain
 
     play(story)
 
 
-def test_a_batch_that_fails_leaves_no_trace(play: Callable[[Story], None]) -> None:
+@pytest.mark.parametrize("play", ["memory", "sqlite"], indirect=True)  # where a batch is one transaction
+def test_a_batch_that_fails_leaves_no_trace(play: Play) -> None:
     async def story(store: Store) -> None:
         content = b"blob"
         name = hashlib.sha256(content).digest()
@@ -491,7 +518,7 @@ def test_a_batch_that_fails_leaves_no_trace(play: Callable[[Story], None]) -> No
     play(story)
 
 
-def test_what_became_durable_is_told_in_order_before_the_answer(play: Callable[[Story], None]) -> None:
+def test_what_became_durable_is_told_in_order_before_the_answer(play: Play) -> None:
     async def story(store: Store) -> None:
         heard: list[News] = []
         store.listen(heard.append)
@@ -502,7 +529,7 @@ def test_what_became_durable_is_told_in_order_before_the_answer(play: Callable[[
         assert heard == [
             Created(TOPIC, TopicKind.GROUP, CommitRow(0, b"a" * 32, b"f" * 16, NOW, 0)),
             *(
-                Added(TOPIC, TopicKind.GROUP, p.stored, p.position, b"c" * 16)
+                Added(TOPIC, TopicKind.GROUP, p.stored, p.position, b"c" * 16 if p is commit else b"")
                 for p in (first, commit, last)
                 if p.position is not None
             ),
@@ -526,7 +553,7 @@ def test_what_became_durable_is_told_in_order_before_the_answer(play: Callable[[
     play(story)
 
 
-def test_charges_add_up_by_day_and_are_forgotten(play: Callable[[Story], None]) -> None:
+def test_charges_add_up_by_day_and_are_forgotten(play: Play) -> None:
     async def story(store: Store) -> None:
         today = NOW // 86400
         charges = [Charge("cert-hr", today - 1, 5), Charge("cert-si", today, 7), Charge("cert-hr", today, 11)]
@@ -539,17 +566,19 @@ def test_charges_add_up_by_day_and_are_forgotten(play: Callable[[Story], None]) 
     play(story)
 
 
-def test_old_entries_are_found_topic_by_topic(play: Callable[[Story], None]) -> None:
+def test_old_entries_are_found_topic_by_topic(play: Play) -> None:
     async def story(store: Store) -> None:
         topics = [bytes([n]) * 32 for n in range(1, 6)]
+        places = []
         for topic in topics:
-            await store.commit(
+            results = await store.commit(
                 [entry(n, topic=topic, creates=TopicKind.INBOX, at=1000 * n + topic[0]) for n in range(1, 5)]
             )
+            places.append([placed(result).stored.sequence for result in results])
         first = await store.aged(b"", 3, 3003)
-        assert first.topics == ((topics[0], 3), (topics[1], 3), (topics[2], 2))
+        assert first.topics == ((topics[0], places[0][2]), (topics[1], places[1][2]), (topics[2], places[2][1]))
         rest = await store.aged(first.cursor, 3, 3003)
-        assert rest == Aged(((topics[3], 2), (topics[4], 2)), b"")
+        assert rest == Aged(((topics[3], places[3][1]), (topics[4], places[4][1])), b"")
         assert await store.aged(b"", 9, 0) == Aged(tuple((topic, 0) for topic in topics), b"")
 
     play(story)

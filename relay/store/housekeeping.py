@@ -1,0 +1,120 @@
+"""What a relay does for the topics of a shared log beside its writes: put folds away, purge, find what is old.
+
+A fold is put away after so many entries, and whenever its topic was trimmed; a record is replaced only by a later one
+(compare-and-swap), so that it does not matter which relay does it. What was trimmed is purged when every feed that
+does not lag too far has passed it. All of it may be left undone at any time: another round, another relay, or the next
+trim does it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+from relay.store.base import Aged, DropTopic, Made, Stored
+from relay.store.fold import Fold, Part, Snapshot
+from relay.store.jetstream import Behindhand
+from relay.store.records import untoken
+
+if TYPE_CHECKING:
+    from relay.store.nats import NatsStore
+
+PUT_AWAY: Final = 512  # entries of this relay's own after which a topic's fold is put away
+PURGE_AFTER: Final = 30.0  # seconds: a feed that lags by more has lost track
+_MANY: Final = 16  # topics that are looked at at once
+
+
+class Housekeeping:
+    """The chores of one store."""
+
+    def __init__(self, store: NatsStore) -> None:
+        self._store = store
+        self._link = store.link
+        self._purging: set[bytes] = set()
+
+    def grown(self, fold: Fold) -> None:
+        """An entry of this relay's has been added."""
+        if fold.total % PUT_AWAY == 0:
+            self._store.spawn(self.put_away(fold))
+
+    async def put_away(self, fold: Fold) -> None:
+        """Put a fold away, unless a later one is."""
+        key = f"topic.{self._store.name(fold.topic)}"
+        there = await self._store.records.get(key)
+        if there is None or Snapshot.decode(there.data).at < fold.at:
+            kept = fold.snapshot().encode()
+            try:
+                await self._store.records.put(key, kept, there.sequence if there else 0)
+            except Behindhand:
+                await self.put_away(fold)
+
+    def trimmed(self, fold: Fold) -> None:
+        """A topic was trimmed: its messages go a while later."""
+        if fold.topic not in self._purging:
+            self._purging.add(fold.topic)
+            self._store.spawn(self._purge(fold))
+
+    async def _purge(self, fold: Fold) -> None:
+        try:
+            await asyncio.sleep(PURGE_AFTER / 2)
+            upto, event = fold.trimmed.sequence, fold.at
+            await self.put_away(fold)
+            await asyncio.sleep(PURGE_AFTER)
+        finally:
+            self._purging.discard(fold.topic)
+        store = self._store
+        await self._link.purge(store.log_name, f"{store.subject(fold.topic, Part.FREE)}.>", upto + 1)
+        if fold.commit:
+            await self._link.purge(store.log_name, store.subject(fold.topic, Part.ORDERED), upto + 1)
+        await self._link.purge(store.log_name, store.subject(fold.topic, Part.EVENT), event)
+
+    async def sweep_boxes(self, now: int, limit: int) -> int:
+        """Drop boxes whose time is over."""
+        gone = 0
+        for message in await self._store.records.all("box.*"):
+            if int.from_bytes(message.data, "big") > now or gone >= limit:
+                continue
+            key = self._store.records.key(message)
+            topic = untoken(key.partition(".")[2])
+            if await self._store.writes.drop(DropTopic(topic)) == Made():
+                gone += 1
+            else:
+                await self._store.records.drop(key)  # it was never born
+        return gone
+
+    async def aged(self, cursor: bytes, limit: int, before: int) -> Aged:
+        """See `Store.aged`: topics in the order of their births."""
+        log = self._store.log_name
+        subject = f"{self._store.prefix}.t.*.{Part.BORN.value}"
+        newest = await self._link.last(log, subject)
+        if newest is None:
+            return Aged((), b"")
+        first = int.from_bytes(cursor, "big") + 1
+        born, more = await self._link.page(log, subject, first, newest.sequence, count=limit)
+        topics = [untoken(message.subject.split(".")[-2]) for message in born]
+        found: list[tuple[bytes, int]] = []
+        for start in range(0, len(topics), _MANY):
+            some = topics[start : start + _MANY]
+            found += zip(some, await asyncio.gather(*(self._old(topic, before) for topic in some)), strict=True)
+        return Aged(tuple(found), born[-1].sequence.to_bytes(8, "big") if more else b"")
+
+    async def _old(self, topic: bytes, before: int) -> int:
+        """The last entry of a topic that is older than ``before``."""
+        store = self._store
+        subject = store.subject(topic)
+        newest = await self._link.last(store.log_name, subject)
+        at = old = 0
+        size = 1  # the first page only has to show whether there is anything to do
+        while newest is not None and at < newest.sequence:
+            messages, _ = await self._link.page(
+                store.log_name, subject, at + 1, at + 1, size, count=8 if size == 1 else 1000
+            )
+            size = 1 << 20
+            for message in messages:
+                at = message.sequence
+                if store.parts(message)[0] not in (Part.FREE, Part.ORDERED):
+                    continue
+                if Stored.unpacked(at, message.data).at >= before:
+                    return old
+                old = at
+        return old

@@ -1,0 +1,396 @@
+"""The way to a NATS cluster: questions with one answer or many, and what an answer's error means for a write.
+
+    put(subject, body, expect) ──▶ seq     Behindhand   another was first (10071), or is about to be (10158, 10164):
+                                                        it was not stored; read, then decide
+                                           Unsure       nobody knows (no leader, no answer in time): read; the same
+                                                        write may be repeated, its id or expectation keeps it single
+                                           StoreFull    no room (10077, 10047, …)
+    last(stream, subject)                  asked of the stream's leader: what was acknowledged is seen
+    page(stream, subject, from)            asked of any replica (batched direct get), again if it lags; it has no gaps
+
+Nothing is published while there is no connection: what would wait in a buffer would come when nobody expects it any
+more. Nothing here needs a durable consumer; the one consumer that a relay has is `relay.store.feed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from relay.logs import event
+from relay.store.base import StoreFailed, StoreFull
+from securechan.errors import NotReady, Unreachable
+
+if TYPE_CHECKING:
+    from relay.config import Nats
+
+log = logging.getLogger("relay.nats")
+
+PATIENCE: Final = 5.0  # seconds for an answer that is one of several on the way to an outcome
+CONNECT: Final = 10.0  # seconds to find a server that answers
+OLDEST: Final = (2, 11)
+PAYLOAD: Final = (2 << 20) + (64 << 10)  # bytes: the largest entry with all that goes around it
+PENDING: Final = 64 << 20  # bytes on their way out
+_LAG: Final = 0.01  # seconds that a replica is given to catch up
+
+EXPECT: Final = "Nats-Expected-Last-Subject-Sequence"
+TTL: Final = "Nats-TTL"
+
+BEHIND: Final = frozenset({10071, 10158, 10164})
+UNSURE: Final = frozenset({10008, 10023, 10118})
+FULL: Final = frozenset({10002, 10028, 10047, 10077})
+NO_MESSAGE: Final = frozenset({10037, 10043})
+NO_STREAM: Final = 10059
+NO_PEERS: Final = frozenset({10005, 10074})
+
+
+class Behindhand(Exception):
+    """The expectation of a write does not hold."""
+
+
+class Unsure(Exception):
+    """Nobody knows what became of a write."""
+
+
+class ApiError(Exception):
+    """Another error of the JetStream API."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(f"{text} ({code})")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message of a stream."""
+
+    subject: str
+    sequence: int
+    headers: Mapping[str, str]
+    data: bytes
+
+
+Answer = Msg | Exception
+Hear = Callable[[Msg], None]
+
+
+def outcome(code: int, text: str) -> Exception:
+    """What an error means for a write."""
+    if code in BEHIND:
+        return Behindhand(text)
+    if code in FULL:
+        return StoreFull("the cluster has no room left", retry_after=30.0, hint=text)
+    return Unsure(f"{text} ({code})") if code in UNSURE else ApiError(code, text)
+
+
+def refusal(msg: Msg) -> Exception | None:
+    """What the answer to a write has against it; None where it stands."""
+    if msg.headers and msg.headers.get("Status") == "503":
+        return Unsure("nobody answers for the stream now")
+    if not msg.data.startswith(b'{"error"'):
+        return None
+    said = json.loads(msg.data)["error"]
+    return outcome(said.get("err_code", 0), said.get("description", ""))
+
+
+class Link:
+    """A connection to the cluster. Make it with `open`."""
+
+    def __init__(self, nc: Client) -> None:
+        self.nc = nc
+        self._box = nc.new_inbox()
+        self._number = 0
+        self._waiting: dict[str, Hear] = {}
+
+    @classmethod
+    async def open(cls, settings: Nats) -> Self:
+        """Connect. Raises `Unreachable`, and `NotReady` for a server that does not do, with what to do about it."""
+        tls: ssl.SSLContext | None = None
+        if settings.ca is not None or settings.certificate is not None:
+            tls = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.ca)
+            if settings.certificate is not None:
+                tls.load_cert_chain(settings.certificate, settings.key)
+        how: dict[str, Any] = {} if tls is None else {"tls": tls}
+        if settings.credentials is not None:
+            how["user_credentials"] = str(settings.credentials)
+
+        async def failed(error: Exception) -> None:
+            event(log, "cluster trouble", level=logging.WARNING, why=f"{type(error).__name__}: {error}"[:200])
+
+        async def cut() -> None:
+            event(log, "cluster not reached", level=logging.WARNING)
+
+        async def back() -> None:
+            event(log, "cluster reached again")
+
+        try:
+            async with asyncio.timeout(CONNECT):
+                nc = await nats.connect(
+                    list(settings.servers),
+                    name="securechan-relay",
+                    connect_timeout=2,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.25,
+                    ping_interval=2,
+                    max_outstanding_pings=2,
+                    pending_size=PENDING,
+                    error_cb=failed,
+                    disconnected_cb=cut,
+                    reconnected_cb=back,
+                    allow_reconnect=True,
+                    **how,
+                )
+        except (NatsError, OSError, TimeoutError) as error:
+            raise Unreachable(
+                f"no NATS server answers: {str(error) or 'in time'}",
+                hint="check [nats] servers, and that the cluster runs",
+            ) from error
+        link = cls(nc)
+        try:
+            link._check()
+            await nc.subscribe(f"{link._box}.*", cb=link._heard)
+            await nc.flush()
+        except BaseException:
+            await nc.close()
+            raise
+        return link
+
+    def _check(self) -> None:
+        version = self.nc.connected_server_version
+        if (version.major, version.minor) < OLDEST:
+            raise NotReady(
+                f"the NATS server is version {version.major}.{version.minor}.{version.patch}",
+                hint="version 2.11 or later is needed: earlier ones lose races between commits, or lack what is used",
+            )
+        if self.nc.max_payload < PAYLOAD:
+            raise NotReady(
+                f"the NATS server takes messages of {self.nc.max_payload} bytes",
+                hint="set max_payload: 4MB in every server's configuration: an entry may have 2 MiB",
+            )
+
+    @property
+    def up(self) -> bool:
+        return self.nc.is_connected
+
+    async def close(self) -> None:
+        await self.nc.close()
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    async def _heard(self, msg: Msg) -> None:
+        hear = self._waiting.get(msg.subject)
+        if hear is not None:
+            hear(msg)
+
+    async def ask(self, subject: str, body: bytes, headers: dict[str, str] | None, hear: Hear) -> str:
+        """Send a question whose answers ``hear`` gets, until `forget` of what is returned. Raises `StoreFailed`."""
+        self._number += 1
+        reply = f"{self._box}.{self._number}"
+        self._waiting[reply] = hear
+        try:
+            if not self.nc.is_connected:
+                raise StoreFailed("the cluster is not reached", retry_after=2.0)
+            await self.nc.publish(subject, body, reply=reply, headers=headers)
+        except (NatsError, OSError) as error:
+            self.forget(reply)
+            raise StoreFailed(f"the cluster is not reached: {error}", retry_after=2.0) from error
+        except BaseException:
+            self.forget(reply)
+            raise
+        return reply
+
+    def forget(self, question: str) -> None:
+        """No answer is expected any more."""
+        self._waiting.pop(question, None)
+
+    async def _one(self, subject: str, body: bytes, headers: dict[str, str] | None, patience: float) -> Msg:
+        answered: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+
+        def hear(msg: Msg) -> None:
+            if not answered.done():
+                answered.set_result(msg)
+
+        question = await self.ask(subject, body, headers, hear)
+        try:
+            async with asyncio.timeout(patience):
+                msg = await answered
+        except TimeoutError:
+            raise Unsure("no answer in time") from None
+        finally:
+            self.forget(question)
+        if msg.headers and msg.headers.get("Status") == "503":
+            raise Unsure("nobody answers for the stream now")
+        return msg
+
+    async def put(
+        self,
+        subject: str,
+        body: bytes,
+        expect: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        patience: float = PATIENCE,
+    ) -> int:
+        """Publish into a stream: the message's sequence, once a majority has it. ``expect``: the sequence of the last
+        message of this subject, 0 for none. Raises `Behindhand`, `Unsure`, `StoreFull`, `StoreFailed`."""
+        said = dict(headers or {})
+        if expect is not None:
+            said[EXPECT] = str(expect)
+        answer = await self._one(subject, body, said or None, patience)
+        refused = refusal(answer)
+        if refused is not None:
+            raise refused
+        return int(json.loads(answer.data)["seq"])
+
+    async def api(self, what: str, body: Mapping[str, Any] | None = None, patience: float = PATIENCE) -> Any:
+        """Ask the JetStream API. Raises `ApiError`, `Unsure`, `StoreFailed`."""
+        question = b"" if body is None else json.dumps(body).encode()
+        answer = json.loads((await self._one(f"$JS.API.{what}", question, None, patience)).data)
+        if "error" in answer:
+            raise ApiError(answer["error"].get("err_code", 0), answer["error"].get("description", ""))
+        return answer
+
+    async def _message(self, stream: str, which: Mapping[str, Any]) -> Message | None:
+        try:
+            found = (await self.api(f"STREAM.MSG.GET.{stream}", which))["message"]
+        except ApiError as error:
+            if error.code in NO_MESSAGE:
+                return None
+            raise
+        headers = parse(base64.b64decode(found.get("hdrs", "")))
+        return Message(found["subject"], found["seq"], headers, base64.b64decode(found.get("data", "")))
+
+    async def last(self, stream: str, subject: str) -> Message | None:
+        """The last message of a subject, which may have wildcards, as the stream's leader has it."""
+        return await self._message(stream, {"last_by_subj": subject})
+
+    async def at(self, stream: str, sequence: int) -> Message | None:
+        """The message at that place."""
+        return await self._message(stream, {"seq": sequence})
+
+    async def page(
+        self, stream: str, subject: str, first: int, upto: int, size: int = 1 << 20, count: int = 1000
+    ) -> tuple[list[Message], bool]:
+        """Messages of a subject from ``first`` on, at least one if there is one, until ``size`` bytes or ``count`` are
+        passed; True when there are more. ``upto``: the place of a message of that subject that is known to be there,
+        for which a replica that lags is waited for. Raises `Unsure`, `StoreFailed`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE
+        while True:
+            taken, more = await self._page(stream, subject, first, size, count)
+            if more or first > upto or (taken and taken[-1].sequence >= upto):
+                return taken, more
+            if loop.time() > until:
+                raise Unsure("a replica lags behind")
+            await asyncio.sleep(_LAG)
+
+    async def _page(self, stream: str, subject: str, first: int, size: int, count: int) -> tuple[list[Message], bool]:
+        taken: list[Message] = []
+        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+        def hear(msg: Msg) -> None:
+            headers = msg.headers or {}
+            status = headers.get("Status")
+            if status is None:
+                taken.append(Message(headers["Nats-Subject"], int(headers["Nats-Sequence"]), headers, msg.data))
+            elif not ended.done():
+                if status in {"204", "404"}:
+                    ended.set_result(int(headers.get("Nats-Num-Pending", "0")) > 0)
+                else:
+                    ended.set_exception(Unsure(f"a page was refused ({status})"))
+
+        which = {"seq": max(first, 1), "next_by_subj": subject, "batch": count, "max_bytes": size}
+        question = await self.ask(f"$JS.API.DIRECT.GET.{stream}", json.dumps(which).encode(), None, hear)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                return taken, await ended
+        except TimeoutError:
+            raise Unsure("no answer in time") from None
+        finally:
+            self.forget(question)
+
+    async def following(self, stream: str, subject: str, first: int) -> Message | None:
+        """The first message of a subject from ``first`` on, as the stream's leader has it."""
+        return await self._message(stream, {"seq": max(first, 1), "next_by_subj": subject})
+
+    async def purge(self, stream: str, subject: str, below: int | None = None) -> None:
+        """Forget the messages of a subject, or those of them before ``below``."""
+        what: dict[str, Any] = {"filter": subject}
+        if below is not None:
+            what["seq"] = below
+        await self.api(f"STREAM.PURGE.{stream}", what)
+
+    # ---------------------------------------------------------------------------------------------- streams
+
+    async def stream(self, name: str, config: Mapping[str, Any], patience: float = 20.0) -> dict[str, Any]:
+        """See to it that a stream is there, and has a leader; its state. Raises `NotReady`, `StoreFailed`."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience
+        why = ""
+        while loop.time() < until:
+            try:
+                info: dict[str, Any] = await self.api(f"STREAM.INFO.{name}")
+                if "leader" in info.get("cluster", {"leader": ""}):
+                    self._fits(name, info["config"], config)
+                    return info
+                why = "it has no leader"
+            except ApiError as error:
+                why = str(error)
+                if error.code == NO_STREAM:
+                    why = await self._make(name, config)
+                elif error.code in {10076, 10039}:
+                    raise NotReady(
+                        "JetStream is not enabled for this account",
+                        hint="add a jetstream { store_dir: … } block to every server, and enable it for the account",
+                    ) from None
+            except (Unsure, StoreFailed) as error:
+                why = str(error)
+            await asyncio.sleep(0.1)
+        raise NotReady(f"the stream {name} is not available: {why}", hint="check the cluster with: nats stream report")
+
+    async def _make(self, name: str, config: Mapping[str, Any]) -> str:
+        try:
+            await self.api(f"STREAM.CREATE.{name}", {**config, "name": name}, patience=10.0)
+        except ApiError as error:
+            if error.code in NO_PEERS and config["num_replicas"] > 1:
+                return f"{error}: {config['num_replicas']} servers with JetStream are needed, or fewer [nats] replicas"
+            return str(error)
+        return ""
+
+    def _fits(self, name: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        if there.get("num_replicas", 1) != wanted["num_replicas"]:
+            raise NotReady(
+                f"the stream {name} has {there.get('num_replicas', 1)} replicas, not {wanted['num_replicas']}",
+                hint=f"nats stream edit {name} --replicas {wanted['num_replicas']}, or set [nats] replicas",
+            )
+        for key, hint in (
+            ("allow_direct", "--allow-direct"),
+            ("allow_msg_ttl", "--allow-msg-ttl"),
+        ):
+            if wanted.get(key) and not there.get(key):
+                raise NotReady(f"the stream {name} lacks {key}", hint=f"nats stream edit {name} {hint}")
+        if there.get("max_age", 0) and not wanted.get("max_age", 0):
+            raise NotReady(
+                f"the stream {name} forgets messages by age, and with them the last commit of a quiet group",
+                hint=f"nats stream edit {name} --max-age=0: the relay trims by itself",
+            )
+
+
+def parse(raw: bytes) -> dict[str, str]:
+    """The headers of a message, as the API gives them."""
+    headers: dict[str, str] = {}
+    for line in raw.decode().split("\r\n")[1:]:
+        name, colon, value = line.partition(":")
+        if colon:
+            headers[name] = value.strip()
+    return headers

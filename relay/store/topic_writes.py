@@ -1,0 +1,338 @@
+"""How a relay writes into topics that other relays write into as well (`relay.store.nats`).
+
+    check what can be known here ─▶ publish, expecting ─▶ it comes back in the feed ──▶ its place
+              ▲                          │ Behindhand: another was first, or we ourselves, before
+              └── read up to the newest ◀┘ Unsure: nobody knows                 … until the patience is over
+
+Every write here can be repeated: entries have ids, births and ordered entries an expectation, and a confirmation or a
+trim that is there twice means what it means once. So what is not known is asked for, and what then is not there is
+tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from nats.aio.msg import Msg
+
+from relay.store.base import (
+    Append,
+    Behind,
+    Clash,
+    Confirm,
+    DropTopic,
+    Made,
+    Missing,
+    NewBox,
+    NewTopic,
+    Outcome,
+    Overfull,
+    Placed,
+    Stored,
+    StoreFailed,
+    TopicKind,
+    Trimmed,
+    TrimTo,
+    Write,
+)
+from relay.store.fold import Born, Confirmation, Event, EventKind, Fold, Kind, Opened, Part, Secret, Trim
+from relay.store.jetstream import EXPECT, PATIENCE, Behindhand, Unsure, refusal
+from relay.store.news import Added
+from securechan.wire.chain import Position, advance
+
+if TYPE_CHECKING:
+    from relay.store.nats import NatsStore
+
+ACCESS: Final = "Securechan-Access"
+COMMITTER: Final = "Securechan-Committer"
+ATTEMPT: Final = 2.0  # seconds for one try
+_PAUSE: Final = 0.1  # seconds between two tries
+_FREE: Final = (TopicKind.GROUP, TopicKind.INBOX)
+
+Numbered = tuple[int, Append]
+
+
+class TopicWrites:
+    """The writes about topics of one store."""
+
+    def __init__(self, store: NatsStore) -> None:
+        self._store = store
+        self._link = store.link
+        self._under_way: dict[tuple[bytes, bytes], tuple[bytes, asyncio.Future[Placed]]] = {}
+
+    def arrived(self, fold: Fold, added: Added) -> None:
+        """An entry came in the feed: if it is what was published here, that write is done. If it is another's with the
+        same id, the cluster has refused or will refuse ours."""
+        packed, placed = self._under_way.get((fold.topic, added.stored.entry_id), (b"", None))
+        if placed is not None and packed == added.stored.packed:
+            if not placed.done():
+                placed.set_result(Placed(added.stored, added.position))
+            self._store.housekeeping.grown(fold)
+
+    async def _until(self, fold: Fold, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+        """``attempt`` until it gives an outcome; after each that did not, with all read that there is by then."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + PATIENCE
+        while True:
+            try:
+                return await attempt()
+            except (Behindhand, Unsure) as error:
+                if loop.time() > until:
+                    raise StoreFailed(f"the cluster did not confirm it: {error}", retry_after=1.0) from error
+            try:
+                await self._catch_up(fold)
+            except Unsure:
+                await asyncio.sleep(_PAUSE)
+
+    async def _catch_up(self, fold: Fold) -> None:
+        """Return when all messages of the topic that are there now were taken."""
+        newest = await self._link.last(self._store.log_name, self._store.subject(fold.topic))
+        if newest is not None:
+            await self._store.feed.reached(newest.sequence, ATTEMPT)
+
+    async def _put(self, fold: Fold, part: Part, body: bytes, expect: int | None = None) -> int:
+        """Publish one message of a topic, and wait until it is taken; its place."""
+        at = await self._link.put(self._store.subject(fold.topic, part), body, expect, patience=ATTEMPT)
+        await self._store.feed.reached(at, ATTEMPT)
+        return at
+
+    # ---------------------------------------------------------------------------------------------- births
+
+    async def new_topic(self, w: NewTopic) -> Outcome:
+        """See `NewTopic`."""
+        born = Born(Kind.GROUP, Secret(w.access, w.founder, w.at))
+        fold = await self._store.fold(w.topic)
+        made = await self._until(fold, lambda: self._bear(fold, born))
+        if isinstance(made, Made) and isinstance(fold.born, Born) and isinstance(fold.born.how, Secret):
+            there = fold.born.how
+            return Made() if (there.access, there.founder) == (w.access, w.founder) else Clash("the topic exists")
+        return Clash("the topic exists")
+
+    async def new_box(self, w: NewBox) -> Outcome:
+        """See `NewBox`."""
+        born = Born(Kind.BOX, Opened(w.box.mac_key, w.box.agency, w.box.not_after))
+        fold = await self._store.fold(w.topic)
+        if fold.born is None:  # first the record by which it is found when its time is over
+            await self._store.records.put(f"box.{self._store.name(w.topic)}", w.box.not_after.to_bytes(8, "big"))
+        await self._until(fold, lambda: self._bear(fold, born))
+        if fold.box is None:
+            return Clash("the topic exists")
+        return Made() if fold.box == w.box else Clash("the box exists")
+
+    async def _bear(self, fold: Fold, born: Born) -> Outcome:
+        if fold.born is None:
+            await self._put(fold, Part.BORN, born.encode(), 0)
+        if fold.born is None:
+            raise Behindhand("a topic that was born is not there")
+        return Made()
+
+    # ---------------------------------------------------------------------------------------------- entries
+
+    def _is_free(self, fold: Fold, w: Append) -> bool:
+        kind = fold.kind or w.creates
+        return w.commit is None and w.after is None and kind in _FREE
+
+    async def free_run(self, lane: Sequence[tuple[int, Write]]) -> list[Numbered]:
+        """The entries at the front of a lane that may be added all at once."""
+        run: list[Numbered] = []
+        for index, write in lane:
+            if not isinstance(write, Append) or not self._is_free(await self._store.fold(write.topic), write):
+                break
+            run.append((index, write))
+        return run
+
+    async def append_all(self, run: Sequence[Numbered], outcomes: list[Outcome | None]) -> None:
+        """Add entries of one topic, all on the way at once; each outcome goes to its place in ``outcomes``."""
+        fold = await self._store.fold(run[0][1].topic)
+        later: list[Numbered] = []
+        under_way: list[tuple[int, Append, asyncio.Future[Placed], str]] = []
+        for index, w in run:
+            fits = w.room is None or fold.count + len(under_way) < w.room
+            if fold.kind is None or not fits or w.entry_id in fold.ids or (w.topic, w.entry_id) in self._under_way:
+                later.append((index, w))
+                continue
+            placed, question = await self._publish(w, Part.FREE, 0)
+            under_way.append((index, w, placed, question))
+        if under_way:
+            await asyncio.wait([placed for _, _, placed, _ in under_way], timeout=ATTEMPT)
+        for index, w, placed, question in under_way:
+            self._forget(w, question)
+            if placed.done() and placed.exception() is None:
+                outcomes[index] = placed.result()
+            elif placed.done() and not isinstance(placed.exception(), Behindhand | Unsure):
+                outcomes[index] = _failure(placed.exception())
+            else:
+                later.append((index, w))
+        for index, w in sorted(later, key=lambda each: each[0]):
+            try:
+                outcomes[index] = await self.append(w)
+            except StoreFailed as error:
+                outcomes[index] = error
+
+    async def _publish(self, w: Append, part: Part, expect: int) -> tuple[asyncio.Future[Placed], str]:
+        """Publish an entry. The future has its place when the feed brings it, or what the cluster has against it."""
+        placed: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
+
+        def hear(msg: Msg) -> None:
+            refused = refusal(msg)
+            if refused is not None and not placed.done():
+                placed.set_exception(refused)
+
+        headers = {EXPECT: str(expect)}
+        if w.commit is not None:
+            headers |= {ACCESS: w.commit.next_access.hex(), COMMITTER: w.committer.hex()}
+        subject = self._store.subject(w.topic, part, w.entry_id if part is Part.FREE else None)
+        body = Stored.make(0, w.kind, w.entry_id, w.at, w.tail).packed
+        self._under_way[w.topic, w.entry_id] = (body, placed)
+        try:
+            return placed, await self._link.ask(subject, body, headers, hear)
+        except BaseException:
+            self._under_way.pop((w.topic, w.entry_id), None)
+            raise
+
+    def _forget(self, w: Append, question: str) -> None:
+        self._under_way.pop((w.topic, w.entry_id), None)
+        self._link.forget(question)
+
+    async def append(self, w: Append) -> Outcome:
+        """See `Append`: one entry, with all that may come between."""
+        fold = await self._store.fold(w.topic)
+        return await self._until(fold, lambda: self._append(fold, w))
+
+    async def _append(self, fold: Fold, w: Append) -> Outcome:
+        if fold.kind is None:
+            if w.creates is None:
+                return Missing()
+            if w.after:
+                return Behind(0, bytes(32))
+            await self._bear(fold, Born(Kind(w.creates), None))
+        known = await self._known(w)
+        if known is not None:
+            return known
+        refused = await self._refused(fold, w)
+        if refused is not None:  # unless it came in, through another relay, while this was being looked up
+            return await self._known(w) or refused
+        free = self._is_free(fold, w)
+        placed, question = await self._publish(w, Part.FREE if free else Part.ORDERED, 0 if free else fold.ordered)
+        try:
+            async with asyncio.timeout(ATTEMPT):
+                return await placed
+        except TimeoutError:
+            raise Unsure("no answer in time") from None
+        finally:
+            self._forget(w, question)
+
+    async def _known(self, w: Append) -> Outcome | None:
+        """The old answer, if the id was used."""
+        found = await self.find(w.topic, w.entry_id)
+        if found is None:
+            return None
+        same = found.entry_id == w.entry_id and found.says(w.kind, w.tail)
+        return Placed(found, None) if same else Clash("the entry id was used for something else")
+
+    async def _refused(self, fold: Fold, w: Append) -> Outcome | None:
+        """What an entry expects and the topic does not have."""
+        if w.after is not None and w.after != fold.last.sequence:
+            await self._catch_up(fold)
+            if w.after != fold.last.sequence:
+                return Behind(fold.last.sequence, fold.last_id)
+        if w.commit is not None:
+            if w.commit.expected > fold.commit:
+                await self._catch_up(fold)
+            if w.commit.expected != fold.commit:
+                return Behind(fold.commit, fold.commit_id)
+            if w.commit.next_access in fold.claims:
+                return Clash("the access hash was claimed before")
+        if w.room is not None and fold.count >= w.room:
+            return Overfull()
+        return None
+
+    async def find(self, topic: bytes, entry_id: bytes) -> Stored | None:
+        """The entry of that id, as the stream's leader has it; or another whose id begins alike."""
+        fold = await self._store.fold(topic)
+        log = self._store.log_name
+        if entry_id in fold.ids:
+            found = await self._link.at(log, fold.ids[entry_id])
+        else:
+            subject = self._store.subject(topic, Part.FREE, entry_id)
+            found = await self._link.last(log, subject)
+            if found is not None and found.sequence <= fold.trimmed.sequence:
+                await self._link.purge(log, subject)  # it was trimmed, and waits for its purge
+                return None
+        return None if found is None else Stored.unpacked(found.sequence, found.data)
+
+    # ---------------------------------------------------------------------------------------------- events
+
+    async def _happen(self, fold: Fold, event: Event) -> int:
+        return await self._put(fold, Part.EVENT, event.encode())
+
+    async def confirm(self, w: Confirm) -> Outcome:
+        """See `Confirm`."""
+        fold = await self._store.fold(w.topic)
+
+        async def attempt() -> Outcome:
+            row = fold.rows.get(w.sequence)
+            if row is None:
+                return Missing()
+            if row.closes is None:
+                await self._happen(fold, Event(EventKind.CONFIRMED, Confirmation(w.sequence, w.closes)))
+            return Made()
+
+        return await self._until(fold, attempt)
+
+    async def trim(self, w: TrimTo) -> Outcome:
+        """See `TrimTo`."""
+        fold = await self._store.fold(w.topic)
+
+        async def attempt() -> Outcome:
+            if fold.kind is None:
+                return Missing()
+            upto = min(w.upto, fold.commit - 1 if fold.commit else fold.last.sequence)
+            position, total = await self._position(fold, upto)
+            if position.sequence > fold.trimmed.sequence:
+                await self._happen(fold, Event(EventKind.TRIMMED, Trim(position, total)))
+            return Trimmed(fold.trimmed)
+
+        before = fold.trimmed
+        trimmed = await self._until(fold, attempt)
+        if fold.trimmed != before:
+            self._store.housekeeping.trimmed(fold)
+        return trimmed
+
+    async def _position(self, fold: Fold, upto: int) -> tuple[Position, int]:
+        """The position after the last entry up to ``upto``, and how many there had been by then."""
+        if upto >= fold.last.sequence:
+            return fold.last, fold.total
+        position, total = fold.trimmed, fold.trimmed_total
+        at = position.sequence
+        while at < upto:
+            run = await self._store.entries(fold, at, upto, 1 << 20)
+            for stored in run.entries:
+                position = advance(position, stored.kind, stored.entry_id, stored.sequence, stored.body)
+                total += 1
+            if not run.more:
+                break
+            at = position.sequence
+        return position, total
+
+    async def drop(self, w: DropTopic, *, inbox_too: bool = False) -> Outcome:
+        """See `DropTopic`."""
+        fold = await self._store.fold(w.topic)
+
+        async def attempt() -> Outcome:
+            if fold.kind is None or (fold.kind is TopicKind.INBOX and not inbox_too):
+                return Missing()
+            at = await self._happen(fold, Event(EventKind.DROPPED, None))
+            name = self._store.name(w.topic)
+            await self._store.records.drop(f"topic.{name}")
+            await self._store.records.drop(f"box.{name}")
+            await self._link.purge(self._store.log_name, self._store.subject(w.topic), at)
+            return Made()
+
+        return await self._until(fold, attempt)
+
+
+def _failure(error: BaseException | None) -> Outcome:
+    return error if isinstance(error, StoreFailed) else StoreFailed(f"the cluster refused it: {error}", retry_after=1.0)
