@@ -13,6 +13,7 @@ relay has lost track, and says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import logging
 from collections.abc import Callable
@@ -55,13 +56,19 @@ class Feed:
     async def run(self) -> None:
         """Follow until cancelled."""
         loop = asyncio.get_running_loop()
+        told = False
         while True:
             try:
                 await self._consume()
             except (ApiError, Unsure, StoreFailed, NatsError, OSError) as error:
-                event(log, "the log cannot be followed", level=logging.WARNING, why=str(error)[:200])
+                if not told:
+                    event(log, "the log cannot be followed", level=logging.WARNING, why=str(error)[:200])
+                told = True
                 await asyncio.sleep(BEAT)
                 continue
+            if told:
+                event(log, "the log is followed again")
+            told = False
             while not self._again.is_set() and loop.time() - self._sign < SILENCE:
                 try:
                     async with asyncio.timeout(BEAT):
@@ -71,15 +78,17 @@ class Feed:
 
     async def _consume(self) -> None:
         """A new consumer from the position on."""
-        if self._subscription is not None:
-            await self._subscription.unsubscribe()
+        before, self._subscription = self._subscription, None
+        self._era += 1
+        if before is not None:
+            with contextlib.suppress(NatsError):  # the connection it was of may be gone
+                await before.unsubscribe()
         info = await self._link.api(f"STREAM.INFO.{self._stream}")
         if info["state"]["last_seq"] < self.position:
             self._lost("the cluster has lost messages that it had acknowledged")
         box = self._link.nc.new_inbox()
         self._delivered = 0
         self._again.clear()
-        self._era += 1
         self._subscription = await self._link.nc.subscribe(
             box, cb=partial(self._on, self._era), pending_msgs_limit=1 << 20, pending_bytes_limit=256 << 20
         )
