@@ -32,8 +32,9 @@ from securechan.errors import (
     Untrusted,
 )
 from tests.fuzz.mutation import damaged, of_json, of_struct
+from tests.fuzz.papers import sorted_json
 from tests.fuzz.target import Target, refused, target
-from tests.fuzz.targets.trust import scene, sorted_json
+from tests.fuzz.targets.trust import scene
 from tests.support.federation import root_signer
 
 CHEAP = Cost(64, 1, 1)  # what Argon2id costs elsewhere is not what is tried here

@@ -10,11 +10,13 @@ from typing import Any
 
 from securechan.crypto.secret import Secret
 from securechan.errors import Malformed
+from securechan.mls.extensions import Extension
 from securechan.mls.framing import (
     AuthenticatedContent,
     FramedContentAuthData,
     PrivateContentAAD,
     PrivateMessage,
+    PublicMessage,
     Sender,
     SenderData,
     SenderDataAAD,
@@ -24,13 +26,13 @@ from securechan.mls.group import Group
 from securechan.mls.keypackage import KeyPackage
 from securechan.mls.labels import sign_with_label
 from securechan.mls.message import MLSMessage, encode_message
-from securechan.mls.nodes import LeafNode
-from securechan.mls.proposals import Commit, Proposal
+from securechan.mls.nodes import Credential, LeafNode
+from securechan.mls.proposals import Add, Commit, Proposal, Remove
 from securechan.mls.protection import _guarded, framed, open_content, open_sender, sender_data_key, show, sign
-from securechan.mls.registry import ContentType, WireFormat
+from securechan.mls.registry import ContentType, ExtensionType, SenderType, WireFormat
 from securechan.mls.schedule import Intermediate
 from securechan.mls.treemath import LeafIndex
-from securechan.mls.validation import check_key_package
+from securechan.mls.validation import ExternalSender, ExternalSenders, check_key_package
 from securechan.mls.welcome import (
     GroupInfo,
     GroupSecrets,
@@ -43,7 +45,7 @@ from securechan.mls.welcome import (
 from tests.fuzz.mutation import damaged, of_struct
 from tests.fuzz.target import CLOSED, Target, refused, target
 from tests.fuzz.targets.mls import NOW, SUITE, judged, scene
-from tests.support.mls import keys
+from tests.support.mls import bundle, keys
 
 KINDS = (ContentType.APPLICATION, ContentType.PROPOSAL, ContentType.COMMIT)
 RAW, PUBLIC = 4, 8  # flags beside the kind in an input's first byte
@@ -263,3 +265,63 @@ def group_info() -> Target:
 
     body: Any = MLSMessage.decode(alice.group_info()).body
     return Target(run, (body.encode(),), of_struct(GroupInfo))
+
+
+@target("insider.outsider")
+def outsider() -> Target:
+    """Who isn't a member and may speak all the same. First byte 0: a newcomer's proposal, 1: an external sender's, 2: a
+    newcomer's commit; each is signed by whoever it names, where that can be done with a key of ours."""
+    mallory, sender = keys("mallory", SUITE), keys("office", SUITE)
+    signing, office = (SUITE.signature.load(each.signature_private) for each in (mallory, sender))
+    listed = ExternalSenders((ExternalSender(office.public, Credential.of(sender.credential)),))
+    first = Group.create(
+        SUITE,
+        b"a group with an office",
+        keys("alice", SUITE),
+        now=NOW,
+        extensions=(Extension(ExtensionType.EXTERNAL_SENDERS, listed.encode()),),
+    )
+    newcomer = bundle("bob", SUITE)
+    step = first.commit(adds=[newcomer.key_package])
+    alice, bob = step.next, Group.join(step.welcomes[0], newcomer, now=NOW)
+    _, commit = Group.join_from_outside(SUITE, alice.group_info(), mallory)
+
+    def said(kind: int, content: Proposal | Commit) -> bytes:
+        who = (SenderType.NEW_MEMBER_PROPOSAL, SenderType.EXTERNAL, SenderType.NEW_MEMBER_COMMIT)[kind]
+        index = 0 if who is SenderType.EXTERNAL else None
+        frame = framed(alice.group_id, alice.epoch, Sender(who, index), b"", content)
+        key = office if who is SenderType.EXTERNAL else signing
+        signature = sign(SUITE, key, WireFormat.PUBLIC_MESSAGE, frame, alice.state.context.encode())
+        tag = bytes(SUITE.hash_length) if isinstance(content, Commit) else None
+        auth = FramedContentAuthData(signature, tag)
+        return encode_message(PublicMessage(frame, auth, None))
+
+    def ours(package: KeyPackage) -> KeyPackage:
+        leaf: LeafNode = without(package.leaf_node, signature_key=signing.public, signature=b"").signed(SUITE, signing)
+        unsigned = without(package, leaf_node=leaf, signature=b"")
+        signature = sign_with_label(SUITE, signing, "KeyPackageTBS", unsigned.to_be_signed())
+        return KeyPackage.decode(without(unsigned, signature=signature).encode())
+
+    def run(data: bytes) -> None:
+        kind = (data[0] if data else 0) % 3
+        try:
+            content = Commit.decode(data[1:]) if kind == 2 else Proposal.decode(data[1:])
+            if isinstance(content, Proposal) and isinstance(content.body, Add):
+                content = Proposal.of(Add(ours(content.body.key_package)))
+            elif isinstance(content, Commit) and content.path is not None:
+                leaf = without(content.path.leaf_node, signature_key=signing.public, signature=b"")
+                leaf = leaf.signed(SUITE, signing, alice.group_id, LeafIndex(2))
+                content = Commit(content.proposals, without(content.path, leaf_node=leaf))
+        except Malformed:
+            return
+        judged(bob, said(kind, content))
+
+    body: Any = MLSMessage.decode(commit).body
+    proposals = (Proposal.of(Add(bundle("mallory", SUITE).key_package)), Proposal.of(Remove(LeafIndex(1))))
+    seeds = [bytes([kind]) + each.encode() for each in proposals for kind in (0, 1)]
+    seeds += [bytes([1]) + each[1:] for each in contents() if each[0] == 1]
+    return Target(run, (*seeds, b"\2" + body.content.content.encode()), outside)
+
+
+def outside(data: bytes, random: Random) -> bytes:
+    return data[:1] + of_struct(Commit if data[:1] == b"\2" else Proposal)(data[1:], random)

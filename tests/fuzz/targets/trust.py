@@ -39,7 +39,8 @@ from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.pending import PendingRoster
 from securechan.trust.records import DeviceRecord, made
 from securechan.trust.view import View, _Saved
-from tests.fuzz.mutation import after, damaged, either, of_json, of_struct
+from tests.fuzz.mutation import after, damaged, of_json, of_struct
+from tests.fuzz.papers import PAPER, of_saved, sorted_json
 from tests.fuzz.target import Target, canonical, refused, target
 from tests.support.federation import NOW, World, signed
 from tests.trust.test_enrolment import invite_to, newcomer
@@ -69,17 +70,6 @@ def held(role: str) -> bytes:
     return bytes(found.content)
 
 
-def sorted_json(data: bytes, random: Random) -> bytes:
-    """As `of_json`, in the one form that trust documents have; and now and then not."""
-    changed = of_json(data, random)
-    if random.random() < 0.1:
-        return changed
-    try:
-        return strict.dump(json.loads(changed))
-    except (ValueError, RecursionError):
-        return changed
-
-
 @target("trust.document")
 def documents() -> Target:
     """The first byte chooses the role."""
@@ -98,19 +88,12 @@ def documents() -> Target:
 def publication() -> Target:
     """A document under the right signature, published by a relay that checks nothing; the input is what it says."""
     world = scene().world
-    signers = {
-        "timestamp": world.online,
-        "snapshot": world.online,
-        "targets": world.targets,
-        "cert-hr": world.keys["cert-hr"].authority,
-        "cert-hr-roster": world.keys["cert-hr"].roster[0],
-    }
-    roles = tuple(signers)
+    roles = ROLES[1:]
 
     def run(data: bytes) -> None:
         role = roles[(data[0] if data else 0) % len(roles)]
         try:
-            content = signed(json.loads(data[1:]), signers[role])
+            content = signed(json.loads(data[1:]), *filter(None, [signer_of(role)]))
         except (ValueError, RecursionError, FormatError, TypeError, AttributeError):
             return  # nothing that could be signed at all
         try:
@@ -141,7 +124,16 @@ def view() -> Target:
             if View.decode(data).encode() != data:
                 raise AssertionError("a view with two forms")
 
-    return Target(run, (scene().world.view.encode(),), of_struct(_Saved))
+    return Target(run, (scene().world.view.encode(),), of_saved(_Saved, signer_of))
+
+
+def signer_of(role: str) -> TrustSigner | None:
+    """Who signs for a role; not for the root, whose signature takes half a second."""
+    world = scene().world
+    signers = {"timestamp": world.online, "snapshot": world.online, "targets": world.targets}
+    for agency, held_by in world.keys.items():
+        signers |= {agency: held_by.authority, f"{agency}-roster": held_by.roster[0]}
+    return signers.get(role)
 
 
 @target("trust.evidence")
@@ -155,49 +147,10 @@ def proof() -> Target:
             holding = verify_evidence(data, root_id=world.view.root_id, device=admin.name, key_hash=key_hash)
             holding.fresh(NOW)
 
-    return Target(run, (evidence(world.view, "cert-hr"),), of_struct(_Evidence))
+    return Target(run, (evidence(world.view, "cert-hr"),), of_saved(_Evidence, signer_of))
 
 
 # ------------------------------------------------------------------------------------------- files that people pass on
-
-
-def inside(data: bytes, random: Random) -> bytes:
-    """A change inside one of the base64 texts of a paper: a document, or a struct."""
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError):
-        return damaged(data, random)
-    texts = [path for path in _paths(value) if path and len(_at(value, path)) > 40]
-    if not texts:
-        return sorted_json(data, random)
-    path = random.choice(texts)
-    try:
-        plain = base64.b64decode(_at(value, path), validate=True)
-    except ValueError:
-        return sorted_json(data, random)
-    changed = sorted_json(plain, random) if plain[:1] == b"{" else damaged(plain, random)
-    _put(value, path, base64.b64encode(changed).decode())
-    return strict.dump(value)
-
-
-def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    if isinstance(value, str):
-        return [path]
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [found for key, each in items for found in _paths(each, (*path, key))]
-
-
-def _at(value: Any, path: tuple[Any, ...]) -> Any:
-    for key in path:
-        value = value[key]
-    return value
-
-
-def _put(value: Any, path: tuple[Any, ...], other: Any) -> None:
-    _at(value, path[:-1])[path[-1]] = other
-
-
-PAPER = either(sorted_json, inside)
 
 
 @target("trust.bundle")
