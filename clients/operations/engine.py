@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from clients.clock import Clock, SystemClock
 from clients.control import forward
+from clients.cores import on_all_cores
 from clients.line import Line
 from clients.operations import lookup
 from clients.profile import Passphrases, Profile
@@ -141,7 +142,7 @@ def load(vault: Vault) -> Agent:
     if not vault.all(ME.name):
         raise _unfinished(vault)
     try:
-        return Agent.load({table: vault.all(table) for table in TABLES})
+        return Agent.load({table: vault.all(table) for table in TABLES}, each=on_all_cores)
     except (Malformed, Invalid) as e:  # every record is sealed and authentic: another version wrote them
         raise NotReady(
             f"profile data of another version of securechan: {e.message}",

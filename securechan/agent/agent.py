@@ -60,6 +60,7 @@ from securechan.agent.tables import Rows, Table, Write
 from securechan.agent.turn import Turn
 from securechan.crypto.suite import HYBRID
 from securechan.errors import Malformed, NotFound
+from securechan.mls.join import Each, in_turn
 from securechan.trust.records import key_hash
 from securechan.trust.view import View
 from securechan.wire.chain import Position, start
@@ -99,12 +100,14 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """``random`` gives the chance that isn't a key's: ids, topics, blob keys."""
+    """``random`` gives the chance that isn't a key's: ids, topics, blob keys; ``each`` checks the members of a group
+    that is joined, on as many cores as the caller lends."""
 
     rows: Rows
     session: Session = field(default_factory=Session)
     random: Callable[[int], bytes] = secrets.token_bytes
     memory: Memory = field(default_factory=Memory, repr=False, compare=False)
+    each: Each = field(default=in_turn, repr=False, compare=False)
 
     @classmethod
     def enrol(cls, enrolled: Enrolled, now: int, random: Callable[[int], bytes] = secrets.token_bytes) -> Transition:
@@ -133,13 +136,16 @@ class Agent:
 
     @classmethod
     def load(
-        cls, records: Mapping[str, Mapping[str, bytes]], random: Callable[[int], bytes] = secrets.token_bytes
+        cls,
+        records: Mapping[str, Mapping[str, bytes]],
+        random: Callable[[int], bytes] = secrets.token_bytes,
+        each: Each = in_turn,
     ) -> Agent:
         """The agent whose writes these tables (`state.TABLES`) have adopted. Raises `Malformed`."""
         rows = Rows.load(KINDS, records)
         if rows.get(ME, ONLY) is None or rows.get(TRUST, ONLY) is None:
             raise Malformed("these tables hold no agent")
-        return cls(rows, Session(), random)
+        return cls(rows, Session(), random, each=each)
 
     def records(self) -> dict[str, dict[str, bytes]]:
         """Everything durable, as the tables that adopted every write hold it."""
@@ -147,7 +153,7 @@ class Agent:
 
     def on(self, what: Input, now: int) -> Transition:
         """One input at ``now`` (Unix seconds). Raises for a command that can't be done, and for nothing else."""
-        turn = Turn(self.rows, self.session, self.random, now, self.memory)
+        turn = Turn(self.rows, self.session, self.random, now, self.memory, self.each)
         answer: object | None = None
         match what:
             case Connected():

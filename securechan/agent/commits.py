@@ -41,7 +41,6 @@ from securechan.agent.state import (
 from securechan.agent.turn import Turn, access_hash, access_secret
 from securechan.bulletin.payload import Entered
 from securechan.errors import Misuse
-from securechan.mls.group import Group
 from securechan.mls.keypackage import KeyPackage
 from securechan.mls.outcomes import Committed
 from securechan.mls.treemath import LeafIndex
@@ -91,8 +90,7 @@ def seal(
         turn.random(32),
         step.commit,
         access_hash(access_secret(step.next)),
-        step.next.encode_epoch(),
-        step.next.encode_ratchets(),
+        step.current.advance_to(step.next),
         joiners,
         tree if blob is None else b"",
         blob,
@@ -142,7 +140,7 @@ def adopt(turn: Turn, conversation: Conversation, pending: Pending, entry: Entry
     """Our bytes stand in the log and close the epoch: the next one is ours, and its Welcomes go out."""
     topic = conversation.topic
     group = turn.group(topic)
-    after = Group.decode(pending.next_epoch, pending.next_ratchets)
+    after = group.advanced(pending.advance)
     before, now = group.members(), after.members()
     old = {int(member.leaf): member for member in before}
     new = {int(member.leaf): member for member in now}

@@ -236,7 +236,7 @@ def _consider(turn: Turn, row: str) -> None:
 def _open(turn: Turn, offer: Offer) -> tuple[Group, str]:
     row = reference_of(turn, offer.welcome)
     bundle = KeyPackageBundle.decode(turn.rows.need(PACKAGES, row).bundle)
-    group = Group.join(offer.welcome, bundle, now=turn.now, ratchet_tree=offer.tree, suite=turn.suite)
+    group = Group.join(offer.welcome, bundle, now=turn.now, ratchet_tree=offer.tree, suite=turn.suite, each=turn.each)
     if group.group_id != offer.topic:
         raise Invalid("the Welcome opens another group than the letter names")
     if all(seat.device != offer.by for seat in seats_of(group).values()):

@@ -4,7 +4,7 @@ me             who this device is; one row             counters: the numbers of 
 keys           its signature keys, by hash (two while one replaces the other)
 trust          the trust view; trust_log: the chain value of every publication, by sequence
 buried         keys that a roster told in a conversation revokes, and the trust log not yet
-conversations  what is known of each, by topic        groups   its MLS state (vault tables `epochs` and `ratchets`)
+conversations  what is known of each, by topic        groups   its MLS state, in pieces (`mls.rest`)
 pasts          what each remembers of its log, but for the newest (`agent.past`)
 pending        a commit that is sealed and not yet in the log
 sent           hashes of what we sealed, and of what we said in it, in the current epoch: an own entry that isn't among
@@ -22,13 +22,13 @@ attachments    where their contents are
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Annotated, Any, Final
 
-from securechan.agent.tables import Part, Table, table
+from securechan.agent.tables import Scattered, Table, table
 from securechan.bulletin.bulletin import Receipt
 from securechan.bulletin.payload import BlobRef, PayloadId
 from securechan.codec import U8, U16, U32, U64, Enum8, Opaque, Struct, fixed, opaque, text, vec
+from securechan.mls import rest
 from securechan.mls.group import Group
 from securechan.trust.view import View
 from securechan.wire.chain import Position
@@ -169,8 +169,7 @@ class Pending(Struct):
     entry_id: Hash32
     commit: Opaque
     next_access: Hash32
-    next_epoch: Annotated[bytes, opaque(1 << 28)] = field(repr=False)
-    next_ratchets: Annotated[bytes, opaque(1 << 28)] = field(repr=False)
+    advance: Annotated[bytes, opaque(1 << 28)] = field(repr=False)  # from this epoch to the next (`mls.rest`)
     joiners: Annotated[tuple[Joiner, ...], vec(1 << 28)]
     tree: Annotated[bytes, opaque(1 << 28)]  # the next ratchet tree, for joiners; empty when `blob` names it
     blob: BlobRef | None
@@ -336,14 +335,6 @@ def bulletin_row(topic: bytes, bulletin: str) -> str:
     return f"{topic.hex()}:{bulletin}"
 
 
-def _same_epoch(group: Group) -> object:
-    return (group.group_id, group.epoch, group.epoch_authenticator)
-
-
-def _group(pieces: Any) -> Group:
-    return Group.decode(pieces["epochs"], pieces["ratchets"])
-
-
 ME: Final = table("me", Me.encode, Me.decode)
 COUNTERS: Final = table("counters", Counters.encode, Counters.decode)
 KEYS: Final = table("keys", DeviceKey.encode, DeviceKey.decode)
@@ -351,11 +342,7 @@ TRUST: Final = table("trust", Trust.encode, Trust.decode)
 TRUST_LOG: Final[Table[bytes]] = table("trust_log", bytes, bytes)
 BURIED: Final[Table[bytes]] = table("buried", bytes, bytes)
 CONVERSATIONS: Final = table("conversations", Conversation.encode, Conversation.decode)
-GROUPS: Final[Table[Group]] = Table(
-    "groups",
-    MappingProxyType({"epochs": Part(Group.encode_epoch, _same_epoch), "ratchets": Part(Group.encode_ratchets)}),
-    _group,
-)
+GROUPS: Final = Scattered("groups", rest.changes, Group.of_pieces)
 PASTS: Final = table("pasts", Past.encode, Past.decode)
 PENDING: Final = table("pending", Pending.encode, Pending.decode)
 SENT: Final[Table[bytes]] = table("sent", bytes, bytes)
@@ -395,7 +382,7 @@ KINDS: Final[tuple[Table[Any], ...]] = (
     ATTACHMENTS,
     RECEIPTS,
 )
-TABLES: Final = tuple(part for kind in KINDS for part in kind.parts)
+TABLES: Final = tuple(kind.name for kind in KINDS)
 """The vault tables to load an agent from."""
 ARCHIVE: Final = "archive"
 """The vault table of what was shown: rows of JSON, named ``<topic in hex, or ->/<twelve digits in order>``. The agent

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, Protocol, TypeVar, cast
 
-from securechan.errors import Malformed, NotFound
+from securechan.errors import NotFound
 
 T = TypeVar("T")
 _EMPTY: Mapping[str, Any] = MappingProxyType({})
@@ -31,56 +31,68 @@ class Write:
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Part(Generic[T]):
-    """One vault table's share of a row. ``stamp`` tells cheaply whether the share of two rows is the same; without it
-    their encodings do."""
+class Table(Protocol[T]):
+    """A kind of row, kept in the vault table of the same name."""
 
-    encode: Callable[[T], bytes]
-    stamp: Callable[[T], object] | None = None
+    @property
+    def name(self) -> str: ...
 
-    def change(self, before: T | None, after: T) -> bytes | None:
-        """The share of the row that is now, None where it is as before."""
-        if before is None:
-            return self.encode(after)
-        if self.stamp is not None:
-            return None if self.stamp(before) == self.stamp(after) else self.encode(after)
-        made = self.encode(after)
-        return None if made == self.encode(before) else made
+    def load(self, records: Mapping[str, bytes]) -> dict[str, T]:
+        """All rows out of a vault's table. Raises what their decoder raises."""
+
+    def writes(self, row: str, before: T | None, after: T | None) -> tuple[Write, ...]:
+        """What makes the row another: None stands for one that isn't there."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Table(Generic[T]):
-    """A kind of row. ``parts`` are the vault tables that hold it, mostly one of the same name; ``join`` makes the row
-    of what they hold."""
+class Whole(Generic[T]):
+    """A kind of row, each a record. Values are equal where they encode alike."""
 
     name: str
-    parts: Mapping[str, Part[T]]
-    join: Callable[[Mapping[str, bytes]], T]
+    encode: Callable[[T], bytes]
+    decode: Callable[[bytes], T]
 
-    def load(self, records: Mapping[str, Mapping[str, bytes]]) -> dict[str, T]:
-        """All rows out of a vault's tables. Raises `Malformed` where a row lacks a part."""
-        ids = {row for part in self.parts for row in records.get(part, _EMPTY)}
-        found: dict[str, T] = {}
-        for row in sorted(ids):
-            pieces = {part: records[part][row] for part in self.parts if row in records.get(part, _EMPTY)}
-            if len(pieces) != len(self.parts):
-                raise Malformed(f"{self.name} {row[:16]}: a part of the row is missing")
-            found[row] = self.join(pieces)
-        return found
+    def load(self, records: Mapping[str, bytes]) -> dict[str, T]:
+        return {row: self.decode(records[row]) for row in sorted(records)}
+
+    def writes(self, row: str, before: T | None, after: T | None) -> tuple[Write, ...]:
+        if before == after:
+            return ()
+        return (Write(self.name, row, None if after is None else self.encode(after)),)
 
     def __repr__(self) -> str:
         return f"<table {self.name}>"
 
 
 def table(name: str, encode: Callable[[T], bytes], decode: Callable[[bytes], T]) -> Table[T]:
-    """A table whose rows, values that are equal where they encode alike, are kept whole in the vault table of the same
-    name."""
-    return Table(name, MappingProxyType({name: Part(encode, _itself)}), lambda pieces: decode(pieces[name]))
+    """A table whose rows are kept whole."""
+    return Whole(name, encode, decode)
 
 
-def _itself(row: object) -> object:
-    return row
+@dataclass(frozen=True, slots=True, eq=False)
+class Scattered(Generic[T]):
+    """A kind of row that is too large to be written whole at each change: its pieces are records, called by the row's
+    id, a slash and the piece's name. ``changes`` tells the pieces that are to be written, and erased (None), to come
+    from one value (None: from nothing) to another; ``join`` makes a value of all pieces."""
+
+    name: str
+    changes: Callable[[T | None, T], Mapping[str, bytes | None]]
+    join: Callable[[Mapping[str, bytes]], T]
+
+    def load(self, records: Mapping[str, bytes]) -> dict[str, T]:
+        pieces: dict[str, dict[str, bytes]] = {}
+        for key, data in records.items():
+            row, _, name = key.partition("/")
+            pieces.setdefault(row, {})[name] = data
+        return {row: self.join(pieces[row]) for row in sorted(pieces)}
+
+    def writes(self, row: str, before: T | None, after: T | None) -> tuple[Write, ...]:
+        changed: Mapping[str, bytes | None] = {}
+        if after is not None:
+            changed = self.changes(before, after)
+        elif before is not None:  # what goes takes all its pieces along
+            changed = dict.fromkeys(self.changes(None, before))
+        return tuple(Write(self.name, f"{row}/{name}", data) for name, data in changed.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +104,7 @@ class Rows:
     @classmethod
     def load(cls, tables: tuple[Table[Any], ...], records: Mapping[str, Mapping[str, bytes]]) -> Rows:
         """The rows that these records say. Raises what the tables' decoders raise."""
-        return cls({each.name: each.load(records) for each in tables})
+        return cls({each.name: each.load(records.get(each.name, _EMPTY)) for each in tables})
 
     def all(self, kind: Table[T]) -> Mapping[str, T]:
         return cast("Mapping[str, T]", self._tables.get(kind.name, _EMPTY))
@@ -108,8 +120,9 @@ class Rows:
         out: dict[str, dict[str, bytes]] = {}
         for each in tables:
             for row, value in self.all(each).items():
-                for name, part in each.parts.items():
-                    out.setdefault(name, {})[row] = part.encode(value)
+                for write in each.writes(row, None, value):
+                    if write.value is not None:
+                        out.setdefault(write.table, {})[write.id] = write.value
         return out
 
 
@@ -159,19 +172,14 @@ class Draft:
         return mine
 
     def seal(self) -> tuple[Rows, tuple[Write, ...]]:
-        """The rows as they are now, and what has to be written to get there. A part that encodes as before is left
-        alone: a group's epoch does not change with each of its messages."""
+        """The rows as they are now, and what has to be written to get there: of a row in pieces those that changed, so
+        that a message doesn't write its group's tree."""
         writes: list[Write] = []
         for name, row in self._touched:
             kind = self._kinds[name]
             before, after = self._base.get(kind, row), self._tables[name].get(row)
-            if before is after:
-                continue
-            for where, part in kind.parts.items():
-                if after is None:
-                    writes.append(Write(where, row, None))
-                elif (made := part.change(before, after)) is not None:
-                    writes.append(Write(where, row, made))
+            if before is not after:
+                writes += kind.writes(row, before, after)
         if not self._tables:
             return self._base, ()
         merged = dict(self._base._tables)  # noqa: SLF001 - the draft is the other half of Rows

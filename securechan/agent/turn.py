@@ -40,6 +40,7 @@ from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import PROFILES, Suite, by_number
 from securechan.errors import NotFound
 from securechan.mls.group import Group
+from securechan.mls.join import Each, in_turn
 from securechan.mls.keypackage import LeafKeys
 from securechan.mls.nodes import BasicCredential
 from securechan.trust.view import View
@@ -53,10 +54,17 @@ class Turn:
     """The workbench of one input."""
 
     def __init__(
-        self, rows: Rows, session: Session, random: Callable[[int], bytes], now: int, memory: Memory | None = None
+        self,
+        rows: Rows,
+        session: Session,
+        random: Callable[[int], bytes],
+        now: int,
+        memory: Memory | None = None,
+        each: Each = in_turn,
     ) -> None:
         self.rows: Draft = rows.edit()
         self.memory = memory or Memory()
+        self.each = each
         self.session = session
         self.random = random
         self.now = now
@@ -114,7 +122,7 @@ class Turn:
         return self.memory.signing(self.signing)
 
     def leaf_keys(self, key: DeviceKey) -> LeafKeys:
-        return LeafKeys(Secret(key.private), BasicCredential(self.me.device.encode()))
+        return LeafKeys(self.memory.signing(key), BasicCredential(self.me.device.encode()))
 
     def conversation(self, topic: bytes) -> Conversation:
         """Raises `NotFound`."""

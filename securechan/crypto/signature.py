@@ -71,15 +71,20 @@ class Scheme(ABC):
         key = self.load(Secret.random(self.private_length))
         return key.private, key.public
 
-    def load(self, private: bytes) -> SigningKey:
-        """A key object to keep. Raises Misuse where ``private`` is no private key of this scheme."""
+    def load(self, private: bytes | SigningKey) -> SigningKey:
+        """A key object to keep; one that is loaded already is itself. Raises Misuse where ``private`` is no private key
+        of this scheme."""
+        if isinstance(private, SigningKey):
+            if private.scheme is not self:
+                raise Misuse(f"a key of {private.scheme.name} does not sign by {self.name}")
+            return private
         if len(private) != self.private_length:
             raise Misuse(f"a private key of {self.name} has {self.private_length} bytes, not {len(private)}")
         return self._load(Secret(private))
 
     def public(self, private: bytes | SigningKey) -> bytes:
         """The public key that belongs to ``private``."""
-        return self._key(private).public
+        return self.load(private).public
 
     def check_public(self, public: bytes) -> None:
         """Raises Malformed (size) or Invalid (no such key)."""
@@ -90,7 +95,7 @@ class Scheme(ABC):
     def sign(self, key: bytes | SigningKey, context: bytes, message: bytes) -> bytes:
         """A signature over ``message`` for the use that ``context`` (≤ 255 bytes) names."""
         self._check_context(context)
-        return self._sign(self._key(key), context, message)
+        return self._sign(self.load(key), context, message)
 
     def verify(self, public: bytes, context: bytes, message: bytes, signature: bytes) -> None:
         """Returns if the signature is good. Raises BadSignature; Malformed or Invalid where ``public`` is no key."""
@@ -102,13 +107,6 @@ class Scheme(ABC):
                 f"a signature by {self.name} does not verify",
                 hint="it was forged, altered, made for another use or by another key",
             )
-
-    def _key(self, key: bytes | SigningKey) -> SigningKey:
-        if not isinstance(key, SigningKey):
-            return self.load(key)
-        if key.scheme is not self:
-            raise Misuse(f"a key of {key.scheme.name} does not sign by {self.name}")
-        return key
 
     def _check_context(self, context: bytes) -> None:
         if context and not self.has_context:

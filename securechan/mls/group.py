@@ -29,7 +29,7 @@ from securechan.mls.context import GroupContext
 from securechan.mls.epoch import Epoch
 from securechan.mls.extensions import Extension
 from securechan.mls.framing import Sender
-from securechan.mls.join import join, join_from_outside
+from securechan.mls.join import Each, in_turn, join, join_from_outside
 from securechan.mls.keypackage import (
     CLOCK_SKEW,
     DEFAULT_LIFETIME,
@@ -223,12 +223,14 @@ class Group:
         alike: Alike = same_identity,
         others: Container[bytes] = (),
         terms: Terms = DEFAULT,
+        each: Each = in_turn,
     ) -> Group:
         """§12.4.3.1: by a Welcome message. ``ratchet_tree`` is for one that comes without it; without ``suite``, the
         one that has the key package's number.
 
         ``parents`` are groups that this one may come of by re-initialisation or branching (§11.2, §11.3), and ``alike``
-        says whether two leaves are of one client; ``others`` are the ids of the groups that the client is in.
+        says whether two leaves are of one client; ``others`` are the ids of the groups that the client is in. ``each``
+        may check the members' signatures on several cores: give it ``pool.map``.
         Raises `Malformed`, `Invalid`, `CannotOpen`, `BadSignature`.
         """
         body = MLSMessage.decode(welcome).body
@@ -246,6 +248,7 @@ class Group:
             alike=alike,
             others=others,
             max_lifetime=terms.max_lifetime,
+            each=each,
         )
         return cls(epoch, ratchets, terms=terms)
 

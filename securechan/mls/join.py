@@ -7,8 +7,8 @@ those of whoever signed.
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Container, Iterable, Sequence
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 from securechan.crypto.kem import KemKey
 from securechan.crypto.signature import SigningKey
@@ -53,6 +53,21 @@ from securechan.mls.welcome import GroupInfo, Welcome, open_group_info, open_sec
 if TYPE_CHECKING:
     from securechan.mls.group import Group
 
+T = TypeVar("T")
+_AT_ONCE: Final = 32  # leaves that one call checks: ten milliseconds' work
+
+
+class Each(Protocol):
+    """How the leaves of a tree are checked: like `map`, in turn or at once, one failure raising. Nearly all of that
+    work is in primitives that let other threads run, so that a caller with cores to spare may lend them."""
+
+    def __call__(self, act: Callable[[T], None], items: Sequence[T], /) -> Iterable[None]: ...
+
+
+def in_turn(act: Callable[[T], None], items: Sequence[T], /) -> Iterable[None]:
+    """On the caller's own thread."""
+    return map(act, items)
+
 
 def join(
     suite: Suite,
@@ -66,6 +81,7 @@ def join(
     alike: Alike = same_identity,
     others: Container[bytes] = (),
     max_lifetime: int | None = None,
+    each: Each = in_turn,
 ) -> tuple[Epoch, Ratchets]:
     """§12.4.3.1. Raises `Invalid`, `Malformed`, `CannotOpen`, `BadSignature`."""
     if welcome.cipher_suite != suite.number or bundle.key_package.cipher_suite != suite.number:
@@ -85,7 +101,7 @@ def join(
         info = open_group_info(suite, between.welcome_secret, welcome.encrypted_group_info)
     context = info.group_context
     _check_new(context, others)
-    tree = trusted_tree(suite, info, ratchet_tree, max_lifetime)
+    tree = trusted_tree(suite, info, ratchet_tree, max_lifetime, each=each)
 
     own = _place(tree, bundle.key_package.leaf_node)
     check_self(bundle.key_package.leaf_node, context.extensions)
@@ -133,7 +149,12 @@ def _own_keys(suite: Suite, bundle: KeyPackageBundle) -> tuple[KemKey, SigningKe
 
 
 def trusted_tree(
-    suite: Suite, info: GroupInfo, ratchet_tree: bytes | None, max_lifetime: int | None = None
+    suite: Suite,
+    info: GroupInfo,
+    ratchet_tree: bytes | None,
+    max_lifetime: int | None = None,
+    *,
+    each: Each = in_turn,
 ) -> RatchetTree:
     """§12.4.3.1: the ratchet tree of a group info, and both found good. Raises as `join`."""
     context = info.group_context
@@ -152,19 +173,27 @@ def trusted_tree(
         raise Invalid("the group info is signed by no member", rule=Rule.INFO_SIGNER)
     with held_to(Rule.INFO_SIGNED):
         info.verify(suite, signer.signature_key)
-    check_tree(tree, context, max_lifetime)
+    check_tree(tree, context, max_lifetime, each=each)
     return tree
 
 
-def check_tree(tree: RatchetTree, context: GroupContext, max_lifetime: int | None = None) -> None:
+def check_tree(
+    tree: RatchetTree, context: GroupContext, max_lifetime: int | None = None, *, each: Each = in_turn
+) -> None:
     """§12.4.3.1: the tree of ``context`` as a whole. Raises `Invalid`, `Malformed`, `BadSignature`."""
     if tree.tree_hash != context.tree_hash:
         raise Invalid("the tree isn't the one that the group context names", rule=Rule.TREE_HASH)
     tree.check_unmerged()
     tree.check_parent_hashes()
-    for at, leaf in tree.members():
-        check_leaf_alone(tree.suite, leaf, group_id=context.group_id, at=at, max_lifetime=max_lifetime)
-    check_among(tree, [at for at, _ in tree.members()], context.extensions)
+    members = list(tree.members())
+
+    def check(some: Sequence[tuple[LeafIndex, LeafNode]]) -> None:
+        for at, leaf in some:
+            check_leaf_alone(tree.suite, leaf, group_id=context.group_id, at=at, max_lifetime=max_lifetime)
+
+    for _ in each(check, [members[at : at + _AT_ONCE] for at in range(0, len(members), _AT_ONCE)]):
+        pass  # what is wrong has raised
+    check_among(tree, [at for at, _ in members], context.extensions)
 
 
 def _held(

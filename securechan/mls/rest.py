@@ -254,6 +254,9 @@ def advance(before: Group, after: Group) -> bytes:
 def advanced(before: Group, data: bytes) -> Group:
     """The later group again. Raises `Malformed`."""
     told = Advance.decode(data)
+    now, then = before.state.context, told.epoch.context
+    if (then.group_id, then.epoch) != (now.group_id, now.epoch + 1):
+        raise Malformed("a change to another epoch than the next one of this group")
 
     def tree_of(_: Suite) -> RatchetTree:
         tree = before.state.tree.grown(told.leaf_count)

@@ -158,7 +158,7 @@ def test_the_letter_names_intruders_until_somebody_vouches(world: World) -> None
     key = next(each.key for each in turn.seats(topic).values() if each.device == bor.name)
     strange = turn.change(topic, intruders=(bor.name, "cert-hr/gone"), confirmed=(Confirmed(bor.name, bytes(48)),))
     vouched = turn.change(topic, confirmed=(Confirmed(bor.name, key_hash(key)),))
-    made = Pending(0, bytes(32), b"", bytes(32), b"", b"", (), b"", None, turn.trust_position, 0, 0)
+    made = Pending(0, bytes(32), b"", bytes(32), b"", (), b"", None, turn.trust_position, 0, 0)
     with mock.patch.object(letters, "write") as write:
         for row in (strange, vouched):
             letters.welcome(turn, row, Joiner(cene.name, b"", 0), made, row.cursor)

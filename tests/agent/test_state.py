@@ -14,7 +14,7 @@ from securechan.agent.founding import Founding
 from securechan.agent.policy import Officer, Policy
 from securechan.agent.session import Session
 from securechan.agent.state import KEYS, PACKAGES
-from securechan.agent.tables import Rows, Write, table
+from securechan.agent.tables import Rows, Scattered, Write, table
 from securechan.bulletin.payload import BlobRef, Payload
 from securechan.codec import Struct
 from securechan.errors import Malformed, NotFound
@@ -87,9 +87,43 @@ def _edited(rows: Rows, **words: str) -> tuple[Rows, tuple[Write, ...]]:
     return draft.seal()
 
 
+def _letters_changed(before: str | None, after: str) -> dict[str, bytes | None]:
+    """A word, a piece for each of its letters."""
+    old, new = before or "", after
+    gone: dict[str, bytes | None] = {str(at): None for at in range(len(new), len(old))}
+    return gone | {str(at): letter.encode() for at, letter in enumerate(new) if old[at : at + 1] != letter}
+
+
+SPELLED = Scattered(
+    "spelled", _letters_changed, lambda pieces: "".join(pieces[key].decode() for key in sorted(pieces, key=int))
+)
+
+
+def test_a_row_in_pieces_writes_those_that_changed_and_goes_with_all_of_them() -> None:
+    def step(rows: Rows, row: str, word: str | None) -> tuple[Rows, tuple[Write, ...]]:
+        draft = rows.edit()
+        if word is None:
+            draft.drop(SPELLED, row)
+        else:
+            draft.put(SPELLED, row, word)
+        return draft.seal()
+
+    rows, writes = step(Rows(), "a", "cat")
+    assert writes == tuple(Write("spelled", f"a/{at}", letter) for at, letter in enumerate((b"c", b"a", b"t")))
+    rows, writes = step(rows, "a", "car")
+    assert writes == (Write("spelled", "a/2", b"r"),)
+    rows, _ = step(rows, "b", "on")
+    assert Rows.load((SPELLED,), rows.records((SPELLED,))).all(SPELLED) == {"a": "car", "b": "on"}
+    rows, writes = step(rows, "a", "c")
+    assert set(writes) == {Write("spelled", "a/1", None), Write("spelled", "a/2", None)}
+    rows, writes = step(rows, "b", None)
+    assert set(writes) == {Write("spelled", "b/0", None), Write("spelled", "b/1", None)}
+    assert rows.records((SPELLED,)) == {"spelled": {"a/0": b"c"}}
+
+
 def test_a_row_that_lacks_a_part_is_malformed() -> None:
     with pytest.raises(Malformed):
-        Rows.load(state.KINDS, {"epochs": {"00": b""}})
+        Rows.load(state.KINDS, {"groups": {"00/node.0": b""}})
 
 
 def test_a_session_begins_with_nothing() -> None:

@@ -32,7 +32,7 @@ TEXT: Final = bytes(1024)
 
 
 def keys(suite: Suite, name: str) -> LeafKeys:
-    return LeafKeys(suite.signature.generate()[0], BasicCredential(name.encode()))
+    return LeafKeys(suite.signature.load(suite.signature.generate()[0]), BasicCredential(name.encode()))
 
 
 def bundle(suite: Suite, name: str) -> KeyPackageBundle:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,7 +23,7 @@ from securechan.mls.registry import ExtensionType, NodeType, PSKType
 from securechan.mls.schedule import Intermediate
 from securechan.mls.send import Step
 from securechan.mls.tree import RatchetTree
-from securechan.mls.treemath import LeafIndex, NodeIndex
+from securechan.mls.treemath import LeafIndex, NodeIndex, node_of
 from securechan.mls.welcome import (
     GroupInfo,
     GroupSecrets,
@@ -34,6 +35,8 @@ from securechan.mls.welcome import (
     seal_secrets,
 )
 from tests.support.mls import FAST, NOW, agree, bundle, found, keys
+
+T = TypeVar("T")
 
 
 def altered(struct: Any, **values: Any) -> Any:
@@ -198,3 +201,24 @@ def test_every_flipped_bit_is_refused(liar: Liar) -> None:
         flipped[at] ^= 1 << at % 8
         with pytest.raises(SecurechanError):
             Group.join(bytes(flipped), liar.bundle, now=NOW)
+
+
+def test_the_leaves_are_checked_by_whoever_the_caller_names() -> None:
+    """All of them, each once, and what fails elsewhere fails here."""
+    liar, seen = Liar(), list[int]()
+
+    def backwards(act: Callable[[T], None], items: Sequence[T], /) -> Iterable[None]:
+        seen.append(len(items))
+        return [act(item) for item in reversed(items)]
+
+    (welcome,) = liar.step.welcomes
+    joined = Group.join(welcome, liar.bundle, now=NOW, suite=FAST, each=backwards)
+    agree([liar.step.next, joined])
+    assert seen == [1]
+
+    tree = liar.tree()
+    wrong = altered(tree.leaf(LeafIndex(1)), signature=bytes(FAST.signature.signature_length))
+    blank = [(NodeIndex(at), None) for at in range(1, len(tree.nodes), 2)]
+    forged = tree.with_nodes([*blank, (node_of(LeafIndex(1)), wrong)])
+    with pytest.raises(BadSignature):
+        check_tree(forged, altered(liar.info.group_context, tree_hash=forged.tree_hash), each=backwards)

@@ -175,6 +175,15 @@ def test_pieces_that_make_no_group_are_malformed(alter: dict[str, bytes | None],
         Group.of_pieces({name: value for name, value in pieces.items() if value is not None})
 
 
+def test_an_advance_of_another_epoch_is_malformed() -> None:
+    alice, bob = found("alice", "bob")
+    step = alice.commit()
+    kept = step.current.advance_to(step.next)
+    later = taken(bob, step.commit)
+    with pytest.raises(Malformed, match="another epoch"):
+        later.advanced(kept)
+
+
 def test_an_advance_to_nodes_beyond_the_tree_is_malformed() -> None:
     alice, bob = found("alice", "bob")
     wide = alice.commit(adds=[bundle(str(at)).key_package for at in range(7)])
