@@ -39,10 +39,7 @@ from securechan.mls.protection import authenticated, framed, show
 from securechan.mls.registry import GREASE, CredentialType, ProtocolVersion, SenderType, WireFormat
 from securechan.mls.send import Step, external_psk
 from securechan.mls.treemath import LeafIndex
-from securechan.mls.welcome import GroupInfo, Welcome
-
-Request = dict[str, Any]
-Answer = dict[str, Any]
+from securechan.mls.welcome import GroupInfo, Welcomefrom tests.interop.fields import Answer, Request, group_info, key_package, keys_of, maybe, raw, view
 
 
 class Unsupported(Exception):
@@ -103,37 +100,6 @@ def _chosen(held: dict[str, Any], name: Any, what: str) -> Any:
     if name not in held:
         raise NotFound(f"there is no {what} {name}")
     return held[name]
-
-
-def view(group: Group) -> Answer:
-    return {"epoch": group.epoch, "epoch_authenticator": group.epoch_authenticator.hex(), "leaf": group.own_leaf}
-
-
-def raw(request: Request, name: str) -> bytes:
-    return bytes.fromhex(request[name])
-
-
-def maybe(request: Request, name: str) -> bytes | None:
-    return None if request.get(name) is None else bytes.fromhex(request[name])
-
-
-def keys_of(request: Request, suite: Suite) -> LeafKeys:
-    private = maybe(request, "signature_priv") or suite.signature.generate()[0]
-    return LeafKeys(Secret(private), BasicCredential(str(request.get("identity", "securechan")).encode()))
-
-
-def key_package(message: str) -> KeyPackage:
-    body = MLSMessage.decode(bytes.fromhex(message)).body
-    if not isinstance(body, KeyPackage):
-        raise Malformed("not a key package message")
-    return body
-
-
-def group_info(message: bytes) -> GroupInfo:
-    body = MLSMessage.decode(message).body
-    if not isinstance(body, GroupInfo):
-        raise Malformed("not a group info message")
-    return body
 
 
 # ------------------------------------------------------------------------------------------------------- commands
@@ -364,10 +330,38 @@ def process(driver: Driver, request: Request) -> Answer:
 
 def encrypt(driver: Driver, request: Request) -> Answer:
     seat = driver.seat(request)
-    data, plaintext = maybe(request, "authenticated_data") or b"", raw(request, "plaintext")
+    data = maybe(request, "authenticated_data") or b""
+    seat.group, message = seat.group.protect(raw(request, "plaintext"), authenticated_data=data, padding=seat.padding)
+    return {"message": message.hex()}
+
+
+def encrypt_all(driver: Driver, request: Request) -> Answer:
+    """Many at once, for a bench: ``cpu`` is that of all."""
+    group, plaintexts = driver.seat(request).group, [bytes.fromhex(each) for each in request["plaintexts"]]
+    messages = []
     start = time.process_time()
-    seat.group, message = seat.group.protect(plaintext, authenticated_data=data, padding=seat.padding)
-    return {"cpu": time.process_time() - start, "message": message.hex()}
+    for plaintext in plaintexts:
+        group, message = group.protect(plaintext)
+        messages.append(message)
+    cpu = time.process_time() - start
+    driver.seat(request).group = group
+    return {"cpu": cpu, "messages": [message.hex() for message in messages]}
+
+
+def decrypt_all(driver: Driver, request: Request) -> Answer:
+    """Many application messages at once, for a bench."""
+    group, messages = driver.seat(request).group, [bytes.fromhex(each) for each in request["messages"]]
+    plaintexts = []
+    start = time.process_time()
+    for message in messages:
+        outcome = group.receive(message)
+        if not isinstance(outcome, Application):
+            raise Invalid(f"not an application message: {outcome}")
+        group = outcome.group
+        plaintexts.append(outcome.plaintext)
+    cpu = time.process_time() - start
+    driver.seat(request).group = group
+    return {"cpu": cpu, "plaintexts": [plaintext.hex() for plaintext in plaintexts]}
 
 
 def export_secret(driver: Driver, request: Request) -> Answer:
@@ -422,6 +416,8 @@ COMMANDS: Final[dict[str, Callable[[Driver, Request], Answer]]] = {
     "process": process,
     "encrypt": encrypt,
     "decrypt": process,
+    "encrypt_all": encrypt_all,
+    "decrypt_all": decrypt_all,
     "export_secret": export_secret,
     "epoch_authenticator": lambda driver, request: view(driver.seat(request).group),
     "tree_hash": lambda driver, request: {"tree_hash": driver.seat(request).group.tree_hash.hex()},

@@ -42,6 +42,10 @@ def test_two_processes_share_a_group(processes: tuple[Process, Process], suite: 
     assert (again["ok"], again["type"]) == (False, "Invalid")
     assert bob.ask("decrypt", message=sealed)["error"].startswith("Own")
 
+    burst = alice("encrypt_all", plaintexts=["00", "", "ff" * 1024])
+    assert bob("decrypt_all", messages=burst["messages"])["plaintexts"] == ["00", "", "ff" * 1024]
+    assert bob.ask("decrypt_all", messages=[added["commit"]])["type"] == "Invalid"
+
     # proposals by reference, of every kind, from both sides
     carol = bob("create_key_package", suite=suite, identity="carol")
     for process in processes:

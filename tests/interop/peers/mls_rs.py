@@ -213,12 +213,21 @@ def encrypt(request: Request) -> Answer:
     return {"message": sealed.to_bytes().hex()}
 
 
-def decrypt(request: Request) -> Answer:
-    """An application message and nothing else: what a bench times, without a look at the tree."""
-    done = seat(request).group.process_incoming_message(rs.Message.from_bytes(bytes.fromhex(request["message"])))
-    if not done.is_APPLICATION_MESSAGE():
-        raise TypeError("not an application message")
-    return {"kind": "application", "plaintext": bytes(done.data).hex()}
+def encrypt_all(request: Request) -> Answer:
+    """Many at once, for a bench: ``cpu`` is that of all."""
+    group, plaintexts = seat(request).group, [bytes.fromhex(each) for each in request["plaintexts"]]
+    start = time.process_time()
+    messages = [group.encrypt_application_message(plaintext).to_bytes() for plaintext in plaintexts]
+    return {"cpu": time.process_time() - start, "messages": [message.hex() for message in messages]}
+
+
+def decrypt_all(request: Request) -> Answer:
+    """Many application messages at once, for a bench."""
+    group, messages = seat(request).group, [bytes.fromhex(each) for each in request["messages"]]
+    start = time.process_time()
+    found = [group.process_incoming_message(rs.Message.from_bytes(message)) for message in messages]
+    cpu = time.process_time() - start
+    return {"cpu": cpu, "plaintexts": [bytes(each.data).hex() for each in found]}
 
 
 def export_secret(request: Request) -> Answer:
@@ -260,7 +269,9 @@ COMMANDS: dict[str, lines.Command] = {
     "update": commit,
     "process": process,
     "encrypt": encrypt,
-    "decrypt": decrypt,
+    "decrypt": process,
+    "encrypt_all": encrypt_all,
+    "decrypt_all": decrypt_all,
     "export_secret": export_secret,
     "epoch": lambda request: seat(request).view(),
     "ratchet_tree": lambda request: {"ratchet_tree": seat(request).group.export_tree().bytes.hex()},
