@@ -54,7 +54,10 @@ class KeyPackage(Kept):
         return any(extension.kind == LAST_RESORT for extension in self.extensions)
 
     def verify(self, suite: Suite) -> None:
-        """§10.1: suite, signature, and that the init key is its own. Raises `Invalid`, `BadSignature`."""
+        """§10.1: suite, signature, and that the init key is its own. Raises `Invalid`, `BadSignature`.
+
+        There is one version, so one of another doesn't parse.
+        """
         if self.cipher_suite != suite.number:
             raise Invalid(f"a key package of suite {self.cipher_suite:#06x} in {suite.name}", rule=Rule.PACKAGE_SUITE)
         if self.leaf_node.source is not LeafNodeSource.KEY_PACKAGE:

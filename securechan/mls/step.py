@@ -40,12 +40,11 @@ class Renewed(Struct):
 
 
 class StepState(Struct):
-    """How a step is kept at rest: both groups, the messages, and what the commit does."""
+    """How a step is kept at rest: the group, how the next differs from it, the messages, and what the commit does."""
 
-    next_epoch: _Large
-    next_ratchets: _Large
-    current_epoch: _Large
-    current_ratchets: _Large
+    epoch: _Large
+    ratchets: _Large
+    advance: _Large
     commit: Annotated[bytes, opaque(max=TREE_BOUND)]
     welcomes: Annotated[tuple[_Large, ...], vec(max=(1 << 30) - 1)]
     added: tuple[U32, ...]
@@ -75,10 +74,9 @@ class Step:
         """For the vault: it holds the private keys of both epochs."""
         done = self.committed
         return StepState(
-            self.next.encode_epoch(),
-            self.next.encode_ratchets(),
             self.current.encode_epoch(),
             self.current.encode_ratchets(),
+            self.current.advance_to(self.next),
             self.commit,
             self.welcomes,
             done.added,
@@ -95,8 +93,8 @@ class Step:
         from securechan.mls.group import Group  # noqa: PLC0415 - a group makes steps, and a step holds groups
 
         state = StepState.decode(data)
-        after = Group.decode(state.next_epoch, state.next_ratchets, terms)
-        current = Group.decode(state.current_epoch, state.current_ratchets, terms)
+        current = Group.decode(state.epoch, state.ratchets, terms)
+        after = current.advanced(state.advance)
         committed = Committed(
             after,
             current.own_leaf,

@@ -202,12 +202,8 @@ def check_proposal(
     """
     if sender.kind is SenderType.EXTERNAL and not isinstance(proposal.body, EXTERNAL):
         raise Invalid("a proposal of a type that external senders may not make", rule=Rule.EXTERNAL_TYPES)
-    if sender.kind is SenderType.NEW_MEMBER_PROPOSAL and not isinstance(proposal.body, Add):
-        raise Invalid("a newcomer may propose nothing but its own addition", rule=Rule.NEWCOMER_PROPOSES)
     match proposal.body:
         case Add(package):
-            if package.cipher_suite != context.cipher_suite or package.version != context.version:
-                raise Invalid("a key package of another suite or version", rule=Rule.PACKAGE_SUITE)
             check_key_package(suite, package, now, max_lifetime=max_lifetime)
         case Update(leaf):
             at = sender.leaf

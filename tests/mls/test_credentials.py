@@ -71,6 +71,7 @@ def test_certificates_are_carried_as_they_are() -> None:
     chain = X509Credential((b"der of the end entity", b"der of its issuer"))
     who = LeafKeys(SUITE.signature.generate()[0], chain)
     alice = Group.create(SUITE, b"group", who, now=NOW, capabilities=ABLE)
+    assert Group.create(SUITE, b"group", who, now=NOW).state.own_leaf_node.capabilities.credentials == ABLE.credentials
     new = bundle("bob", SUITE, capabilities=ABLE)
     step = alice.commit(adds=[new.key_package])
     bob = Group.join(step.welcomes[0], new, now=NOW)

@@ -11,14 +11,15 @@ import pytest
 from securechan.codec import encode
 from securechan.crypto.secret import Secret
 from securechan.crypto.suite import SUITES
-from securechan.errors import BadSignature, CannotOpen, Invalid, SecurechanError
+from securechan.errors import BadSignature, CannotOpen, Invalid, Misuse, SecurechanError
 from securechan.mls.extensions import Extension, RequiredCapabilities, find
 from securechan.mls.group import Group
 from securechan.mls.join import check_tree
 from securechan.mls.keypackage import KeyPackageBundle
 from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import TreeSlot
-from securechan.mls.psk import ExternalPSK, PreSharedKeyID, psk_secret
+from securechan.mls.outcomes import CannotFollow, Committed
+from securechan.mls.psk import EpochId, ExternalPSK, PreSharedKeyID, psk_secret
 from securechan.mls.registry import ExtensionType, NodeType, PSKType
 from securechan.mls.schedule import Intermediate
 from securechan.mls.send import Step
@@ -34,7 +35,7 @@ from securechan.mls.welcome import (
     seal_group_info,
     seal_secrets,
 )
-from tests.support.mls import FAST, NOW, agree, bundle, found, keys
+from tests.support.mls import FAST, NOW, agree, bundle, follow, found, keys
 
 T = TypeVar("T")
 
@@ -222,3 +223,39 @@ def test_the_leaves_are_checked_by_whoever_the_caller_names() -> None:
     forged = tree.with_nodes([*blank, (node_of(LeafIndex(1)), wrong)])
     with pytest.raises(BadSignature):
         check_tree(forged, altered(liar.info.group_context, tree_hash=forged.tree_hash), each=backwards)
+
+
+def test_who_comes_from_outside_may_show_that_it_was_there() -> None:
+    """§12.4.3.2: a resync that mixes in the resumption key of an epoch that both sides went through."""
+    alice, bob = found("alice", "bob")
+    keys_of_then = bob.resumption_keys()
+    then = EpochId(bob.group_id, bob.epoch)
+    options: dict[str, Any] = {"replacing": bob.own_leaf, "psk_ids": [then, b"named"]}
+    with pytest.raises(Misuse, match="not handed in"):
+        Group.join_from_outside(FAST, alice.group_info(), keys("bob"), **options, psks=keys_of_then)
+    named = {b"named": b"from outside"}
+    back, commit = Group.join_from_outside(
+        FAST, alice.group_info(), keys("bob"), **options, psks={**keys_of_then, **named}
+    )
+    outcome = alice.receive(commit, psks=named)
+    assert isinstance(outcome, Committed)
+    assert outcome.effects is not None
+    assert [psk.name for psk in outcome.effects.applied.psks] == [then, b"named"]
+    agree([outcome.group, back])
+    assert isinstance(alice.receive(commit), CannotFollow)
+
+
+def test_resumption_keys_go_from_group_to_group() -> None:
+    """§8.4, §8.6: of this group's epochs, and of another's."""
+    alice, bob = found("alice", "bob")
+    first = EpochId(alice.group_id, alice.epoch)
+    step = alice.commit()
+    alice, bob = follow(step, [bob])
+    alice, bob = follow(alice.commit(psk_ids=[first]), [bob])
+    agree([alice, bob])
+    other = Group.create(FAST, b"another group", keys("alice"), now=NOW)
+    new = bundle("bob")
+    made = other.commit(adds=[new.key_package], psk_ids=[first], psks=alice.resumption_keys())
+    with pytest.raises(CannotOpen, match="isn't known here"):
+        Group.join(made.welcomes[0], new, now=NOW)
+    agree([made.next, Group.join(made.welcomes[0], new, now=NOW, psks=bob.resumption_keys())])

@@ -36,6 +36,7 @@ from tests.support.forgeries.base import (
     inviter,
     joins,
     pending,
+    trio,
     updates,
 )
 from tests.support.mls import NOW, bundle, keys
@@ -80,6 +81,12 @@ def a_context_that_members_do_not_support() -> Attempt:
 
 
 @breaks(Rule.CONTEXT_SUPPORTED)
+def a_context_that_only_its_committer_supports() -> Attempt:
+    able = changed(ABLE, extensions=(UNKNOWN.kind,))
+    return commits(GroupContextExtensions((UNKNOWN,)), leaf={"capabilities": able})
+
+
+@breaks(Rule.CONTEXT_SUPPORTED)
 def a_newcomer_who_does_not_support_the_context() -> Attempt:
     alice = Group.create(SUITE, b"with a policy", keys("alice", SUITE), now=NOW, extensions=(UNKNOWN,))
     able = bundle("bob", SUITE, capabilities=changed(ABLE, extensions=(UNKNOWN.kind,)))
@@ -100,11 +107,24 @@ def a_context_of_grease() -> Attempt:
 
 @breaks(Rule.LEAVES)
 def a_tree_beyond_the_bound() -> Attempt:
+    welcome = inviter().welcome()
+
     def join() -> Group:
         with mock.patch.object(trees, "MAX_LEAVES", 2):
-            return Group.join(inviter().welcome(), dora(), now=NOW)
+            return Group.join(welcome, dora(), now=NOW)
 
     return Tried(join)
+
+
+@breaks(Rule.LEAVES)
+def a_member_beyond_the_bound() -> Attempt:
+    newcomers = [bundle(name, SUITE).key_package for name in ("dora", "emil")]
+
+    def commit() -> object:
+        with mock.patch.object(trees, "MAX_LEAVES", 4):
+            return trio()[0].commit(adds=newcomers)
+
+    return Tried(commit, (trio()[0],))
 
 
 @breaks(Rule.PROPOSALS)
