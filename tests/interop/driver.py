@@ -23,14 +23,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, TextIO
 
-from securechan.crypto.secret import Secret
 from securechan.crypto.suite import SUITES, Suite, by_number
-from securechan.errors import Invalid, Malformed, NotFound, SecurechanError
+from securechan.errors import Invalid, NotFound, SecurechanError
 from securechan.mls.extensions import Extension
 from securechan.mls.framing import Sender
 from securechan.mls.group import Group, Pending
 from securechan.mls.join import trusted_tree
-from securechan.mls.keypackage import DEFAULT_LIFETIME, KeyPackage, KeyPackageBundle, LeafKeys, new_key_package
+from securechan.mls.keypackage import DEFAULT_LIFETIME, KeyPackageBundle, LeafKeys, new_key_package
 from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import BasicCredential, Capabilities
 from securechan.mls.outcomes import Application, CannotFollow, Committed, Own, Proposed, Removed, Void
@@ -39,7 +38,8 @@ from securechan.mls.protection import authenticated, framed, show
 from securechan.mls.registry import GREASE, CredentialType, ProtocolVersion, SenderType, WireFormat
 from securechan.mls.send import Step, external_psk
 from securechan.mls.treemath import LeafIndex
-from securechan.mls.welcome import GroupInfo, Welcomefrom tests.interop.fields import Answer, Request, group_info, key_package, keys_of, maybe, raw, view
+from securechan.mls.welcome import GroupInfo, Welcome
+from tests.interop.fields import Answer, Request, group_info, key_package, keys_of, maybe, raw, view
 
 
 class Unsupported(Exception):
