@@ -15,8 +15,12 @@ environment() { # name: a virtual environment with what requirements-<name>.txt 
     local venv=$into/$1
     fresh "$venv/stamp" "$here/requirements-$1.txt" && return
     [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
-    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
-        -r "$here/requirements-$1.txt"
+    if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: \
+        -r "$here/requirements-$1.txt"; then
+        echo "error: what requirements-$1.txt lists can't be installed for $("$venv/bin/python" --version)" >&2
+        echo "hint: mls-rs comes for Python 3.10 to 3.13: rm -r $venv, then make interop PYTHON=python3.13" >&2
+        exit 1
+    fi
     touch "$venv/stamp"
 }
 
