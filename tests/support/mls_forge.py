@@ -196,6 +196,7 @@ class Forger:
         refs: Sequence[bytes] = (),
         path: bool = True,
         leaf: Mapping[str, Any] | None = None,
+        signed_by: SigningKey | None = None,
     ) -> bytes:
         """A commit from outside, by somebody with the signature key ``keys`` who looks like this member otherwise."""
         suite, state = self.suite, self.state
@@ -217,7 +218,7 @@ class Forger:
         items = tuple(ProposalOrRef.of(Proposal.of(body)) for body in inside) + tuple(map(ProposalOrRef.of, refs))
         content = Commit(items, update if path else None)
         sender = Sender(SenderType.NEW_MEMBER_COMMIT, None)
-        return self._confirmed(sender, content, key, context, new.commit_secret, init=secret)
+        return self._confirmed(sender, content, signed_by or key, context, new.commit_secret, init=secret)
 
     def _confirmed(
         self,

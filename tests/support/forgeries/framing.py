@@ -34,6 +34,7 @@ from tests.support.forgeries.base import (
     watched,
     with_nodes,
 )
+from tests.support.mls import keys
 from tests.support.mls_forge import Forger, changed, resigned
 
 
@@ -110,6 +111,12 @@ def an_external_sender_who_is_not() -> Attempt:
 def a_newcomer_who_proposes_another() -> Attempt:
     sender = Sender(SenderType.NEW_MEMBER_PROPOSAL, None)
     return Heard(bob(), forger().proposal(Add(dora().key_package), sender=sender))
+
+
+@breaks(Rule.SIGNED)
+def a_newcomer_whose_commit_another_signed() -> Attempt:
+    message = forger().external(keys=keys("eve", SUITE).signature_private, signed_by=trio()[0].state.signing)
+    return Heard(bob(), message)
 
 
 @breaks(Rule.MEMBER_SENDS)
