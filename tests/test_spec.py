@@ -34,6 +34,8 @@ from securechan.agent import (
     agent,
     blobs,
     commits,
+    consents,
+    forwards,
     founding,
     inbox,
     joining,
@@ -51,7 +53,7 @@ from securechan.agent import (
 )
 from securechan.agent.claims import Claim
 from securechan.agent.founding import FOUNDING
-from securechan.bulletin import bulletin, document, payload, strict_json, tlp
+from securechan.bulletin import bulletin, consent, document, payload, strict_json, tlp
 from securechan.bulletin.payload import BlobRef, Payload, Text
 from securechan.bulletin.tlp import Tlp
 from securechan.codec import (
@@ -386,6 +388,8 @@ STRUCTS: Final[dict[tuple[str, str], type[Struct]]] = {
     ("13.1", "BlobRef"): payload.BlobRef,
     ("13.3", "BulletinHeader"): bulletin.BulletinHeader,
     ("13.6", "Receipt"): bulletin.Receipt,
+    ("13.8", "Consent"): consent.Consent,
+    ("13.8", "SignedConsent"): consent.SignedConsent,
     ("13.7", "SignedBulletin"): bulletin.SignedBulletin,
     ("14.1", "Cost"): Cost,
     ("14.1", "Locked"): Locked,
@@ -683,6 +687,9 @@ def test_limits() -> None:
         ("12.3", f"for {letters.FOR // DAY} days"),
         ("13.3", f"at most {strict_json.MAX_DEPTH} levels"),
         ("13.6", f"first {receipts.FIRST_HAND} get"),
+        ("13.8", f"first {receipts.FIRST_HAND} devices"),
+        ("13.8", f"do it {forwards.STAND_IN} s later"),
+        ("13.8", f"at most {consents.MOST_WAITING} questions"),
         ("13.6", f"no more than {receipts.DESKS}"),
         ("13.6", f"for {receipts.PASS_ON} s before"),
         ("14.1", f"{COST.memory}, {COST.iterations}, {COST.lanes}"),

@@ -169,6 +169,83 @@ def withdraw(
 
 
 @app.command()
+def forward(
+    bulletin: Bulletin,
+    to: Annotated[str, typer.Option("--to", help="The conversation to bring it to.")],
+    identity: Annotated[
+        str | None, typer.Option("--id", help="32 hexadecimal digits: the same id is the same forward, sent once.")
+    ] = None,
+    wait: Wait = "sent",
+    timeout: Timeout = 120.0,
+) -> None:
+    """Bring a bulletin to another conversation, as far as its label lets it.
+
+    Its revisions and its withdrawal follow by themselves. Exit 7 where its label doesn't let it: then its issuer can
+    be asked for consent."""
+    data = do("bulletin.forward", bulletin=bulletin, to=to, id=identity, wait=wait, timeout=timeout)
+    here().emit(data, lambda: _published("forwarded", data))
+
+
+@app.command("ask-consent")
+def ask_consent(
+    bulletin: Bulletin,
+    to: Annotated[str, typer.Option("--to", help="The conversation that it shall be read in.")],
+    reason: Annotated[str | None, typer.Option("--reason", help="Why, for the people who are asked.")] = None,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Ask its issuer whether a bulletin may be forwarded."""
+    data = do("bulletin.ask-consent", bulletin=bulletin, to=to, reason=reason, timeout=timeout)
+    here().emit(data, lambda: f"asked  about {data['bulletin']} rev {data['revision']} in {safe(data['name'])}")
+
+
+@app.command()
+def consents(
+    waiting: Annotated[bool, typer.Option("--waiting", help="Only those that a person here has to answer.")] = False,
+) -> None:
+    """Consents to forward: asked of this desk, and by it."""
+    data = do("bulletin.consents", online=False, waiting=waiting)
+    here().emit(data, lambda: _asked(data))
+
+
+def _asked(data: dict[str, Any]) -> str:
+    rows = [
+        (
+            each["bulletin"],
+            each["state"],
+            each["officer"],
+            stranger(each["name"]),
+            " ".join(each["agencies"]),
+            each["until"] or "",
+            stranger(each["reason"]),
+        )
+        for each in data["consents"]
+    ]
+    head = ("bulletin", "state", "asked by", "to be read in", "where are", "until", "reason")
+    return table([tuple(map(safe, row)) for row in rows], head=head) if rows else "none"
+
+
+@app.command()
+def consent(
+    bulletin: Bulletin,
+    agency: Annotated[str, typer.Option("--to-agency", help="The agency that asked.")],
+    to: Annotated[str | None, typer.Option("--to", help="The conversation, where it asked about several.")] = None,
+    days: Annotated[int, typer.Option("--days", min=1, max=365, help="How long the consent holds.")] = 30,
+    deny: Annotated[bool, typer.Option("--deny", help="Say no.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Answer an agency that asked to forward a bulletin of yours.
+
+    A consent is signed, and shown to everyone who reads the forward."""
+    me = here()
+    if not deny:
+        me.confirm(f"let {agency} forward {bulletin}?", yes)
+    data = do("bulletin.consent", bulletin=bulletin, agency=agency, to=to, days=days, deny=deny, timeout=timeout)
+    until = f" until {data['until']}" if data["until"] else ""
+    me.emit(data, lambda: f"{data['state']}  {data['bulletin']} to {safe(agency)} in {safe(data['name'])}{until}")
+
+
+@app.command()
 def ls(
     conversation: Annotated[str | None, typer.Argument(help="Only in this conversation.")] = None,
     own: Annotated[bool, typer.Option("--own", help="Only those that this device published.")] = False,
@@ -199,6 +276,8 @@ def _listed(data: dict[str, Any]) -> str:
 def _state(each: dict[str, Any]) -> str:
     if each["status"] == "withdrawn":
         return "withdrawn"
+    if each["own"] and each["forwarded_by"]:
+        return "forwarded"
     if each["due"]:
         return f"acknowledge by {each['ack_by']}"
     return "acknowledged" if each["acknowledged"] else "own" if each["own"] else "received"
@@ -229,6 +308,9 @@ def _shown(data: dict[str, Any], content: bytes) -> str:
         f"label      tlp:{data['tlp']}   in {safe(data['name'])}   {data['media_type']}  {size(len(content))}",
         f"title      {stranger(data['title'])}",
     ]
+    if data["forwarded_by"]:
+        consent = f", with the consent of {safe(data['consent_by'])}" if data["consent_by"] else ""
+        head.append(f"brought by {safe(data['forwarded_by'])}{consent}")
     if data["ack_by"]:
         head.append(f"due        {_state(data)}")
     return "\n".join([*head, "", stranger(content.decode(errors="replace"), lines=True)])

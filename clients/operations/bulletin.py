@@ -13,12 +13,32 @@ from clients.operations import lookup
 from clients.operations.engine import Operation, Params, Work, queued
 from clients.operations.message import archived, recipient, sent
 from clients.render import shorten
-from securechan.agent.inputs import Acknowledge, PublishBulletin, Published, ReviseBulletin, WithdrawBulletin
+from securechan.agent.inputs import (
+    Acknowledge,
+    AnswerConsent,
+    AskConsent,
+    ForwardBulletin,
+    PublishBulletin,
+    Published,
+    ReviseBulletin,
+    WithdrawBulletin,
+)
 from securechan.bulletin import tlp
 from securechan.bulletin.bulletin import BulletinHeader, Export, SignedBulletin, resolve
+from securechan.bulletin.consent import SignedConsent
 from securechan.bulletin.document import Document, inspect
 from securechan.bulletin.tlp import Tlp
-from securechan.errors import Malformed, NotReady, Refused, TimedOut, Unreachable, Untrusted
+from securechan.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    NotReady,
+    Refused,
+    TimedOut,
+    Unfit,
+    Unreachable,
+    Untrusted,
+)
 
 if TYPE_CHECKING:
     from securechan.agent.look import BulletinSummary, Receipted
@@ -119,6 +139,93 @@ async def withdraw(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     return await _told(work, params, found.conversation, published)
 
 
+async def forward(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Bring a bulletin to another conversation, as it was signed: ``bulletin``, ``to``, ``id``, ``wait``. Raises Denied
+    where its label doesn't let it and its issuer hasn't consented; nothing is sent then."""
+    params = Params(said)
+    topic = await recipient(work, params.text("to"))
+    found = _find(work, params.text("bulletin"), away_from=topic)
+    event = _content(work, found, found.revision)
+    content = base64.b64decode(event["content"])
+    try:
+        floor = inspect(content, found.media_type).tlp_floor
+    except Unfit:
+        floor = None  # it was shown as plain text, with a warning; its header says how it is marked
+    published = await work.runtime.do(ForwardBulletin(found.bulletin, topic, content, floor, params.hex("id", 16)))
+    return await _told(work, params, topic, published)
+
+
+async def ask_consent(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Ask the desk that issued a bulletin whether it may be read in ``to``; ``reason`` is for people there."""
+    params = Params(said)
+    topic = await recipient(work, params.text("to"))
+    found = _find(work, params.text("bulletin"), away_from=topic)
+    await work.runtime.do(AskConsent(found.bulletin, topic, params.text("reason", "")))
+    await _delivered(work, params, "the question")
+    return next(each for each in _consents(work) if each["bulletin"] == found.bulletin and each["to"] == topic.hex())
+
+
+async def consents(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Consents asked of this desk and by it, the newest first; with ``waiting`` those that a person has to answer."""
+    waiting = Params(said).flag("waiting")
+    return {"consents": [each for each in _consents(work) if not waiting or each["state"] == "waiting"]}
+
+
+async def consent(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Answer ``agency``, who asked about ``bulletin`` (and conversation ``to``, where it asked about several): yes for
+    ``days``, or no with ``deny``."""
+    params = Params(said)
+    found, agency, to = _find(work, params.text("bulletin")), params.text("agency"), params.text("to", "")
+    fitting = [
+        each
+        for each in _consents(work)
+        if each["bulletin"] == found.bulletin
+        and each["agency"] == agency
+        and to in ("", each["to"], each["name"])
+        and each["state"] in ("waiting", "given", "denied")
+    ]
+    if not fitting:
+        raise NotFound(f"{agency} has not asked about {found.bulletin}", hint="see: securechan bulletin consents")
+    if len(fitting) > 1:
+        names = ", ".join(each["name"] for each in fitting)
+        raise Conflict(f"{agency} asked about {len(fitting)} conversations", hint=f"say which with --to: {names}")
+    until = 0 if params.flag("deny") else work.now + 86400 * params.number("days", 30)
+    topic = bytes.fromhex(fitting[0]["to"])
+    await work.runtime.do(AnswerConsent(found.bulletin, topic, agency, until))
+    await _delivered(work, params, "the answer")
+    return next(
+        each
+        for each in _consents(work)
+        if (each["bulletin"], each["agency"], each["to"]) == (found.bulletin, agency, fitting[0]["to"])
+    )
+
+
+async def _delivered(work: Work, params: Params, what: str) -> None:
+    with queued(what):
+        await work.online()
+        await work.runtime.until(lambda agent: agent.at_rest(work.now), params.seconds("timeout", 60.0))
+
+
+def _consents(work: Work) -> list[dict[str, Any]]:
+    return [
+        {
+            "bulletin": each.bulletin,
+            "revision": each.revision,
+            "state": each.state.name.lower(),
+            "agency": each.device.partition("/")[0],
+            "device": each.device,
+            "officer": each.officer,
+            "to": each.conversation.hex(),
+            "name": each.name,
+            "agencies": list(each.agencies),
+            "reason": each.reason,
+            "time": lookup.moment(each.time),
+            "until": lookup.moment(SignedConsent.decode(each.consent).claim.until) if each.consent else None,
+        }
+        for each in work.agent.consents()
+    ]
+
+
 def _later(work: Work, seconds: int) -> int:
     return work.now + seconds if seconds else 0
 
@@ -182,13 +289,17 @@ def _summary(each: BulletinSummary) -> dict[str, Any]:
         "due": due(each),
         "own": each.own,
         "complete": each.complete,
+        "forwarded_by": each.forwarder,
+        "consent_by": each.consenter,
     }
 
 
-def _find(work: Work, said: str) -> BulletinSummary:
+def _find(work: Work, said: str, *, away_from: bytes = b"") -> BulletinSummary:
+    """The bulletin that a person means, rather where it was issued than where it was forwarded to."""
     every = work.agent.bulletins()
     wanted = resolve(said, (each.bulletin for each in every))
-    return next(each for each in every if each.bulletin == wanted)
+    found = [each for each in every if each.bulletin == wanted]
+    return min(found, key=lambda each: (each.conversation == away_from, bool(each.forwarder), -each.revision))
 
 
 def _content(work: Work, found: BulletinSummary, revision: int = 0) -> dict[str, Any]:
@@ -343,6 +454,10 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "publish": publish,
     "revise": revise,
     "withdraw": withdraw,
+    "forward": forward,
+    "ask-consent": ask_consent,
+    "consents": consents,
+    "consent": consent,
     "ls": ls,
     "show": show,
     "ack": ack,

@@ -19,6 +19,7 @@ from securechan.agent import (
     blobs,
     claims,
     commands,
+    forwards,
     inbox,
     letters,
     look,
@@ -37,6 +38,7 @@ from securechan.agent.memory import Memory
 from securechan.agent.policy import agency_of
 from securechan.agent.session import Live, Session
 from securechan.agent.state import (
+    CONSENTS,
     CONVERSATIONS,
     DOWNLOADS,
     KEYS,
@@ -49,6 +51,7 @@ from securechan.agent.state import (
     RECEIPTS,
     TRUST,
     UPLOADS,
+    ConsentRow,
     DeviceKey,
     KeyState,
     Me,
@@ -283,6 +286,10 @@ class Agent:
     def bulletins(self) -> tuple[look.BulletinSummary, ...]:
         return look.bulletins(self.rows)
 
+    def consents(self) -> tuple[ConsentRow, ...]:
+        """What was asked of us and by us, the newest first."""
+        return tuple(sorted(self.rows.all(CONSENTS).values(), key=lambda each: (-each.time, each.bulletin)))
+
     def acks(self, bulletin: str, topic: bytes | None = None) -> tuple[look.AckList, ...]:
         """Who has received and acknowledged, and who hasn't. Raises `NotFound`."""
         return look.acks(self.rows, bulletin, topic)
@@ -359,6 +366,8 @@ def _settle(turn: Turn) -> None:
     if turn.able:
         if turn.everything:
             rotation.look(turn)
+            forwards.stand_in(turn)
+        forwards.follow(turn)
         receipts.post(turn)
     for _ in range(16):
         if turn.everything:

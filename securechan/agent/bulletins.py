@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from securechan.agent import blobs, receipts, sending
+from securechan.agent import blobs, reach, receipts, sending
 from securechan.agent.events import AlarmKind, BulletinReceived, BulletinRefused
 from securechan.agent.inputs import PublishBulletin, Published, ReviseBulletin, WithdrawBulletin
-from securechan.agent.policy import Seat
+from securechan.agent.policy import Seat, agency_of
 from securechan.agent.state import (
     BULLETINS,
     TALLIES,
@@ -118,6 +118,8 @@ def _ours(turn: Turn, topic: bytes, bulletin: str) -> tuple[BulletinRow, Bulleti
     header = BulletinHeader.decode(row.header)
     if header.issuer != turn.agency:
         raise Denied(f"{bulletin} is of {header.issuer}: only its issuer revises or withdraws it", code="role-denied")
+    if row.forwarder:
+        raise Conflict(f"{bulletin} was forwarded here", hint="revise it where it was issued: the forwards follow")
     if row.withdrawn:
         raise Conflict(f"{bulletin} was withdrawn, which is final")
     if not row.sequence:
@@ -152,7 +154,7 @@ def _send(
     if follows is None and len(turn.rows.all(BULLETINS)) >= MOST_BULLETINS:
         raise Conflict(f"{MOST_BULLETINS} bulletins are as many as a device may keep track of")
     at_least(tlp, floor)
-    sending.allow(turn, conversation, tlp)
+    reach.allow(turn, conversation, tlp)
     key = turn.signing
     header = describe(
         content,
@@ -184,16 +186,26 @@ def _send(
         body, needs = BulletinByReference(signed.header, signed.signature, ref), (ref.blob,)
     identity = sending.queue(turn, topic, body, label=tlp, identity=payload, needs=needs)
     if follows is None:
-        row = _row(header, signed.header, signed.signature, identity, 0, turn.now * 1000, own=True)
+        row = row_of(topic, header, signed.header, signed.signature, identity, 0, turn.now * 1000, own=True)
         turn.rows.put(BULLETINS, bulletin_row(topic, id), row)
     return Published(id, header.revision, identity)
 
 
-def _row(
-    header: BulletinHeader, encoded: bytes, signature: bytes, payload: bytes, sequence: int, sent: int, *, own: bool
+def row_of(
+    topic: bytes,
+    header: BulletinHeader,
+    encoded: bytes,
+    signature: bytes,
+    payload: bytes,
+    sequence: int,
+    sent: int,
+    *,
+    own: bool,
+    forwarder: str = "",
 ) -> BulletinRow:
+    """What is kept of a bulletin that is new in a conversation."""
     return BulletinRow(
-        topic=header.audience,
+        topic=topic,
         bulletin=header.id,
         revision=header.revision,
         header=encoded,
@@ -212,6 +224,8 @@ def _row(
         tlp=header.tlp,
         media_type=header.media_type,
         time=0,
+        forwarder=forwarder,
+        consenter="",
     )
 
 
@@ -240,7 +254,7 @@ def receive(turn: Turn, topic: bytes, entry: Entry, seat: Seat, payload: Payload
         text = f"{seat.device} sent a bulletin that is not to be believed: {error.message}"
         turn.alarm(AlarmKind.BAD_BULLETIN, text, topic=topic, who=seat.device, entry=entry.sequence)
         return
-    _keep(turn, topic, entry, payload, body, header, own=own)
+    keep(turn, topic, entry, payload, body, header, own=own)
 
 
 def _signer(turn: Turn, topic: bytes, entry: Entry, seat: Seat, claim: BulletinHeader) -> bytes:
@@ -262,7 +276,7 @@ def _signer(turn: Turn, topic: bytes, entry: Entry, seat: Seat, claim: BulletinH
     return seat.key
 
 
-def _keep(
+def keep(
     turn: Turn,
     topic: bytes,
     entry: Entry,
@@ -271,18 +285,32 @@ def _keep(
     header: BulletinHeader,
     *,
     own: bool,
+    forwarder: str = "",
+    consenter: str = "",
 ) -> None:
+    """A bulletin is believed: it is the newest of its line here, and shown as soon as its content is."""
     name = bulletin_row(topic, header.id)
     rows = turn.rows.all(BULLETINS)
     if name not in rows and len(rows) >= MOST_BULLETINS:
         oldest = min(turn.rows.items(BULLETINS), key=lambda pair: pair[1].time)[0]
         turn.rows.drop(BULLETINS, oldest)
         turn.rows.drop(TALLIES, oldest)
-    row = _row(header, body.header, body.signature, payload.id, entry.sequence, payload.time, own=own)
-    row = replace(row, time=entry.time // 1000)
-    if header.issuer == turn.agency:
+    row = row_of(
+        topic,
+        header,
+        body.header,
+        body.signature,
+        payload.id,
+        entry.sequence,
+        payload.time,
+        own=own,
+        forwarder=forwarder,
+    )
+    row = replace(row, time=entry.time // 1000, consenter=consenter)
+    if agency_of(receipts.publisher(row)) == turn.agency:
         there = sorted(seat.device for seat in turn.seats(topic).values())
-        turn.rows.put(TALLIES, name, Tally(tuple(each for each in there if each and each != header.device), ()))
+        asked = tuple(each for each in there if each and each != receipts.publisher(row))
+        turn.rows.put(TALLIES, name, Tally(asked, ()))
     if header.tlp > turn.policy(topic).ceiling:
         text = f"{header.id} is {header.tlp}: more than this conversation is meant for"
         turn.alarm(AlarmKind.BAD_BULLETIN, text, topic=topic, who=header.device, entry=entry.sequence)
@@ -335,7 +363,10 @@ def _complete(turn: Turn, name: str, content: bytes) -> None:
             row.signature,
             content,
             own=bool(row.own),
+            forwarded_by=row.forwarder,
+            consent_by=row.consenter,
         )
     )
     if not row.own:
-        receipts.owe(turn, row, header, ReceiptKind.DELIVERED)
+        receipts.owe(turn, row, ReceiptKind.DELIVERED)
+    turn.news.append((name, content))

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 from typing import Final, assert_never
 
-from securechan.agent import blobs, bulletins, joining, letters, past, receipts, rotation, sending
+from securechan.agent import (
+    blobs,
+    bulletins,
+    consents,
+    forwards,
+    joining,
+    letters,
+    past,
+    reach,
+    receipts,
+    rotation,
+    sending,
+)
 from securechan.agent.asks import Boxing, Following, Publishing
 from securechan.agent.inputs import (
     AcceptConversation,
     Acknowledge,
+    AnswerConsent,
+    AskConsent,
     ChangePolicy,
     Command,
     ConfirmDevice,
     CreateConversation,
     DeclineConversation,
     FetchAttachment,
+    ForwardBulletin,
     Leave,
     MarkRead,
     OpenBox,
@@ -58,6 +73,12 @@ def run(turn: Turn, command: Command) -> object | None:
             return bulletins.revise(turn, command)
         case WithdrawBulletin():
             return bulletins.withdraw(turn, command)
+        case ForwardBulletin():
+            return forwards.forward(turn, command)
+        case AskConsent():
+            consents.ask(turn, command)
+        case AnswerConsent():
+            consents.answer(turn, command)
         case Leave(topic):
             return sending.queue(turn, topic, LeavePayload())
         case RotateEpochs(topic):
@@ -129,7 +150,7 @@ def _attachment(turn: Turn, wish: SendAttachment) -> bytes:
     known = wish.id and past.seen(turn.rows, conversation, turn.me.device, wish.id)
     if known or (wish.id and _queued(turn, wish.conversation, wish.id)):
         return wish.id
-    sending.allow(turn, conversation, wish.tlp)
+    reach.allow(turn, conversation, wish.tlp)
     ref = blobs.put(turn, wish.content)
     body = Attachment(wish.tlp, wish.name, wish.media_type, wish.caption, ref)
     return sending.queue(turn, wish.conversation, body, label=wish.tlp, identity=wish.id, needs=(ref.blob,))

@@ -28,6 +28,7 @@ class AlarmKind(StrEnum):
     BAD_LETTER = "bad-letter"
     BAD_PACKAGE = "bad-package"
     BAD_BULLETIN = "bad-bulletin"
+    NOT_FOLLOWED = "not-followed"  # a revision may not follow a forward
     BAD_ROSTER = "bad-roster"
     REVOKED = "revoked"
     REFUSED = "refused"  # the relay refuses what must be
@@ -109,6 +110,8 @@ class BulletinReceived:
     signature: bytes
     content: bytes
     own: bool = False
+    forwarded_by: str = ""  # the device that brought it here from another conversation
+    consent_by: str = ""  # the officer who consented for its issuer, where the label alone would not allow it
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,31 @@ class BulletinRefused:
     device: str
     bulletin: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentAsked:
+    """Another agency asks a person here whether a bulletin of ours may be read in a conversation of theirs."""
+
+    bulletin: str
+    revision: int
+    conversation: bytes
+    name: str
+    agencies: tuple[str, ...]
+    device: str
+    officer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentAnswered:
+    """The desk that issued a bulletin has answered us."""
+
+    bulletin: str
+    conversation: bytes
+    granted: bool
+    officer: str
+    until: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,6 +353,8 @@ Event = (
     | AttachmentFetched
     | BulletinReceived
     | BulletinRefused
+    | ConsentAsked
+    | ConsentAnswered
     | ReceiptReceived
     | MemberAdded
     | MemberRemoved
@@ -355,6 +385,8 @@ KEPT: Final = (
     AttachmentFetched,
     BulletinReceived,
     BulletinRefused,
+    ConsentAsked,
+    ConsentAnswered,
     ReceiptReceived,
     MemberAdded,
     MemberRemoved,

@@ -13,10 +13,12 @@ import hashlib
 from dataclasses import replace
 from typing import Final, assert_never
 
-from securechan.agent import joining, letters, receipts, recovery
+from securechan.agent import consents, joining, letters, receipts, recovery
 from securechan.agent.asks import Following, Trimming
 from securechan.agent.events import OpaqueReceived
 from securechan.agent.letters import (
+    AskConsentLetter,
+    ConsentLetter,
     Letter,
     OpaqueLetter,
     ReaddLetter,
@@ -105,6 +107,10 @@ def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
             receipts.came(turn, batch[: letters.MOST_RECEIPTS], record)
         case ReaddLetter():
             recovery.asked_to_readd(turn, body, record)
+        case AskConsentLetter():
+            consents.asked(turn, body, record)
+        case ConsentLetter():
+            consents.answered(turn, body, record)
         case OpaqueLetter(kind, content):
             turn.emit(OpaqueReceived(record.name, record.address, kind, content))
         case _:

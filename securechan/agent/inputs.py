@@ -161,6 +161,38 @@ class WithdrawBulletin:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardBulletin:
+    """Bring a bulletin to another conversation, as it was signed. ``content`` is what was signed, ``floor`` the
+    strictest label found in it. Answer: `Published`."""
+
+    bulletin: str
+    conversation: bytes
+    content: bytes
+    floor: Tlp | None = None
+    id: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AskConsent:
+    """Ask the desk that issued a bulletin whether it may be read in another conversation."""
+
+    bulletin: str
+    conversation: bytes
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerConsent:
+    """A person of the issuer's desk answers ``agency``: ``until`` (Unix seconds) is how long a consent holds, 0 says
+    no."""
+
+    bulletin: str
+    conversation: bytes
+    agency: str
+    until: int
+
+
+@dataclass(frozen=True, slots=True)
 class Acknowledge:
     """A person has read this bulletin: tell its issuer."""
 
@@ -269,6 +301,9 @@ Command = (
     | PublishBulletin
     | ReviseBulletin
     | WithdrawBulletin
+    | ForwardBulletin
+    | AskConsent
+    | AnswerConsent
     | Acknowledge
     | MarkRead
     | Leave

@@ -8,7 +8,7 @@ One that says the same to several names them all and is signed once, for to sign
 
     WELCOME    an invitation, with what a joiner has to know beside it      RECEIPTS   receipts of bulletins, batched
     READD      "I can't follow: add me again"                              OPAQUE     for the user level: pending
-                                                                                       rosters, approvals, reports
+    ASK_CONSENT, CONSENT   may a bulletin of yours be forwarded?                       rosters, approvals, reports
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from securechan.agent.events import AlarmKind
 from securechan.agent.state import LETTERS, Conversation, Hash32, Joiner, LetterCopy, LetterOut, Name, Pending
 from securechan.agent.turn import Turn
 from securechan.bulletin.bulletin import Receipt
+from securechan.bulletin.consent import AgencyName
 from securechan.bulletin.payload import BlobRef
-from securechan.codec import U64, Enum8, Opaque, Struct, fixed, opaque, select, text, vec
+from securechan.codec import U32, U64, Enum8, Opaque, Struct, fixed, opaque, select, text, vec
 from securechan.crypto.contexts import RECEIPT, REQUEST
 from securechan.crypto.suite import HYBRID
 from securechan.errors import SecurechanError, Untrusted
@@ -44,6 +45,8 @@ class LetterKind(Enum8):
     RECEIPTS = 2
     READD = 3
     OPAQUE = 4
+    ASK_CONSENT = 5
+    CONSENT = 6
 
 
 class WelcomeLetter(Struct):
@@ -77,12 +80,34 @@ class OpaqueLetter(Struct):
     content: Annotated[bytes, opaque(1 << 20)]
 
 
-LetterBody = WelcomeLetter | ReceiptsLetter | ReaddLetter | OpaqueLetter
+class AskConsentLetter(Struct):
+    """May this be read in ``conversation``, which we call ``name`` and where these agencies are?"""
+
+    bulletin: Annotated[str, text(32)]
+    revision: U32
+    digest: Annotated[bytes, fixed(48)]  # of its header
+    conversation: Hash32
+    name: Annotated[str, text(64)]
+    agencies: Annotated[tuple[AgencyName, ...], vec(8 << 10)]
+    reason: Annotated[str, text(255)]
+
+
+class ConsentLetter(Struct):
+    """The answer: a `SignedConsent`, or nothing for no."""
+
+    bulletin: Annotated[str, text(32)]
+    conversation: Hash32
+    consent: Annotated[bytes, opaque(32 << 10)]
+
+
+LetterBody = WelcomeLetter | ReceiptsLetter | ReaddLetter | OpaqueLetter | AskConsentLetter | ConsentLetter
 CASES: Final[dict[LetterKind, type[LetterBody]]] = {
     LetterKind.WELCOME: WelcomeLetter,
     LetterKind.RECEIPTS: ReceiptsLetter,
     LetterKind.READD: ReaddLetter,
     LetterKind.OPAQUE: OpaqueLetter,
+    LetterKind.ASK_CONSENT: AskConsentLetter,
+    LetterKind.CONSENT: ConsentLetter,
 }
 _KIND: Final = {case: kind for kind, case in CASES.items()}
 CONTEXTS: Final = {kind: RECEIPT if kind is LetterKind.RECEIPTS else REQUEST for kind in LetterKind}

@@ -100,6 +100,8 @@ class BulletinSummary:
     delivered: int
     acknowledgements: int
     audience: int
+    forwarder: str  # the device that brought it here; empty where it was issued here
+    consenter: str
 
 
 def conversation(rows: Rows, session: Session, row: Conversation, now: int = 0) -> ConversationSummary:
@@ -189,6 +191,8 @@ def _bulletin(rows: Rows, row: BulletinRow) -> BulletinSummary:
         len(current),
         sum(each.acknowledged for each in current),
         len(tally.audience),
+        row.forwarder,
+        row.consenter,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from securechan.agent import bulletins, past, rosters, sending
+from securechan.agent import bulletins, forwards, past, rosters, sending
 from securechan.agent.events import (
     AlarmKind,
     DeviceAnnounced,
@@ -26,6 +26,7 @@ from securechan.bulletin.payload import (
     BulletinByReference,
     Control,
     DeviceConfirmation,
+    Forward,
     Heartbeat,
     Leave,
     Payload,
@@ -73,6 +74,8 @@ def take(turn: Turn, topic: bytes, entry: Entry, seat: Seat, payload: Payload, *
             _show(turn, topic, entry, seat, payload, own=own, marked=marked)
         case Bulletin() | BulletinByReference():
             bulletins.receive(turn, topic, entry, seat, payload, own=own)
+        case Forward():
+            forwards.receive(turn, topic, entry, seat, payload, body, own=own)
         case Leave():
             conversation = turn.conversation(topic)
             if seat.device not in conversation.leaving:

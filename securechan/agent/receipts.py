@@ -19,6 +19,7 @@ from typing import Final
 from securechan.agent import letters
 from securechan.agent.events import AlarmKind, ReceiptReceived
 from securechan.agent.letters import MOST_RECEIPTS, ReceiptsLetter
+from securechan.agent.policy import agency_of
 from securechan.agent.state import (
     BULLETINS,
     RECEIPTS,
@@ -30,7 +31,7 @@ from securechan.agent.state import (
     bulletin_row,
 )
 from securechan.agent.turn import Turn
-from securechan.bulletin.bulletin import BulletinHeader, Receipt, ReceiptKind
+from securechan.bulletin.bulletin import Receipt, ReceiptKind
 from securechan.errors import Denied, NotFound, SecurechanError, Untrusted
 from securechan.trust.records import DeviceRecord
 
@@ -53,22 +54,29 @@ def acknowledge(turn: Turn, bulletin: str, topic: bytes | None) -> None:
     ]
     if not found:
         raise NotFound(f"no bulletin {bulletin[:40]} to acknowledge", hint="list them with: securechan bulletin ls")
-    for name, row in found:
-        if row.own:
-            raise Denied("a bulletin of your own is not acknowledged by you")
+    others = [(name, row) for name, row in found if not row.own]
+    if not others:
+        raise Denied("a bulletin of your own is not acknowledged by you")
+    for name, row in others:
         if not row.acknowledged:
             turn.rows.put(BULLETINS, name, replace(row, acknowledged=1))
-            owe(turn, row, BulletinHeader.decode(row.header), ReceiptKind.ACKNOWLEDGED)
+            owe(turn, row, ReceiptKind.ACKNOWLEDGED)
 
 
-def owe(turn: Turn, row: BulletinRow, header: BulletinHeader, kind: ReceiptKind) -> None:
-    """A receipt is due to the issuer's desk."""
+def publisher(row: BulletinRow) -> str:
+    """The device to whose desk receipts go: that of the signer, or of who brought the bulletin here."""
+    return row.forwarder or row.device
+
+
+def owe(turn: Turn, row: BulletinRow, kind: ReceiptKind) -> None:
+    """A receipt is due to the publisher's desk."""
     me = turn.me
     receipt = Receipt(row.bulletin, row.revision, row.digest, row.topic, kind, me.officer, me.device, turn.now)
     after = turn.now  # a person waits for nothing
     if kind is ReceiptKind.DELIVERED:
         after = max(after, turn.session.receipted + BATCH_FOR)
-    _put(turn, ReceiptOut(header.issuer, header.device, receipt, 0, after))
+    by = publisher(row)
+    _put(turn, ReceiptOut(agency_of(by), by, receipt, 0, after))
 
 
 def _put(turn: Turn, due: ReceiptOut) -> None:
@@ -171,6 +179,6 @@ def _note(turn: Turn, receipt: Receipt, *, first_hand: bool) -> None:
 
 
 def _pass_on(turn: Turn, row: BulletinRow, receipt: Receipt) -> None:
-    desk = desk_of(turn, turn.agency, row.device)
+    desk = desk_of(turn, turn.agency, publisher(row))
     if desk and desk[0].name == turn.me.device and len(desk) > FIRST_HAND:
-        _put(turn, ReceiptOut(turn.agency, row.device, receipt, 1, turn.now + PASS_ON))
+        _put(turn, ReceiptOut(turn.agency, publisher(row), receipt, 1, turn.now + PASS_ON))

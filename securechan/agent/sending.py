@@ -14,11 +14,11 @@ import hashlib
 from dataclasses import replace
 from typing import Final
 
-from securechan.agent import blobs, claims, past
+from securechan.agent import blobs, claims, past, reach
 from securechan.agent.asks import Following, Posting, Shown
 from securechan.agent.events import MessageDropped, MessageSent
 from securechan.agent.membership import Difference
-from securechan.agent.policy import Kind, Policy, Seat
+from securechan.agent.policy import Kind, Seat
 from securechan.agent.state import (
     OUTBOX,
     PENDING,
@@ -30,8 +30,8 @@ from securechan.agent.state import (
     Standing,
 )
 from securechan.agent.turn import Turn, access_secret
-from securechan.bulletin.payload import Announcement, Entered, Payload, PayloadBody, Text
-from securechan.bulletin.tlp import Audience, Tlp, may_publish
+from securechan.bulletin.payload import Announcement, Entered, Forward, Payload, PayloadBody, Text
+from securechan.bulletin.tlp import Tlp
 from securechan.errors import Conflict, Denied, Misuse, NotReady, SecurechanError
 from securechan.wire.frames import MAX_ENTRY, Append, Entry, Show, Subscribe
 
@@ -85,7 +85,7 @@ def queue(
     if identity and len(identity) != 16:
         raise Misuse("a payload id has 16 bytes")
     if label is not None:
-        allow(turn, conversation, label)
+        reach.allow(turn, conversation, label)
     payload = Payload.of(identity or turn.random(16), turn.ms, body)
     encoded = payload.encode()
     if len(encoded) > MAX_ENTRY - ROOM:
@@ -104,25 +104,6 @@ def queue(
     turn.rows.put(OUTBOX, turn.next_row(), row)
     turn.dirty.add(topic)
     return payload.id
-
-
-def allow(turn: Turn, conversation: Conversation, label: Tlp) -> None:
-    """Whether what bears this label may go there now. Raises `Denied`."""
-    if conversation.standing is not Standing.MEMBER:
-        return  # looked at again when it is sealed
-    policy = turn.policy(conversation.topic)
-    may_publish(label, policy.ceiling, audience(turn, conversation, policy), what="the message")
-
-
-def audience(turn: Turn, conversation: Conversation, policy: Policy) -> Audience:
-    """Who reads what is sealed there now."""
-    return Audience(
-        conversation.name,
-        frozenset(seat.agency for seat in turn.seats(conversation.topic).values()),
-        turn.agency,
-        officers_named=policy.by_officer,
-        federation=frozenset(turn.view.agencies),
-    )
 
 
 def announce(turn: Turn, topic: bytes, device: str, what: Entered) -> None:
@@ -201,8 +182,11 @@ def _seal(turn: Turn, conversation: Conversation, row: str, item: Outgoing) -> O
     topic = conversation.topic
     if item.label:
         try:
-            allow(turn, conversation, Tlp(item.label))
-        except Denied as error:
+            reach.allow(turn, conversation, Tlp(item.label))
+            body = Payload.decode(item.payload).body
+            if isinstance(body, Forward):
+                reach.allow_again(turn, conversation, Tlp(item.label), body)
+        except SecurechanError as error:
             drop(turn, row, item, error)
             return None
     group, data = turn.group(topic), claims.ours(turn, conversation)

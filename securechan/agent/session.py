@@ -53,6 +53,8 @@ class Session:
     restocked: int = 0  # when they were last made anew because of one that isn't here
     refollow: Mapping[bytes, int] = field(default_factory=dict)  # conversation → when to subscribe again
     readds: Mapping[bytes, int] = field(default_factory=dict)  # conversation → when we may ask again to be added
+    following: Mapping[tuple[bytes, str], tuple[int, bytes]] = field(default_factory=dict)
+    # (conversation, bulletin's row) → when we bring it there if nobody else has, and its content
     boxes: frozenset[bytes] = frozenset()  # enrolment boxes that we read
     trimmed: int = 0  # up to where the relay has forgotten our inbox
     delivered: Mapping[str, frozenset[str]] = field(default_factory=dict)  # letter → devices whose copy the relay has

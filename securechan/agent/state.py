@@ -17,6 +17,7 @@ packages       private halves of our key packages
 uploads, downloads   blobs on their way
 bulletins      what is known of each; tallies: who has one of our agency's; receipts: receipts to be sent
 attachments    where their contents are
+consents       to forward what another agency issued: asked for, answered, given
 """
 
 from __future__ import annotations
@@ -301,6 +302,8 @@ class BulletinRow(Struct):
     tlp: U8
     media_type: Name
     time: U64
+    forwarder: Name  # the device that brought it here from another conversation; empty where it was issued here
+    consenter: Name  # the officer who consented to that, where the label did not allow it
 
 
 class Tally(Struct):
@@ -330,6 +333,36 @@ class ReceiptOut(Struct):
     after: U64  # not before, Unix seconds
 
 
+class ConsentState(Enum8):
+    ASKED = 1  # by us
+    GRANTED = 2
+    REFUSED = 3
+    WAITING = 4  # for a person of ours to answer
+    GIVEN = 5
+    DENIED = 6
+
+
+class ConsentRow(Struct):
+    """A consent to forward one bulletin to one conversation, ours or another agency's."""
+
+    state: ConsentState
+    bulletin: Name
+    revision: U32
+    conversation: Hash32  # where it shall be read
+    name: Name  # what the asking side calls it
+    agencies: Annotated[tuple[Name, ...], vec(1 << 14)]  # who is there
+    device: Name  # that asks
+    officer: Name
+    reason: Name
+    time: U64
+    consent: Annotated[bytes, opaque(32 << 10)]  # `SignedConsent`, empty before
+
+
+def consent_row(topic: bytes, bulletin: str, agency: str) -> str:
+    """The row of a consent that ``agency`` asks for."""
+    return f"{topic.hex()}:{bulletin}:{agency}"
+
+
 def bulletin_row(topic: bytes, bulletin: str) -> str:
     """The row of a bulletin in one conversation."""
     return f"{topic.hex()}:{bulletin}"
@@ -356,6 +389,7 @@ DOWNLOADS: Final = table("downloads", Download.encode, Download.decode)
 BULLETINS: Final = table("bulletins", BulletinRow.encode, BulletinRow.decode)
 TALLIES: Final = table("tallies", Tally.encode, Tally.decode)
 ATTACHMENTS: Final = table("attachments", AttachmentRow.encode, AttachmentRow.decode)
+CONSENTS: Final = table("consents", ConsentRow.encode, ConsentRow.decode)
 RECEIPTS: Final = table("receipts", ReceiptOut.encode, ReceiptOut.decode)
 
 KINDS: Final[tuple[Table[Any], ...]] = (
@@ -380,6 +414,7 @@ KINDS: Final[tuple[Table[Any], ...]] = (
     BULLETINS,
     TALLIES,
     ATTACHMENTS,
+    CONSENTS,
     RECEIPTS,
 )
 TABLES: Final = tuple(kind.name for kind in KINDS)

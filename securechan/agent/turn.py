@@ -72,6 +72,7 @@ class Turn:
         self.archive: list[Write] = []
         self.dirty: set[bytes] = set()  # conversations to look at before the turn ends
         self.everything = False  # … or all of them
+        self.news: list[tuple[str, bytes]] = []  # bulletins that have come, by row, with their content
 
     # ------------------------------------------------------------------------------------------------------- looking
 

@@ -8,6 +8,7 @@
         LEAVE         "remove me": any permitted member commits the Remove
         ANNOUNCEMENT  a device has entered: who, for whom, approved by whom, when
         CONTROL       what clients tell each other: a roster, a confirmation of a device, a sign of life
+        FORWARD       a bulletin that was signed for another conversation, as it was signed
 
 The id is what "shown exactly once" is counted by. A blob is AES-256-GCM under a key that is used for it alone, stored
 at the relay under the SHA-256 of its ciphertext.
@@ -37,6 +38,7 @@ class PayloadKind(Enum8):
     LEAVE = 5
     ANNOUNCEMENT = 6
     CONTROL = 7
+    FORWARD = 8
 
 
 class Text(Struct):
@@ -68,6 +70,18 @@ class BulletinByReference(Struct):
     header: Annotated[bytes, opaque(4096)]
     signature: Annotated[bytes, opaque(8192)]
     content: BlobRef
+
+
+class Forward(Struct):
+    """A bulletin as it was signed for another conversation. Its content is here, or where ``blob`` says, or withheld:
+    a withdrawal always follows, its words only where their label lets them. ``consent``: the issuer's `SignedConsent`
+    where the label alone doesn't allow the forward, else empty."""
+
+    header: Annotated[bytes, opaque(4096)]
+    signature: Annotated[bytes, opaque(8192)]
+    content: Annotated[bytes, opaque(INLINE_MAX)]
+    blob: BlobRef | None
+    consent: Annotated[bytes, opaque(32 << 10)]
 
 
 class Attachment(Struct):
@@ -148,7 +162,7 @@ class Control(Struct):
     ]
 
 
-PayloadBody = Text | Bulletin | BulletinByReference | Attachment | Leave | Announcement | Control
+PayloadBody = Text | Bulletin | BulletinByReference | Attachment | Leave | Announcement | Control | Forward
 
 CASES: Final[dict[PayloadKind, type[PayloadBody]]] = {
     PayloadKind.TEXT: Text,
@@ -158,6 +172,7 @@ CASES: Final[dict[PayloadKind, type[PayloadBody]]] = {
     PayloadKind.LEAVE: Leave,
     PayloadKind.ANNOUNCEMENT: Announcement,
     PayloadKind.CONTROL: Control,
+    PayloadKind.FORWARD: Forward,
 }
 _KIND: Final = {case: kind for kind, case in CASES.items()}
 
