@@ -121,6 +121,9 @@ def run(
     host: Annotated[str | None, typer.Option("--host", help="The address to listen on.")] = None,
     port: Annotated[int | None, typer.Option("--port", help="The port to listen on; 0 picks a free one.")] = None,
     name: Annotated[str | None, typer.Option("--name", help="The relay's name in the federation.")] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", help="Processes on this port, where the store can be shared (nats).")
+    ] = 1,
 ) -> None:
     """Serve until SIGTERM. Prints `ready ws://HOST:PORT` once it listens."""
     from relay import process  # noqa: PLC0415 - likewise
@@ -129,7 +132,9 @@ def run(
     folder = home_folder(home)
     given = {"host": host, "port": port, "name": name}
     said = {key: value for key, value in given.items() if value is not None}
-    process.start(folder, lambda: load(folder, config, said=said), lambda address: say(False, {}, f"ready {address}"))
+    process.start(
+        folder, lambda: load(folder, config, said=said), lambda address: say(False, {}, f"ready {address}"), workers
+    )
 
 
 @app.command()

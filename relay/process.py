@@ -1,8 +1,10 @@
 """The relay as a process: it opens its folder, serves, listens to signals, and ends well.
 
-keys → store → trust topic → mailroom → doors → ``ready ws://…``
-SIGHUP           the configuration is read again; one with a mistake is refused, and the old one holds
-SIGTERM, SIGINT  what was accepted is made durable and answered, everyone is told bye, exit 0
+    keys → store → trust topic → mailroom → doors → ``ready ws://…``
+    SIGHUP           the configuration is read again; one with a mistake is refused, and the old one holds
+    SIGTERM, SIGINT  what was accepted is made durable and answered, everyone is told bye, exit 0
+
+With several workers (`relay.workers`) each of them is such a process, and the parent passes the signals on.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, Final
 
 from relay import keys as keyring
-from relay import logs, notify
+from relay import logs, notify, workers
 from relay.backup import stay
 from relay.config import Settings
 from relay.heads import OnlineKey
@@ -26,9 +30,12 @@ from relay.metrics import Metrics
 from relay.server import Relay, bounds_of, clock
 from relay.store.base import Store
 from relay.trust_topic import TrustTopic
+from relay.workers import ALONE, Worker
 from securechan.errors import NotReady, SecurechanError
 
 log = logging.getLogger("relay.process")
+
+ORPHANED: Final = 0.5  # seconds between two looks whether the parent is there
 
 Read = Callable[[], Settings]
 """The configuration as it is now. Raises `SecurechanError`."""
@@ -66,7 +73,7 @@ def free(home: Path) -> float:
     return usage.free / usage.total
 
 
-async def run(home: Path, read: Read, ready: Callable[[str], None]) -> None:
+async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Worker = ALONE) -> None:
     """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens.
 
     Raises `SecurechanError` (exit code 1, for the service manager to start it anew) where a part of it failed.
@@ -90,7 +97,7 @@ async def run(home: Path, read: Read, ready: Callable[[str], None]) -> None:
         timed=metrics.committed,
     )
     await mailroom.start()
-    relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, metrics=metrics)
+    relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, metrics=metrics, worker=worker)
     stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -106,6 +113,8 @@ async def run(home: Path, read: Read, ready: Callable[[str], None]) -> None:
     notify.tell(notify.READY, f"STATUS=serving at {relay.address}")
     reloading = asyncio.create_task(_reload(relay, read, again))
     ends = [asyncio.create_task(stop.wait()), asyncio.create_task(mailroom.failed.wait()), reloading]
+    if worker.parent:
+        ends.append(asyncio.create_task(_orphaned(worker.parent)))
     await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     notify.tell(notify.STOPPING)
     for end in ends:
@@ -123,6 +132,14 @@ async def run(home: Path, read: Read, ready: Callable[[str], None]) -> None:
         )
 
 
+async def _orphaned(parent: int) -> None:
+    """Return when the parent is gone: a worker that nobody keeps any more would hold its port against the next."""
+    while True:  # no event tells it
+        if os.getppid() != parent:
+            return
+        await asyncio.sleep(ORPHANED)
+
+
 async def _reload(relay: Relay, read: Read, again: asyncio.Event) -> None:
     """Whenever it is asked for."""
     while True:
@@ -137,12 +154,39 @@ async def _reload(relay: Relay, read: Read, again: asyncio.Event) -> None:
         notify.tell(notify.READY)
 
 
-def start(home: Path, read: Read, ready: Callable[[str], None]) -> None:
-    """`run` on the fastest event loop there is."""
+def start(home: Path, read: Read, ready: Callable[[str], None], count: int = 1) -> None:
+    """`run` on the fastest event loop there is, in ``count`` processes. Raises what `run` raises, and `Unfit` where the
+    store belongs to one process."""
+    settings = read()
+    workers.check(settings, count)
+    if count == 1:
+        _serve(run(home, read, ready))
+        return
+    logs.configure(settings.log, settings.log_level)
+    stay(home)
+    keyring.make_home(home)
+    if not keyring.exist(home):
+        keyring.make(home, clock() // 1000)
+    with workers.hold(settings.host, settings.port) as held:
+        port = int(held.getsockname()[1])
+
+        def work(number: int, tell: Callable[[str], None]) -> None:
+            os.environ.pop("NOTIFY_SOCKET", None)  # the parent is who the service manager knows
+            one = Worker(number, count, os.getppid())
+            _serve(run(home, lambda: workers.of_worker(read(), number, port), tell, one))
+
+        def all_ready(address: str) -> None:
+            ready(address)
+            notify.tell(notify.READY, f"STATUS={count} workers serve at {address}")
+
+        workers.Crew(count, work, all_ready).run()
+
+
+def _serve(work: Coroutine[Any, Any, None]) -> None:
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
     with contextlib.suppress(ImportError):
         from uvloop import new_event_loop  # noqa: PLC0415 - optional: same behaviour, less time
 
         factory = new_event_loop
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(run(home, read, ready))
+        runner.run(work)

@@ -121,6 +121,7 @@ def words(told: Mapping[str, Any]) -> str:
         return "\n".join(lines)
     lines.append(
         f"running    {running['address']}  up {_time(running['uptime'])}  process {running['pid']}"
+        f"{'' if running['workers'] == 1 else '  workers ' + str(running['workers'])}"
         f"  {'ready' if running['ready'] else 'not ready: ' + ', '.join(running['why'])}"
     )
     federation = running["federation"]

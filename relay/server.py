@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 import ssl
 import time
 from contextlib import AsyncExitStack
@@ -40,6 +39,7 @@ from relay.mailroom import Mailroom
 from relay.metrics import Metrics
 from relay.store.base import StoreFailed
 from relay.trust_topic import TrustTopic
+from relay.workers import ALONE, Worker
 from securechan.crypto.secret import Secret
 from securechan.errors import Conflict, NotReady, SecurechanError
 from securechan.wire.door import Cookies, Door
@@ -81,8 +81,10 @@ class Relay:
         mailroom: Mailroom,
         trust: TrustTopic,
         metrics: Metrics | None = None,
+        worker: Worker = ALONE,
     ) -> None:
         self._home = home
+        self._worker = worker
         self._settings = settings
         self._keys = keys
         self._mailroom = mailroom
@@ -157,6 +159,7 @@ class Relay:
                 server_header=None,
                 create_connection=Here,
                 ssl=self._coat,
+                reuse_port=bool(self._worker.parent),
             )
         except OSError as error:
             raise Conflict(
@@ -173,7 +176,7 @@ class Relay:
 
     async def _listen_inside(self) -> None:
         """The owner's socket, and the port for those who watch."""
-        settings, path = self._settings, self._home / keyring.SOCKET
+        settings, path = self._settings, self._home / self._worker.socket
         path.unlink(missing_ok=True)
         try:
             status = await observe.listen_inside(self, path)
@@ -385,7 +388,8 @@ class Relay:
         view, settings = self._trust.view, self._settings
         why = self.unready()
         return {
-            "pid": os.getpid(),
+            "pid": self._worker.pid,
+            "workers": self._worker.count,
             "name": settings.name,
             "address": self.address,
             "store": settings.store,

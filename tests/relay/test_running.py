@@ -44,6 +44,7 @@ def test_words_of_a_relay_that_waits() -> None:
         "adopted": False,
         "running": {
             "pid": 7,
+            "workers": 2,
             "address": "ws://x",
             "uptime": 90_061,
             "ready": False,
@@ -57,6 +58,6 @@ def test_words_of_a_relay_that_waits() -> None:
         },
     }
     words = asking.words(told)
-    assert "up 1 d 1 h  process 7  not ready: waiting for a federation" in words
+    assert "up 1 d 1 h  process 7  workers 2  not ready: waiting for a federation" in words
     assert "federation none yet: securechan-relay adopt BUNDLE" in words
     assert "store      sqlite  3.0 MiB  entries kept 30 d" in words
