@@ -19,6 +19,7 @@ from __future__ import annotations
 import hashlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -147,9 +148,10 @@ class EdDsa(Scheme):
         return SigningKey(self, private, key.public_key().public_bytes_raw(), (key,))
 
     def _check_public(self, public: bytes) -> None:
-        self._public(public)
+        self.key_of(public)
 
-    def _public(self, public: bytes) -> ed25519.Ed25519PublicKey | ed448.Ed448PublicKey:
+    def key_of(self, public: bytes) -> ed25519.Ed25519PublicKey | ed448.Ed448PublicKey:
+        """The key object of a public key of the right length. Raises Invalid."""
         # OpenSSL takes both of these. Under a key of small order one signature fits any message, so that its holder
         # has signed nothing and everything; under two encodings of one key there are two names for one signer.
         prime, small = (_P448, _SMALL448) if self._ed448 else (_P25519, _SMALL25519)
@@ -170,7 +172,7 @@ class EdDsa(Scheme):
 
     def _good(self, public: bytes, _context: bytes, message: bytes, signature: bytes, /) -> bool:
         try:
-            self._public(public).verify(signature, message)
+            self.key_of(public).verify(signature, message)
         except InvalidSignature:
             return False
         return True
@@ -242,9 +244,10 @@ class MlDsa(Scheme):
         return SigningKey(self, private, key.public_key().public_bytes_raw(), (key,))
 
     def _check_public(self, public: bytes) -> None:
-        self._public(public)
+        self.key_of(public)
 
-    def _public(self, public: bytes) -> mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey:
+    def key_of(self, public: bytes) -> mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey:
+        """The key object of a public key of the right length. Raises Invalid."""
         try:
             return self._public_type.from_public_bytes(public)
         except ValueError:
@@ -256,7 +259,7 @@ class MlDsa(Scheme):
 
     def _good(self, public: bytes, context: bytes, message: bytes, signature: bytes, /) -> bool:
         try:
-            self._public(public).verify(signature, message, context)
+            self.key_of(public).verify(signature, message, context)
         except InvalidSignature:
             return False
         return True
@@ -299,17 +302,21 @@ class Composite(Scheme):
         return lattice.sign(framed, self._LABEL) + curve.sign(framed)
 
     def _good(self, public: bytes, context: bytes, message: bytes, signature: bytes, /) -> bool:
+        lattice, curve = _halves(public)
         framed = self._framed(context, message)
         good = True
-        for scheme, key, label, half in (
-            (MLDSA65, public[:1952], self._LABEL, signature[:3309]),
-            (ED25519, public[1952:], b"", signature[3309:]),
-        ):
+        for key, half, label in ((lattice, signature[:3309], (self._LABEL,)), (curve, signature[3309:], ())):
             try:
-                scheme.verify(key, label, framed, half)
-            except BadSignature:
+                key.verify(half, framed, *label)
+            except InvalidSignature:
                 good = False
         return good
+
+
+@lru_cache(maxsize=64)
+def _halves(public: bytes) -> tuple[Any, Any]:
+    """The two keys in a composite one. Those who speak, speak again: the newest are kept made up. Raises Invalid."""
+    return MLDSA65.key_of(public[:1952]), ED25519.key_of(public[1952:])
 
 
 ED25519: Final = EdDsa("Ed25519", 32)

@@ -65,14 +65,26 @@ class KDFLabel(Struct):
     context: Opaque
 
 
+def _to_sign(label: str, content: bytes) -> bytes:
+    """An encoded `SignContent`."""
+    out = bytearray(_sign_label(label))
+    write_vector(out, content)
+    return bytes(out)
+
+
+@lru_cache(maxsize=32)
+def _sign_label(label: str) -> bytes:
+    return SignContent(PREFIX + label.encode(), b"").encode()[:-1]
+
+
 def sign_with_label(suite: Suite, key: bytes | SigningKey, label: str, content: bytes) -> bytes:
     """§5.1.2: ``SignWithLabel``."""
-    return suite.signature.sign(key, b"", SignContent(PREFIX + label.encode(), content).encode())
+    return suite.signature.sign(key, b"", _to_sign(label, content))
 
 
 def verify_with_label(suite: Suite, public: bytes, label: str, content: bytes, signature: bytes) -> None:
     """§5.1.2: ``VerifyWithLabel``. Raises `BadSignature`; `Malformed` or `Invalid` where the key itself is no key."""
-    suite.signature.verify(public, b"", SignContent(PREFIX + label.encode(), content).encode(), signature)
+    suite.signature.verify(public, b"", _to_sign(label, content), signature)
 
 
 def encrypt_with_label(suite: Suite, public: bytes, label: str, context: bytes, plaintext: bytes) -> HPKECiphertext:
