@@ -53,6 +53,7 @@ from securechan.mls.receive import receive
 from securechan.mls.registry import ExtensionType, LeafNodeSource, ProtocolVersion
 from securechan.mls.rest import Pending
 from securechan.mls.schedule import ExternalPub, confirmation_tag, derive_epoch, export, external_key
+from securechan.mls.selection import selected
 from securechan.mls.send import commit, external_psk, propose, propose_update, protect, signed_info
 from securechan.mls.step import Step
 from securechan.mls.terms import DEFAULT, Terms
@@ -386,6 +387,14 @@ class Group:
     ) -> tuple[Group, bytes]:
         """§12.1.2: a proposal that renews this member's own encryption key."""
         return propose_update(self, authenticated_data=authenticated_data, private=private, padding=padding)
+
+    def waiting(self, psks: PskStore | None = None) -> tuple[bytes, ...]:
+        """§12.2, §12.4: the proposals that this member's next commit should take up: give them as ``by_reference``.
+
+        All that wait, but where they contradict each other: then the RFC's choice; ``psks`` are the keys at hand.
+        """
+        held = {*(psks or {}), *self.resumption_keys()}
+        return selected(self.pending, self.state.tree, self.own_leaf, held)
 
     def commit(
         self,
