@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from securechan.mls.extensions import Extension
 from securechan.mls.group import Group
-from securechan.mls.nodes import Credential, LeafNode
+from securechan.mls.nodes import Credential, LeafNode, Lifetime
 from securechan.mls.outcomes import Committed, Outcome, Proposed
 from securechan.mls.proposals import Add, GroupContextExtensions, Update
 from securechan.mls.treemath import LeafIndex
@@ -44,6 +44,19 @@ def members(group: Group) -> tuple[Presented, ...]:
     """All that a joiner must judge: the members, and the external senders."""
     leaves = tuple(_of_leaf(member.leaf_node, member.leaf) for member in group.members())
     return (*leaves, *_senders(group.context_extensions))
+
+
+def expired(group: Group, now: int) -> tuple[LeafIndex, ...]:
+    """§7.3: members whose leaf is still that of a key package, and outside its lifetime.
+
+    RFC 9420 recommends a look at them when joining and leaves the verdict open: who was added in time and hasn't
+    committed since is no worse a member.
+    """
+    return tuple(
+        member.leaf
+        for member in group.members()
+        if isinstance(member.leaf_node.origin, Lifetime) and not member.leaf_node.origin.holds(now)
+    )
 
 
 def _of_proposal(group: Group, sender: LeafIndex | None, body: object) -> tuple[Presented, ...]:

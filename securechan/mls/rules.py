@@ -86,6 +86,7 @@ class Rule(StrEnum):
     INIT_KEY = "RFC 9420 §10.1 #3", "a key package's init key isn't its encryption key"
 
     # §11: groups that come of groups
+    BEST_SUITE = "RFC 9420 §11 #1", "a new group has the best cipher suite that all its first members support"
     REQUIREMENTS_PARSE = "RFC 9420 §11.1 #1", "a required_capabilities extension parses"
     REINIT_GROUP_ID = "RFC 9420 §11.2 #1", "the group after a ReInit has the group id that the ReInit names"
     REINIT_VERSION = "RFC 9420 §11.2 #2", "the group after a ReInit has the version that the ReInit names"

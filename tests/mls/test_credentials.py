@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from securechan.crypto.suite import by_number
-from securechan.mls.credentials import Presented, members, presented
+from securechan.mls.credentials import Presented, expired, members, presented
 from securechan.mls.extensions import Extension
 from securechan.mls.group import Group
 from securechan.mls.keypackage import LeafKeys
@@ -77,3 +77,13 @@ def test_certificates_are_carried_as_they_are() -> None:
     bob = Group.join(step.welcomes[0], new, now=NOW)
     assert members(bob)[0].credential == Credential.of(chain)
     assert bob.members()[0].identity == chain.encode()
+
+
+def test_who_joined_long_ago_and_never_renewed_is_listed() -> None:
+    alice, bob = found("alice", "bob", suite=SUITE)
+    later = NOW + 29 * 86400
+    assert expired(bob, NOW) == ()
+    assert expired(bob, later) == (LeafIndex(1),)  # alice has committed, so her leaf has no lifetime any more
+    assert expired(bob.commit().next, later) == ()
+    assert expired(bob, NOW - 2 * 86400) == (LeafIndex(1),)
+    assert alice.epoch == bob.epoch

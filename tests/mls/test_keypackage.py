@@ -98,3 +98,10 @@ def test_grease_is_passed_over() -> None:
     listed = greased.key_package.leaf_node.capabilities
     assert listed == capabilities_for(FAST, (Extension(0x7A7A, b""), Extension(0x8A8A, b"")), able)
     assert set(listed.extensions) == {0x4A4A, 0x7A7A, 0x8A8A}
+
+
+def test_default_types_are_never_listed() -> None:
+    """§7.2: they go without saying, and MUST NOT be said."""
+    able = Capabilities((1,), (FAST.number,), (1, 2, 5, 0xF001), (1, 3, 7, 0xF002), (1,))
+    listed = bundle("alice", capabilities=able).key_package.leaf_node.capabilities
+    assert listed == Capabilities((1,), (FAST.number,), (0xF001,), (0xF002,), (1,))

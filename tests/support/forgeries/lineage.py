@@ -10,6 +10,7 @@ from securechan.crypto.suite import by_number
 from securechan.mls.extensions import Extension
 from securechan.mls.group import Group
 from securechan.mls.keypackage import KeyPackageBundle
+from securechan.mls.negotiate import best_suite, check_choice
 from securechan.mls.nodes import Capabilities
 from securechan.mls.proposals import (
     Add,
@@ -27,6 +28,7 @@ from securechan.mls.send import Step
 from securechan.mls.send import commit as send_commit
 from securechan.mls.succession import branch, succeed
 from tests.support.forgeries.base import (
+    ABLE,
     NH,
     REINIT,
     SUITE,
@@ -97,6 +99,19 @@ def first_commit(group: Group, bodies: list[Body], psks: Any) -> Step:
 def reinitialised(parent: Group | None = None, **options: Any) -> Tried:
     old = parent or ended()[1]
     return founded(old, link(ResumptionUsage.REINIT, old), **options)
+
+
+@breaks(Rule.BEST_SUITE)
+def a_worse_suite_than_all_support() -> Attempt:
+    both = changed(ABLE, cipher_suites=(1, 3))
+    new = [each.key_package for each in packages("bob", "carol", suite=3, capabilities=both).values()]
+    return Tried(lambda: check_choice(by_number(3), (by_number(1), by_number(3)), new))
+
+
+@breaks(Rule.BEST_SUITE)
+def a_suite_for_nobody() -> Attempt:
+    new = [bundle("bob", by_number(3)).key_package, bundle("carol", SUITE).key_package]
+    return Tried(lambda: best_suite((SUITE, by_number(3)), new))
 
 
 @breaks(Rule.REQUIREMENTS_PARSE)
