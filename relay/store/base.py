@@ -403,7 +403,7 @@ class Aged:
 
 
 class Store(Protocol):
-    """All methods may be called at any time and from many tasks of one event loop; batches apply one after another."""
+    """All methods may be called at any time and from many tasks of one event loop."""
 
     def listen(self, hear: Callable[[News], None]) -> None:
         """From now on tell news to ``hear``, on the event loop."""
@@ -419,7 +419,8 @@ class Store(Protocol):
         ...
 
     async def commit(self, batch: Sequence[Write]) -> Sequence[Outcome]:
-        """Apply the writes, those about one thing in order, durably. See the head of this file for what is raised."""
+        """Apply the writes, those of a batch about one thing in order, durably. See the head of this file for what is
+        raised."""
         ...
 
     async def topic(self, topic: bytes) -> Topic | None:

@@ -92,7 +92,6 @@ class NatsStore:
         self._tasks: set[asyncio.Task[None]] = set()
         self.writes = TopicWrites(self)
         self.housekeeping = Housekeeping(self)
-        self._turn = asyncio.Lock()
         self._instance = secrets.token_hex(8)  # which of the relays this is
         self._free = 1.0
         self._cut = len(prefix) + 1
@@ -263,15 +262,14 @@ class NatsStore:
     # ---------------------------------------------------------------------------------------------- writing
 
     async def commit(self, batch: Sequence[Write]) -> Sequence[Outcome]:
-        async with self._turn:
-            if not self.link.up:
-                raise StoreFailed("the cluster is not reached", retry_after=2.0)
-            outcomes: list[Outcome | None] = [None] * len(batch)
-            lanes: dict[object, list[tuple[int, Write]]] = {}
-            for place, write in enumerate(batch):
-                lanes.setdefault(_about(write), []).append((place, write))
-            await asyncio.gather(*(self._lane(lane, outcomes) for lane in lanes.values()))
-            return [_sure(each) for each in outcomes]
+        if not self.link.up:
+            raise StoreFailed("the cluster is not reached", retry_after=2.0)
+        outcomes: list[Outcome | None] = [None] * len(batch)
+        lanes: dict[object, list[tuple[int, Write]]] = {}
+        for place, write in enumerate(batch):
+            lanes.setdefault(_about(write), []).append((place, write))
+        await asyncio.gather(*(self._lane(lane, outcomes) for lane in lanes.values()))
+        return [_sure(each) for each in outcomes]
 
     async def _lane(self, lane: list[tuple[int, Write]], outcomes: list[Outcome | None]) -> None:
         """Writes about one thing, in order."""

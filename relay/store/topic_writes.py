@@ -32,6 +32,7 @@ from relay.store.base import (
     Placed,
     Stored,
     StoreFailed,
+    StoreFull,
     TopicKind,
     Trimmed,
     TrimTo,
@@ -168,7 +169,7 @@ class TopicWrites:
         for index, w in sorted(later, key=lambda each: each[0]):
             try:
                 outcomes[index] = await self.append(w)
-            except StoreFailed as error:
+            except (StoreFull, StoreFailed) as error:
                 outcomes[index] = error
 
     async def _publish(self, w: Append, part: Part, expect: int) -> tuple[asyncio.Future[Placed], str]:
@@ -208,6 +209,8 @@ class TopicWrites:
             if w.after:
                 return Behind(0, bytes(32))
             await self._bear(fold, Born(Kind(w.creates), None))
+        if (w.topic, w.entry_id) in self._under_way:  # of another batch: whatever becomes of it is known then
+            await asyncio.wait([self._under_way[w.topic, w.entry_id][1]], timeout=ATTEMPT)
         known = await self._known(w)
         if known is not None:
             return known
@@ -335,4 +338,6 @@ class TopicWrites:
 
 
 def _failure(error: BaseException | None) -> Outcome:
-    return error if isinstance(error, StoreFailed) else StoreFailed(f"the cluster refused it: {error}", retry_after=1.0)
+    if isinstance(error, StoreFull | StoreFailed):
+        return error
+    return StoreFailed(f"the cluster refused it: {error}", retry_after=1.0)
