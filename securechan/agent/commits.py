@@ -35,6 +35,7 @@ from securechan.agent.state import (
     Conversation,
     DeviceKey,
     Joiner,
+    Owed,
     Pending,
     Standing,
 )
@@ -49,6 +50,7 @@ from securechan.wire.chain import Position
 from securechan.wire.frames import Append, CommitClaim, Entry
 
 TREE_INLINE: Final = 64 << 10  # bytes of a ratchet tree that travel in the letter itself; larger ones as a blob
+MOST_OWED: Final = 64  # committers of whom it is not known whether they have released their Welcomes
 BETWEEN_READDS: Final = 60  # seconds before a device that was put out and in again is so once more
 
 
@@ -222,8 +224,16 @@ def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry,
     if policy.by_officer:
         conversation = _vouch(conversation, before, after, entering, founding=epoch == 1)
     present, fresh = {seat.device for seat in after.values()}, {seat.device for seat in entering}
+    owed = tuple(
+        replace(each, newcomers=tuple(name for name in each.newcomers if name in present and name not in fresh))
+        for each in conversation.owed
+        if each.by != by.device
+    )
+    if fresh and made.committer != group.own_leaf:
+        owed = (*owed, Owed(by.device, tuple(sorted(fresh)), turn.now))
     conversation = replace(
         conversation,
+        owed=tuple(each for each in owed if each.newcomers)[-MOST_OWED:],
         intruders=tuple(each for each in conversation.intruders if each in present),
         leaving=tuple(each for each in conversation.leaving if each not in fresh),
         returning=tuple(each for each in conversation.returning if each not in fresh),

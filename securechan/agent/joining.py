@@ -47,6 +47,7 @@ from securechan.wire.chain import Position, start
 from securechan.wire.frames import CreateTopic
 
 MOST_OFFERS: Final = 100
+MOST_OFFERS_OF_ONE: Final = 20  # agency
 MOST_CONVERSATIONS: Final = 1000
 
 
@@ -130,6 +131,7 @@ def blank(
         returning=(),
         intruders=(),
         asked=(),
+        owed=(),
         wanted=b"",
         rotate=0,
         hold=Hold.NO,
@@ -151,9 +153,8 @@ def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
     known, row = turn.rows.get(CONVERSATIONS, letter.topic.hex()), offer_row(letter.topic, by.name)
     if known is not None and letter.base.sequence <= _reached(known):
         raise Invalid("an invitation to where we are already")
-    if turn.rows.get(OFFERS, row) is None and len(turn.rows.all(OFFERS)) >= MOST_OFFERS:
-        oldest = min(turn.rows.items(OFFERS), key=lambda pair: pair[1].received)[0]
-        turn.rows.drop(OFFERS, oldest)
+    if turn.rows.get(OFFERS, row) is None:
+        _make_room(turn, by.agency)
     offer = Offer(
         letter.topic,
         by.name,
@@ -175,6 +176,15 @@ def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
         blobs.get(turn, letter.blob, Purpose.TREE, letter.topic, row)
     else:
         _consider(turn, row)
+
+
+def _make_room(turn: Turn, agency: str) -> None:
+    """One agency's offers push out its own before they push out another's."""
+    offers = list(turn.rows.items(OFFERS))
+    theirs = [pair for pair in offers if agency_of(pair[1].by) == agency]
+    if len(theirs) >= MOST_OFFERS_OF_ONE or len(offers) >= MOST_OFFERS:
+        oldest = min(theirs or offers, key=lambda pair: pair[1].received)[0]
+        turn.rows.drop(OFFERS, oldest)
 
 
 def offer_row(topic: bytes, by: str) -> str:

@@ -19,6 +19,7 @@ that far, or the relay's signed head shows that its trust log doesn't go that fa
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, assert_never
 
 from securechan.agent import claims, commits, payloads, recovery, sending
@@ -28,7 +29,7 @@ from securechan.agent.events import AlarmKind, Synced
 from securechan.agent.founding import FOUNDING
 from securechan.agent.membership import admitted, belongs, key_hash
 from securechan.agent.policy import Change, permit, policy_of, seats, seats_of
-from securechan.agent.state import BURIED, CONVERSATIONS, PENDING, Conversation, Standing
+from securechan.agent.state import BURIED, CONVERSATIONS, PENDING, Conversation, Owed, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Invalid, SecurechanError
 from securechan.mls.commit import Effects
@@ -159,7 +160,7 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
                 return
             turn.set_group(topic, outcome.group)
             turn.move(topic, entry, position)
-            turn.change(topic, heard=turn.now)
+            turn.change(topic, heard=turn.now, owed=_settled(conversation.owed, seat.device))
             marked = claims.hear(turn, turn.conversation(topic), entry.sequence, outcome.authenticated_data, seat)
             payloads.receive(turn, topic, entry, seat, outcome.plaintext, marked=marked)
         case Committed():
@@ -194,6 +195,16 @@ def _judge(turn: Turn, conversation: Conversation, group: Group, entry: Entry, p
             _void(turn, conversation, entry, position, f"{reason} ({rule})" if rule else reason, signer)
         case _:
             assert_never(outcome)
+
+
+def _settled(owed: tuple[Owed, ...], device: str) -> tuple[Owed, ...]:
+    """Who speaks lives, and has released its Welcomes, for they stand in its vault; or has been welcomed."""
+    left = (
+        replace(each, newcomers=tuple(name for name in each.newcomers if name != device))
+        for each in owed
+        if each.by != device
+    )
+    return tuple(each for each in left if each.newcomers)
 
 
 def _put_out(turn: Turn, topic: bytes, outcome: Removed, by: str, sequence: int) -> None:

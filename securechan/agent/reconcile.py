@@ -46,6 +46,7 @@ HOUR: Final = 3600  # at most one scheduled renewal per conversation in it
 ABSENT: Final = 2  # seconds until a device without key packages is asked for again, doubling …
 ABSENT_MOST: Final = 300  # … up to this
 MOST_TOLD: Final = 500
+UNWELCOMED: Final = 3600  # seconds after which a newcomer is added anew whose committer fell silent with its commit
 JUDGED_FOR: Final = 10  # seconds after which a difference of membership is judged anew, for what expires
 
 
@@ -89,8 +90,9 @@ def difference_of(turn: Turn, topic: bytes) -> Difference:
     """What has to change in a conversation's tree. Judged anew when anything that it follows from has changed, and now
     and then because time passes: of a thousand members that is a thousand records to look at, and words come often."""
     conversation, paused = turn.conversation(topic), turn.live(topic).readded
-    returning = frozenset(each for each in conversation.returning if paused.get(each, 0) <= turn.now)
-    for device in frozenset(conversation.returning) - returning:
+    wanted = frozenset(conversation.returning) | _unwelcomed(turn, conversation)
+    returning = frozenset(each for each in wanted if paused.get(each, 0) <= turn.now)
+    for device in wanted - returning:
         turn.wake(paused[device])
     buried, view = tuple(turn.rows.all(BURIED).values()), turn.view
     follows_from = (
@@ -118,6 +120,18 @@ def difference_of(turn: Turn, topic: bytes) -> Difference:
     found = differences(turn.seats(topic), turn.policy(topic), view, turn.now, about, turn.suite.name)
     turn.memory.differences[topic] = view, follows_from, found
     return found
+
+
+def _unwelcomed(turn: Turn, conversation: Conversation) -> frozenset[str]:
+    """Newcomers whose committer has said nothing since, and who have said nothing either: their Welcome has died with
+    it, as likely as not, and whoever adds them anew writes another."""
+    found: set[str] = set()
+    for each in conversation.owed:
+        if each.since + UNWELCOMED > turn.now:
+            turn.wake(each.since + UNWELCOMED)
+        else:
+            found.update(name for name in each.newcomers if name != turn.me.device)
+    return frozenset(found)
 
 
 def _tell(turn: Turn, topic: bytes, difference: Difference) -> None:

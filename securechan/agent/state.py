@@ -119,6 +119,14 @@ class Confirmed(Struct):
     key_hash: Hash48
 
 
+class Owed(Struct):
+    """Welcomes that a committer has to release. Until it speaks again nobody knows whether it has."""
+
+    by: Name  # a device
+    newcomers: Annotated[tuple[Name, ...], vec(1 << 16)]
+    since: U64  # Unix seconds
+
+
 class Conversation(Struct):
     topic: Hash32
     name: Name
@@ -139,6 +147,7 @@ class Conversation(Struct):
     returning: Annotated[tuple[Name, ...], vec(1 << 16)]  # devices that asked to be added again, of us
     intruders: Annotated[tuple[Name, ...], vec(1 << 18)]  # devices brought in though nobody had vouched for them
     asked: Annotated[tuple[Name, ...], vec(1 << 15)]  # whom we asked to add us again
+    owed: Annotated[tuple[Owed, ...], vec(1 << 18)]  # newcomers that may never have been welcomed
     wanted: Opaque  # the policy that we, a steward, want; empty if it is as it should be
     rotate: U8  # 1: renew our leaf as soon as possible
     hold: Hold

@@ -41,7 +41,7 @@ Role = Literal["client", "relay"]
 
 
 class Limits(Struct):
-    """What a relay allows one session; all sustained rates have bursts of ten seconds' worth."""
+    """What a relay allows one session; all sustained rates have bursts of a minute's worth."""
 
     max_entry: U32  # bytes of an entry's body
     max_record: U32  # bytes of a record

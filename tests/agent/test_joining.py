@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from securechan.agent import joining
 from securechan.agent.events import BulletinReceived, ConversationJoined, ConversationOffered, MessageReceived
 from securechan.agent.inputs import (
     AcceptConversation,
@@ -164,3 +165,20 @@ def test_names_are_local(world: World) -> None:
     assert bor.agent.conversation(topic).name == "eu-csirts"
     with pytest.raises(Invalid):
         ana.do(RenameConversation(topic, "\x07"))
+
+
+def test_one_agencys_offers_push_out_no_others(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joining, "MOST_OFFERS_OF_ONE", 3)
+    ana, _bor, _cene, _topic = community(world, bound=False)
+    (dora,) = world.enrol_all("cert-si", "dora")
+    dora.connect()
+    world.run(10)
+    mine = {each.topic for each in dora.agent.offers()}
+    assert {each.by for each in dora.agent.offers()} == {ana.name}
+    for number in range(5):
+        ana.do(CreateConversation(world.community(f"talk-{number}", stewards=STEWARDS)))
+        world.run(6)
+    offers = dora.agent.offers()
+    assert len(offers) == 3
+    assert not mine & {each.topic for each in offers}  # its oldest went first
+    assert {each.name for each in offers} == {"talk-2", "talk-3", "talk-4"}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from securechan.agent import letters
+from securechan.agent import letters, reconcile
 from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Frozen, MemberAdded
 from securechan.agent.inputs import RotateEpochs, SendText
 from securechan.agent.letters import ReaddLetter
+from securechan.agent.policy import seats_of
 from securechan.agent.state import LETTERS
 from securechan.agent.turn import Turn
+from securechan.bulletin.payload import Payload, Text
 from securechan.bulletin.tlp import Tlp
 from securechan.wire.frames import Deliver, inbox_topic
-from tests.agent.places import community, group_of, secret, words
+from tests.agent.places import Rogue, community, group_of, package, row_of, secret, words
 from tests.support.world import Actor, World
 
 
@@ -116,3 +118,44 @@ def test_who_asks_to_be_added_again_and_again_makes_no_stream_of_commits(world: 
     world.run(60)
     assert first + 2 <= group_of(ana, topic).epoch <= first + 3
     assert len([each for each in ana.told(MemberAdded, topic) if each.device == cene.name]) <= 4
+
+
+def late_commit(world: World, *, announced: bool) -> tuple[Actor, Actor, Actor, bytes]:
+    """cene's device adds dora's and dies with the Welcome unsent; with ``announced`` it has spoken after."""
+    ana, _bor, cene, topic = community(world)
+    dora = world.enrol("cert-si", "dora-laptop", "dora", "desk")
+    rogue = Rogue(cene, topic)
+    record, key = dora.device.record, bytes(dora.device.key.private)
+    rogue.commit(adds=(package(record.name, record.address, world.now, key),))
+    if announced:
+        rogue.go_on()
+        rogue.say(Payload.of(world.chance(16), 0, Text(Tlp.GREEN, "dora comes")).encode())
+    cene.disconnect()
+    world.run(10)
+    assert any(seat.device == dora.name for seat in seats_of(group_of(ana, topic)).values())
+    dora.connect()
+    world.run(60)
+    assert not dora.told(ConversationJoined)
+    return ana, cene, dora, topic
+
+
+def test_who_was_never_welcomed_is_added_anew(world: World) -> None:
+    """A committer that dies between the relay's acceptance and its Welcome leaves a leaf that knows of nothing."""
+    ana, _cene, dora, topic = late_commit(world, announced=False)
+    assert [each.by for each in row_of(ana, topic).owed] == ["cert-si/cene-laptop"]
+    world.run(reconcile.UNWELCOMED + 60)
+    assert [each.by for each in dora.told(ConversationJoined)]
+    ana.do(SendText(topic, "welcome after all", Tlp.GREEN))
+    world.run(5)
+    assert words(dora, topic) == ["welcome after all"]
+    dora.do(SendText(topic, "thank you", Tlp.GREEN))
+    world.run(5)
+    assert row_of(ana, topic).owed == ()
+
+
+def test_whose_committer_has_spoken_since_is_left_alone(world: World) -> None:
+    ana, _cene, _dora, topic = late_commit(world, announced=True)
+    epoch = group_of(ana, topic).epoch
+    assert row_of(ana, topic).owed == ()
+    world.run(reconcile.UNWELCOMED + 60)
+    assert group_of(ana, topic).epoch == epoch
