@@ -60,6 +60,7 @@ from securechan.mls.validation import (
     check_leaf_alone,
     check_list,
     check_proposal,
+    check_self,
 )
 
 LAST_EPOCH: Final = (1 << 64) - 1
@@ -362,6 +363,8 @@ def create(
         private = retained(tree, {**private, **renewed.private})
         own_change = Change(epoch.own_leaf, epoch.own_leaf_node, member(tree, epoch.own_leaf))
     check_result(applied, tree, epoch.own_leaf if path else None)
+    if applied.extensions_changed:
+        check_self(member(tree, epoch.own_leaf), applied.extensions)
     provisional = provisional_context(epoch.context, tree, applied.extensions)
     sealed = None if renewed is None else renewed.seal(provisional.encode(), applied.new_leaves)
 

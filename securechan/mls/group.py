@@ -271,6 +271,7 @@ class Group:
     ) -> tuple[Group, bytes]:
         """§12.4.3.2: (the group in its next epoch, the external commit that takes everyone there).
 
+        ``capabilities`` must list the group's own extensions where it has any: nothing is taken for supported unsaid.
         ``replacing`` is the leaf that this client had (a resync); ``psk_ids`` of ``psks`` are mixed in, such as the
         resumption key of an epoch that it went through. Raises as `join`.
         """
@@ -282,7 +283,7 @@ class Group:
             b"",
             b"",
             Credential.of(keys.credential),
-            capabilities_for(suite, body.group_context.extensions, capabilities),
+            capabilities_for(suite, (), capabilities),
             LeafNodeSource.UPDATE,
             None,
             (),

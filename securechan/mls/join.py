@@ -267,8 +267,8 @@ def join_from_outside(
     tree, (own,) = tree.with_room()
     path = renew(tree, own, leaf, signing, before.group_id)
     tree = path.tree
-    check_among(tree, [own], before.extensions)
     check_self(path.leaf_node, before.extensions)
+    check_among(tree, [own], before.extensions)
     provisional = provisional_context(before, tree, before.extensions)
     items = tuple(ProposalOrRef.of(Proposal.of(body)) for body in bodies)
     content = framed(

@@ -105,6 +105,20 @@ def a_context_of_grease() -> Attempt:
     return joins(honest.welcome(honest.context(extensions=(Extension(GREASE[3], b""),))), newcomer)
 
 
+@breaks(Rule.JOINER_SUPPORTS)
+def a_change_to_grease() -> Attempt:
+    able = changed(ABLE, extensions=(GREASE[3],))
+    alice = Group.create(SUITE, b"greasy", keys("alice", SUITE), now=NOW, capabilities=able)
+    return Tried(lambda: alice.commit(extensions=(Extension(GREASE[3], b""),)), (alice,))
+
+
+@breaks(Rule.JOINER_SUPPORTS)
+def a_context_that_a_newcomer_does_not_know() -> Attempt:
+    alice = Group.create(SUITE, b"with a policy", keys("alice", SUITE), now=NOW, extensions=(UNKNOWN,))
+    info, who = alice.group_info(), keys("eve", SUITE)
+    return Tried(lambda: Group.join_from_outside(SUITE, info, who), (alice,))
+
+
 @breaks(Rule.LEAVES)
 def a_tree_beyond_the_bound() -> Attempt:
     welcome = inviter().welcome()
