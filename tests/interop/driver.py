@@ -245,6 +245,13 @@ def _is_own_update(group: Group, kept: Pending) -> bool:
     return isinstance(kept.proposal.body, Update) and kept.sender.leaf == group.own_leaf
 
 
+def _extensions(request: Request) -> tuple[Extension, ...] | None:
+    """The whole new list of the GroupContext, each as [type, data]; None where it stays."""
+    if request.get("extensions") is None:
+        return None
+    return tuple(Extension(kind, bytes.fromhex(data)) for kind, data in request["extensions"])
+
+
 def commit(driver: Driver, request: Request) -> Answer:
     seat = driver.seat(request)
     group = seat.group
@@ -253,6 +260,7 @@ def commit(driver: Driver, request: Request) -> Answer:
     step = group.commit(
         adds=[key_package(each) for each in request.get("add", ())],
         removes=[LeafIndex(leaf) for leaf in request.get("remove", ())],
+        extensions=_extensions(request),
         psk_ids=[bytes.fromhex(each) for each in request.get("psk", ())],
         by_reference=[kept.ref for kept in group.pending if not _is_own_update(group, kept)],
         psks=driver.psks,

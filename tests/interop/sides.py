@@ -99,6 +99,8 @@ class Can:
     takes_strangers: bool = True
     """Whether they take such an Add from others."""
     psk: bool = False
+    context: bool = False
+    """Whether they commit another list of GroupContext extensions as §12.4 wants it, with a path."""
     private: bool = False
     """Whether their handshakes can be PrivateMessages."""
     renews: bool = True
@@ -130,6 +132,7 @@ OURS: Final = Can(
     invites=True,
     asks_to_join=True,
     psk=True,
+    context=True,
     private=True,
     waits=True,
 )
@@ -180,6 +183,7 @@ WORDS: Final = {
     "asks_to_join": "an Add of itself from outside",
     "takes_strangers": "taking another's Add of itself",
     "psk": "pre-shared keys",
+    "context": "other GroupContext extensions, with a path",
     "private": "handshakes as PrivateMessages",
     "renews": "a commit of nothing but a path",
     "many_at_once": "several removals, or Adds and Removes, in one commit",

@@ -119,3 +119,26 @@ def test_a_group_info_of_ts_mls_is_the_drivers_own(ts_mls: Process) -> None:
     bare = ts_mls("group_info", group=founder, as_ts_mls_has_it=True)["group_info"]
     with pytest.raises(Refused):
         ours("external_join", suite=1, group_info=bare)
+
+
+@needs_peers
+def test_other_extensions_of_a_group(ts_mls: Process, mls_rs: Process) -> None:
+    """§12.4: a GroupContextExtensions commit has a path; §12.1.7: its list is the whole new one, an empty one too.
+
+    ts-mls commits one without a path, and goes on with the old list where the new one is empty.
+    """
+    some = [(3, "000000")]
+    ours = Here()
+    founder, seats = grown(ours, (ts_mls, "script"), (mls_rs, "rust"), (ours, "other"))
+    done = ours("commit", group=founder, extensions=some, public=True)
+    for ask, name in ((ts_mls, "script"), (mls_rs, "rust"), (ours, "other")):
+        assert ask("process", group=seats[name], message=done["commit"])["kind"] == "commit"
+        assert exported(ask, seats[name]) == exported(ours, founder)
+    theirs = ts_mls("commit", group=seats["script"], extensions=some, public=True, merge=False)
+    with pytest.raises(Refused, match=r"RFC 9420 §12\.4"):
+        ours("process", group=founder, message=theirs["commit"])
+    done = ours("commit", group=founder, extensions=[], public=True)
+    for ask, name in ((mls_rs, "rust"), (ours, "other")):
+        assert ask("process", group=seats[name], message=done["commit"])["kind"] == "commit"
+    with pytest.raises(Refused):
+        ts_mls("process", group=seats["script"], message=done["commit"])

@@ -10,6 +10,7 @@ says its seed and all its steps.
 from __future__ import annotations
 
 import random
+from typing import Final
 
 import pytest
 
@@ -17,6 +18,9 @@ from securechan.mls.treemath import LeafIndex
 from tests.interop.company import Asked, Company, Member
 from tests.interop.process import Refused
 from tests.interop.sides import Side, any_tree, unmerged_leaves
+
+CONTEXTS: Final = ([(3, "0000020001")], [(3, "000000")])
+"""Two lists of extensions: required_capabilities that ask for basic credentials, and that ask for nothing (§11.1)."""
 
 
 class Walk(Company):
@@ -56,6 +60,7 @@ class Walk(Company):
             self.resync: 1,
             self.mix_psk: 2,
             self.race: 1,
+            self.change_context: 1,
         }
         (act,) = self.chance.choices(list(weights), list(weights.values()))
         if not act():
@@ -91,6 +96,11 @@ class Walk(Company):
     def mix_psk(self) -> bool:
         """A pre-shared key by value."""
         return self.all_can("psk") and self.commit(psk=[self.fresh_psk()])
+
+    def change_context(self) -> bool:
+        """§12.1.7: another list of GroupContext extensions, by whoever does that with a path."""
+        able = [member for member in self.committers() if member.side.can.context]
+        return bool(able) and self.commit(self.chance.choice(able), context=self.chance.choice(CONTEXTS))
 
     def race(self) -> bool:
         """Two commits for one epoch: the first to arrive counts, the other is dropped by whoever made it."""
@@ -247,6 +257,7 @@ class Walk(Company):
         add: list[Member] | None = None,
         remove: list[Member] | None = None,
         psk: list[str] | None = None,
+        context: list[tuple[int, str]] | None = None,
     ) -> bool:
         """A commit of all that is asked for, and of proposals by value; False where nobody can make it."""
         add, remove, psk = add or [], remove or [], psk or []
@@ -267,16 +278,14 @@ class Walk(Company):
             psk=psk,
             public=public,
             ratchet_tree_in_welcome=inside,
-            path=self.chance.random() < 0.7 or not self.can_go_without_path(add, remove, psk),
+            path=self.chance.random() < 0.7 or context is not None or not self.can_go_without_path(add, remove, psk),
+            **({} if context is None else {"extensions": context}),
         )
         what = [f"+{member}" for member in joining] + [f"-{member}" for member in leaving]
         what += [f"{each.kind} of {each.by}" for each in self.asked if each.kind in {"update", "psk"}]
-        what += ["psk" for _ in psk]
-        kinds = [
-            name
-            for name, some in (("add", add), ("remove", remove), ("psk", psk), ("by reference", self.asked))
-            if some
-        ]
+        what += ["psk" for _ in psk] + ([] if context is None else ["other extensions"])
+        parts = {"add": add, "remove": remove, "psk": psk, "context": context, "by reference": self.asked}
+        kinds = [name for name, some in parts.items() if some]
         self.note(f"commit {', '.join(kinds) or 'update'}", by, f"commits {' '.join(what)}{self.openly(public)}")
         self.members = [member for member in self.members if member not in leaving]
         self.deliver(done["commit"], by, "commit")

@@ -135,6 +135,11 @@ const addProposal = (bytes) => ({
   proposalType: "add",
   add: { keyPackage: message(raw(bytes), "mls_key_package").keyPackage },
 })
+function contextProposal(wanted) {
+  const names = { 3: "required_capabilities", 5: "external_senders" }
+  const extensions = wanted.map(([type, data]) => ({ extensionType: names[type] ?? type, extensionData: raw(data) }))
+  return { proposalType: "group_context_extensions", groupContextExtensions: { extensions } }
+}
 const removeProposal = (leaf) => ({ proposalType: "remove", remove: { removed: leaf } })
 
 async function propose(request, proposal) {
@@ -175,6 +180,7 @@ async function commit(request) {
         ...(request.add ?? []).map(addProposal),
         ...(request.remove ?? []).map(removeProposal),
         ...(request.psk ?? []).map((id) => pskProposal(seat.suite, id)),
+        ...(request.extensions === undefined ? [] : [contextProposal(request.extensions)]),
       ],
     },
   )
