@@ -521,16 +521,23 @@ class Struct:
 class Kept(Struct):
     """A struct that remembers its wire form: for values that are hashed, signed and sent far more often than made.
 
-    Decoding is strict, so the bytes that were read *are* the encoding.
+    Decoding is strict, so the bytes that were read *are* the encoding. ``settle`` gives the memory back.
     """
 
     def encode(self) -> bytes:
-        wire: bytes | None = self.__dict__.get("_wire")
+        known = self.__dict__
+        wire: bytes | None = known.get("_wire")
         if wire is None:
             out = bytearray()
             super().write_to(out)
-            wire = self.__dict__["_wire"] = bytes(out)
+            wire = bytes(out)
+            if "_wire" not in known:
+                known["_wire"] = wire
         return wire
+
+    def settle(self) -> None:
+        """From now on the wire form is made anew when it is wanted: for values that stay long and are rarely sent."""
+        self.__dict__["_wire"] = None
 
     def write_to(self, out: bytearray) -> None:
         out += self.encode()

@@ -111,6 +111,10 @@ def test_a_kept_struct_encodes_as_any_other_and_remembers(value: Remembered) -> 
     out = bytearray(b"before")
     read.write_to(out)
     assert bytes(out) == b"before" + value.encode()
+    read.settle()
+    assert read.encode() == value.encode()
+    assert read.encode() is not read.encode()
+    assert read == value
 
 
 def test_the_bytes_of_a_struct() -> None:

@@ -118,6 +118,7 @@ def join(
     with held_to(Rule.WELCOME_CONFIRMED):
         check_confirmation_tag(suite, epoch_secrets, context, info.confirmation_tag)
     check_descent(link, parents, context, tree, alike)
+    tree.settle()
     epoch = Epoch(
         suite,
         context,
@@ -248,6 +249,7 @@ def join_from_outside(
     doesn't invite.
     """
     tree = trusted_tree(suite, info, ratchet_tree)
+    tree.settle()
     before = info.group_context
     if replacing is None:
         _check_new(before, others)

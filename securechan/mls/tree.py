@@ -55,7 +55,7 @@ class ParentHashInput(Struct):
 class RatchetTree:
     """A tree of 2^d leaves. ``nodes[i]`` is the node at index i, None where blank."""
 
-    __slots__ = ("_hashes", "_roll", "nodes", "suite")
+    __slots__ = ("_fresh", "_hashes", "_roll", "nodes", "suite")
 
     def __init__(
         self,
@@ -63,10 +63,13 @@ class RatchetTree:
         nodes: tuple[Node | None, ...],
         hashes: list[bytes | None] | None = None,
         roll: Roll | None = None,
+        *,
+        fresh: bool = False,
     ) -> None:
         self.suite = suite
         self.nodes = nodes
         self._roll = roll
+        self._fresh = fresh  # from the wire, and all of it still to be checked
         # A cache that says nothing which the nodes don't.
         self._hashes: list[bytes | None] = [None] * len(nodes) if hashes is None else hashes
 
@@ -165,6 +168,9 @@ class RatchetTree:
             else:
                 known = self._parent_hash(self.nodes[index], self.node_hash(left(index)), self.node_hash(right(index)))
             self._hashes[index] = known
+            node = self.nodes[index]
+            if node is not None and not self._fresh:
+                node.settle()  # what is hashed is seldom wanted on the wire again, and would be half of the memory
         return known
 
     def _leaf_hash(self, index: NodeIndex, node: Node | None) -> bytes:
@@ -330,17 +336,24 @@ class RatchetTree:
         for index, node in nodes.items():
             if isinstance(node, LeafNode) != (index % 2 == 0):
                 raise Invalid(f"node {index} of the ratchet tree is of the wrong kind", rule=Rule.TREE_KINDS)
-        return cls.of_nodes(suite, nodes)
+        return cls.of_nodes(suite, nodes, fresh=True)
+
+    def settle(self) -> None:
+        """The tree was checked and stays: its nodes give back the memory of their wire forms."""
+        self._fresh = False
+        for node in self.nodes:
+            if node is not None:
+                node.settle()
 
     @classmethod
-    def of_nodes(cls, suite: Suite, nodes: Mapping[int, Node]) -> RatchetTree:
+    def of_nodes(cls, suite: Suite, nodes: Mapping[int, Node], *, fresh: bool = False) -> RatchetTree:
         """The smallest tree that these nodes fit into, by index. Raises `Invalid` beyond the bound."""
         leaves, last = 1, max(nodes, default=0)
         while width(leaves) <= last:
             leaves *= 2
         if leaves > MAX_LEAVES:
             raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule=Rule.LEAVES)
-        return cls(suite, tuple(nodes.get(index) for index in range(width(leaves))))
+        return cls(suite, tuple(nodes.get(index) for index in range(width(leaves))), fresh=fresh)
 
     @classmethod
     def of_one(cls, suite: Suite, leaf: LeafNode) -> RatchetTree:

@@ -215,3 +215,19 @@ def test_a_blank_node_has_no_parent_hash_to_give() -> None:
     tree, _ = RatchetTree.of_one(FAST, LEAVES[0]).add(LEAVES[1])
     with pytest.raises(Misuse):
         tree.parent_hash_of(NodeIndex(1), NodeIndex(2))
+
+
+def test_a_tree_that_stays_holds_each_byte_once_and_says_the_same() -> None:
+    tree = RatchetTree.of_one(FAST, LEAVES[0])
+    for leaf in LEAVES[1:4]:
+        tree, _ = tree.add(leaf)
+    wire = tree.encode()
+    read = RatchetTree.decode(FAST, wire)
+    hashed = read.tree_hash
+    assert all(node is None or vars(node)["_wire"] for node in read.nodes)  # what is being checked is read off the wire
+    read.settle()
+    assert not any(vars(node)["_wire"] for node in read.nodes if node is not None)
+    assert read.encode() == wire
+    assert not any(vars(node)["_wire"] for node in read.nodes if node is not None)
+    assert RatchetTree(FAST, read.nodes).tree_hash == hashed
+    assert read == RatchetTree.decode(FAST, wire)
