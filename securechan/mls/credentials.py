@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from securechan.crypto.certificate import subject_key
+from securechan.errors import Invalid
 from securechan.mls.extensions import Extension
 from securechan.mls.group import Group
-from securechan.mls.nodes import Credential, LeafNode, Lifetime
+from securechan.mls.nodes import Credential, LeafNode, Lifetime, X509Credential
 from securechan.mls.outcomes import Committed, Outcome, Proposed
 from securechan.mls.proposals import Add, GroupContextExtensions, Update
+from securechan.mls.rules import Rule, held_to
 from securechan.mls.treemath import LeafIndex
 from securechan.mls.validation import ExternalSenders
 
@@ -44,6 +47,22 @@ def members(group: Group) -> tuple[Presented, ...]:
     """All that a joiner must judge: the members, and the external senders."""
     leaves = tuple(_of_leaf(member.leaf_node, member.leaf) for member in group.members())
     return (*leaves, *_senders(group.context_extensions))
+
+
+def check_end_entity(shown: Presented) -> None:
+    """§5.3: the first certificate of an X.509 credential is about the leaf's signature key; basic ones have none.
+
+    The first step of judging a chain, and the only one that needs no root. Raises `Invalid`, `Malformed`.
+    """
+    body = shown.credential.body
+    if not isinstance(body, X509Credential):
+        return
+    if not body.certificates:
+        raise Invalid("a chain of no certificates", rule=Rule.END_ENTITY)
+    with held_to(Rule.END_ENTITY):
+        certified = subject_key(body.certificates[0])
+    if certified != shown.signature_key:
+        raise Invalid("the certificate is about another key than the leaf's", rule=Rule.END_ENTITY)
 
 
 def expired(group: Group, now: int) -> tuple[LeafIndex, ...]:

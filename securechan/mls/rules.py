@@ -28,8 +28,9 @@ class Rule(StrEnum):
         made.text = text
         return made
 
-    # §5.1.1, §6: framing
+    # §5, §6: framing
     KEY_OF_SUITE = "RFC 9420 §5.1.1 #1", "a public key is one of its scheme"
+    END_ENTITY = "RFC 9420 §5.3 #1", "the first certificate of a chain is about the leaf's signature key"
     PARSES = "RFC 9420 §6 #1", "a message parses, wholly and strictly (§2.1)"
     TO_A_GROUP = "RFC 9420 §6 #2", "what a group takes is a PublicMessage or a PrivateMessage"
     GROUP_ID = "RFC 9420 §6 #3", "a message is of the group that takes it"

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from securechan.mls.credentials import Presented, check_end_entity
 from securechan.mls.group import Group
 from securechan.mls.nodes import Credential, X509Credential
 from securechan.mls.proposals import (
@@ -41,6 +47,33 @@ from tests.support.forgeries.base import (
 )
 from tests.support.mls import NOW, bundle, keys, taken
 from tests.support.mls_forge import Forger, changed, releafed, resigned
+
+
+def certificate(key: bytes) -> bytes:
+    """Of somebody's own making, about this key."""
+    signing = Ed25519PrivateKey.from_private_bytes(key)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "alice")])
+    since = datetime.fromtimestamp(NOW, UTC)
+    builder = x509.CertificateBuilder(name, name, signing.public_key(), 1, since, since + timedelta(days=28))
+    return builder.sign(signing, None).public_bytes(Encoding.DER)
+
+
+@breaks(Rule.END_ENTITY)
+def a_certificate_of_another_key() -> Attempt:
+    mine, other = SUITE.signature.generate(), SUITE.signature.generate()
+    good = Presented(Credential.of(X509Credential((certificate(mine[0]),))), mine[1], ALICE)
+    check_end_entity(good)
+    return Tried(lambda: check_end_entity(replace(good, signature_key=other[1])))
+
+
+@breaks(Rule.END_ENTITY)
+def a_chain_of_nothing() -> Attempt:
+    return Tried(lambda: check_end_entity(Presented(Credential.of(X509Credential(())), b"", None)))
+
+
+@breaks(Rule.END_ENTITY)
+def a_certificate_that_is_none() -> Attempt:
+    return Tried(lambda: check_end_entity(Presented(Credential.of(X509Credential((b"der",))), b"", None)))
 
 
 @breaks(Rule.LISTS_CREDENTIAL)
