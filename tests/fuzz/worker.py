@@ -35,7 +35,7 @@ SLOW: Final = 2.0  # seconds of CPU for one input
 STUCK: Final = 60  # seconds for one input until the process is ended
 GREEDY: Final = 256  # MiB that one input may add to the most that the process ever had
 MAX_RSS: Final = 2048  # MiB
-LONGEST: Final = 1 << 16  # bytes of an input
+LONGEST: Final = 1 << 18  # bytes of an input; more than any seed has
 MINIMISING: Final = 5.0  # seconds of CPU spent on cutting down one finding
 
 
@@ -161,6 +161,8 @@ def with_coverage(said: argparse.Namespace) -> NoReturn:
         from tests.fuzz.target import make
 
         target = make(said.target)
+    if max(map(len, target.seeds)) > LONGEST:
+        raise SystemExit(f"a seed of {said.target} is longer than an input may be: nothing behind it would be reached")
     corpus = Path(tempfile.mkdtemp(prefix="fuzz-"))
     for number, data in enumerate(target.seeds):
         (corpus / f"{number:04}").write_bytes(data)

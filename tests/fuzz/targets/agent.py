@@ -44,7 +44,6 @@ from securechan.agent.turn import access_hash, access_secret
 from securechan.bulletin.document import TEXT
 from securechan.bulletin.payload import Payload
 from securechan.bulletin.tlp import Tlp
-from securechan.codec import Struct
 from securechan.crypto.contexts import REQUEST
 from securechan.crypto.suite import HYBRID
 from securechan.errors import Invalid, Malformed
@@ -286,19 +285,11 @@ def payload() -> Target:
 
 def genuine_payloads() -> tuple[bytes, ...]:
     """What the world's outboxes held: payloads as clients make them."""
-    bodies = []
-    for each in played().moments.values():
-        for moment in each:
-            for row in moment.agent.records().get("outbox", {}).values():
-                with refused(Malformed):
-                    bodies += [_payload_in(row)]
-    return tuple(sorted(set(filter(None, bodies))))[:16]
-
-
-def _payload_in(row: bytes) -> bytes:
-    kept = OUTBOX.join({"outbox": row})
-    found = getattr(kept, "payload", b"")
-    return found.encode() if isinstance(found, Struct) else bytes(found)
+    items = (
+        item for each in played().moments.values() for moment in each for item in moment.agent.rows.all(OUTBOX).values()
+    )
+    found = {bytes(item.payload) for item in items if Payload.decode(item.payload)}
+    return tuple(sorted(found))[:16]
 
 
 @target("agent.policy")

@@ -17,6 +17,7 @@ from clients import control, federation, keyfile, vault
 from clients.errand import parse_card
 from clients.federation import Address
 from clients.locked import Cost
+from clients.operations.plan import Plan, add_relay
 from clients.operations.wishes import Wish
 from clients.vault import Put, Vault
 from securechan.errors import (
@@ -159,6 +160,26 @@ def card() -> Target:
     def run(data: bytes) -> None:
         with refused(Malformed):
             parse_card(data, "wss://relay.example.int").name.encode()
+
+    return Target(run, (json.dumps(good).encode(),), of_json)
+
+
+@target("clients.relay_card")
+def relay_card() -> Target:
+    """A relay's card as its operator hands it to the federation's administrators, taken up into a plan."""
+    world = scene().world
+    good = {
+        "v": 1,
+        "name": "relay-2",
+        "url": "wss://relay-2.example.int",
+        "kem": base64.b64encode(world.relay_kem).decode(),
+        "online": base64.b64encode(world.online.public).decode(),
+    }
+
+    def run(data: bytes) -> None:
+        with refused(Malformed, Invalid, Conflict):
+            plan = add_relay(data, ())(Plan(), world.view)
+            plan.relays[0].custom()
 
     return Target(run, (json.dumps(good).encode(),), of_json)
 

@@ -275,8 +275,9 @@ def request() -> Target:
             with refused(Malformed):
                 asked = EnrolRequest.decode(body)
                 proof = COMPOSITE.sign(new.key, contexts.ENROL, enrolment._REQUEST + asked.proposal.encode())
-                body = EnrolRequest(asked.proposal, (proof,) * len(asked.proofs)).encode()
+                body = EnrolRequest(asked.proposal, (proof,) * min(4, len(asked.proofs))).encode()
         if data[:1] != b"\2":
+            body = body[: enrolment.MAX_REQUEST - 100]  # more wouldn't go into the envelope
             box = invite.box
             sealed = AES256GCM.seal(box.seal_key, nonce, enrolment._REQUEST + box.id, body)
             body = enrolment._SealedRequest(nonce, sealed).encode()
