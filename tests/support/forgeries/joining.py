@@ -7,6 +7,7 @@ from dataclasses import replace
 from securechan.codec import encode
 from securechan.crypto.secret import Secret
 from securechan.mls.group import Group
+from securechan.mls.lineage import parent_of
 from securechan.mls.nodes import Node, ParentNode, TreeSlot
 from securechan.mls.proposals import (
     Remove,
@@ -35,6 +36,7 @@ from tests.support.forgeries.base import (
     link,
     pending,
     trio,
+    watched,
 )
 from tests.support.mls import found, keys
 from tests.support.mls_forge import Inviter, changed
@@ -91,6 +93,11 @@ def a_branch_of_a_group_that_is_not_handed_in() -> Attempt:
     psk = link(ResumptionUsage.BRANCH, bob())
     welcome = inviter().welcome(secrets=changed(inviter().secrets, psks=(psk,)))
     return joins(welcome, psks=bob().resumption_keys())
+
+
+@breaks(Rule.WELCOME_PSK_HELD)
+def a_link_to_a_group_that_is_not_among_the_parents() -> Attempt:
+    return Tried(lambda: parent_of(link(ResumptionUsage.BRANCH, bob()), [watched()[0]]))
 
 
 @breaks(Rule.INFO_OPENS)

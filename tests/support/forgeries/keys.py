@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from securechan.crypto.secret import Secret
 from securechan.crypto.suite import by_number
 from securechan.mls.psk import EpochId
-from securechan.mls.ratchets import MAX_JUMP
+from securechan.mls.ratchets import MAX_GENERATION, MAX_JUMP, Ratchet
 from securechan.mls.rules import Rule
 from securechan.mls.terms import Terms
 from securechan.mls.validation import check_key_package
-from tests.support.forgeries.base import SUITE, ZERO_KEY, Attempt, Heard, Tried, adds, bob, breaks, dora, forger, trio
+from tests.support.forgeries.base import (
+    ALICE,
+    NH,
+    SUITE,
+    ZERO_KEY,
+    Attempt,
+    Heard,
+    Tried,
+    adds,
+    bob,
+    breaks,
+    dora,
+    forger,
+    trio,
+)
 from tests.support.mls import NOW, bundle, keys, taken
 from tests.support.mls_forge import Forger, changed, resigned
 
@@ -60,6 +75,12 @@ def a_message_of_an_epoch_gone_by_twice() -> Attempt:
 @breaks(Rule.TOO_FAR_AHEAD)
 def a_generation_far_away() -> Attempt:
     return Heard(bob(), forger().private(b"hello", generation=MAX_JUMP + 1))
+
+
+@breaks(Rule.TOO_FAR_AHEAD)
+def a_generation_after_the_last() -> Attempt:
+    spent = Ratchet(ALICE, 1, MAX_GENERATION, Secret(bytes(NH)), ())
+    return Tried(lambda: spent.key_at(SUITE, MAX_GENERATION))
 
 
 @breaks(Rule.PACKAGE_SUITE)
