@@ -28,6 +28,7 @@ from tests.support.forgeries.base import (
     Tried,
     bob,
     breaks,
+    demanding,
     dora,
     external_psk,
     forger,
@@ -36,7 +37,6 @@ from tests.support.forgeries.base import (
     link,
     pending,
     trio,
-    watched,
 )
 from tests.support.mls import found, keys
 from tests.support.mls_forge import Inviter, changed
@@ -97,7 +97,7 @@ def a_branch_of_a_group_that_is_not_handed_in() -> Attempt:
 
 @breaks(Rule.WELCOME_PSK_HELD)
 def a_link_to_a_group_that_is_not_among_the_parents() -> Attempt:
-    return Tried(lambda: parent_of(link(ResumptionUsage.BRANCH, bob()), [watched()[0]]))
+    return Tried(lambda: parent_of(link(ResumptionUsage.BRANCH, bob()), [demanding()[0]]))
 
 
 @breaks(Rule.INFO_OPENS)
