@@ -202,12 +202,14 @@ class Objects:
 
     async def sweep(self, now: int, limit: int) -> int:
         """Forget blobs and uploads whose time is over: some at a time, in turns."""
-        messages = await self._records.page("expiry.*", self._swept)
+        messages = await self._records.some("expiry.*", self._swept)
         self._swept = messages[-1].sequence + 1 if len(messages) == PAGE else 1
         gone = 0
         for message in messages:
             if int.from_bytes(message.data[:8], "big") > now or gone >= limit:
                 continue
+            if await self._records.get(self._records.key(message)) is None:
+                continue  # it has gone already
             upload, blob = self._records.key(message).partition(".")[2], message.data[8:]
             found = await self._find(blob)
             if found is not None and found.upload == upload:

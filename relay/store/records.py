@@ -18,7 +18,7 @@ import asyncio
 import base64
 import hashlib
 import random
-from collections.abc import Iterable
+from collections.abc import Callable
 from typing import Any, Final
 
 from relay.store.base import (
@@ -93,22 +93,39 @@ class Records:
     async def drop(self, key: str) -> None:
         await self._link.purge(self.name, self._subject(key))
 
-    async def page(self, keys: str, first: int = 1, count: int = PAGE) -> list[Message]:
-        """Records whose keys match, in the order in which they were written last."""
-        newest = await self._link.last(self.name, self._subject(keys))
-        if newest is None:
-            return []
-        messages, _ = await self._link.page(self.name, self._subject(keys), first, newest.sequence, count=count)
-        return messages
+    async def _there(self, keys: str) -> set[str]:
+        """The subjects of all records whose keys match, as the bucket's leader has them."""
+        info = await self._link.api(f"STREAM.INFO.{self.name}", {"subjects_filter": self._subject(keys)})
+        return set(info["state"].get("subjects") or ())
 
     async def all(self, keys: str) -> list[Message]:
-        """All records whose keys match."""
+        """All records whose keys match, in the order in which they were written last."""
+        subject = self._subject(keys)
+        there = await self._there(keys)
+        newest = await self._link.last(self.name, subject) if there else None
         found: list[Message] = []
-        while messages := await self.page(keys, found[-1].sequence + 1 if found else 1):
+        more = newest is not None
+        while more and newest is not None:
+            first = found[-1].sequence + 1 if found else 1
+            messages, more = await self._link.page(self.name, subject, first, newest.sequence)
             found += messages
-            if len(messages) < PAGE:
-                break
-        return found
+        return [message for message in found if message.subject in there]  # a replica may not have purged yet
+
+    async def some(self, keys: str, first: int) -> list[Message]:
+        """The next `PAGE` of them, from ``first`` on; some may have been dropped just now."""
+        newest = await self._link.last(self.name, self._subject(keys))
+        if newest is None or newest.sequence < first:
+            return []
+        return (await self._link.page(self.name, self._subject(keys), first, newest.sequence, count=PAGE))[0]
+
+    async def _forget(self, keys: str, limit: int, old: Callable[[Message], bool]) -> int:
+        """Drop records from the one that was written longest ago on, as long as they are old."""
+        for gone in range(limit):
+            message = await self._link.following(self.name, self._subject(keys), 1)
+            if message is None or not old(message):
+                return gone
+            await self.drop(self.key(message))
+        return limit
 
     async def size(self) -> int:
         """Bytes of all records."""
@@ -119,11 +136,7 @@ class Records:
     async def _stock(self, device: str, suite: int) -> tuple[str, set[str]]:
         """The key of a device's packages, and the hashes of those that are there."""
         key = f"package.{short(device.encode())}.{suite}"
-        info = await self._link.api(
-            f"STREAM.INFO.{self.name}", {"subjects_filter": self._subject(f"{key}.*"), "deleted_details": False}
-        )
-        subjects: Iterable[str] = info["state"].get("subjects") or ()
-        return key, {subject.rpartition(".")[2] for subject in subjects}
+        return key, {subject.rpartition(".")[2] for subject in await self._there(f"{key}.*")}
 
     async def packages(self, device: str, suite: int) -> int:
         """See `Store.packages`."""
@@ -173,10 +186,7 @@ class Records:
 
     async def forget_spent(self, now: int, limit: int) -> int:
         """Forget packages that were handed out long ago."""
-        old = [m for m in await self.page("spent.*", count=limit) if _number(m) <= now - SPENT_FOR]
-        for message in old:
-            await self.drop(self.key(message))
-        return len(old)
+        return await self._forget("spent.*", limit, lambda message: _number(message) <= now - SPENT_FOR)
 
     # ---------------------------------------------------------------------------------------------- charges
 
@@ -206,10 +216,7 @@ class Records:
     async def forget_charges(self, now: int, limit: int) -> int:
         """Forget charges of long ago."""
         before = (now - CHARGED_FOR) // 86400
-        old = [m for m in await self.page("charge.*.*", count=limit) if int(self.key(m).split(".")[1]) < before]
-        for message in old:
-            await self.drop(self.key(message))
-        return len(old)
+        return await self._forget("charge.*.*", limit, lambda message: int(self.key(message).split(".")[1]) < before)
 
 
 def _number(message: Message) -> int:

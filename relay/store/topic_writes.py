@@ -209,14 +209,15 @@ class TopicWrites:
             if w.after:
                 return Behind(0, bytes(32))
             await self._bear(fold, Born(Kind(w.creates), None))
-        if (w.topic, w.entry_id) in self._under_way:  # of another batch: whatever becomes of it is known then
-            await asyncio.wait([self._under_way[w.topic, w.entry_id][1]], timeout=ATTEMPT)
         known = await self._known(w)
         if known is not None:
             return known
         refused = await self._refused(fold, w)
         if refused is not None:  # unless it came in, through another relay, while this was being looked up
             return await self._known(w) or refused
+        if (w.topic, w.entry_id) in self._under_way:  # of another batch: it is known when that one is done
+            await asyncio.wait([self._under_way[w.topic, w.entry_id][1]], timeout=ATTEMPT)
+            raise Behindhand("the same entry was under way")
         free = self._is_free(fold, w)
         placed, question = await self._publish(w, Part.FREE if free else Part.ORDERED, 0 if free else fold.ordered)
         try:
