@@ -13,14 +13,17 @@ messages; each is one direction and belongs to one owner. The KDF is HKDF (two-s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from securechan.crypto.aead import Aead
 from securechan.crypto.kdf import Hkdf, OneStage
 from securechan.crypto.kem import Kem, KemKey
 from securechan.crypto.secret import Secret
 from securechan.errors import Misuse
+
+Sealer = Callable[[bytes, bytes, bytes], tuple[bytes, bytes]]
+"""(public key, AAD, plaintext) → (enc, ciphertext)"""
 
 _VERSION = b"HPKE-v1"
 _BASE = b"\x00"
@@ -47,13 +50,22 @@ class Hpke:
 
     def seal(self, public: bytes, info: bytes, aad: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
         """(enc, ciphertext) of one message to ``public``."""
-        shared, enc = self.kem.encap(public)
-        key, nonce, _ = self._message(shared, info)
-        return enc, self.aead.seal(key, nonce, aad, plaintext)
+        return self.sealer(info)(public, aad, plaintext)
+
+    def sealer(self, info: bytes) -> Sealer:
+        """``seal`` for many recipients of messages with one ``info``, which is hashed once."""
+        bound = self._bound(info)
+
+        def seal(public: bytes, aad: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
+            shared, enc = self.kem.encap(public)
+            key, nonce, _ = self._message(shared, bound)
+            return enc, self.aead.seal(key, nonce, aad, plaintext)
+
+        return seal
 
     def open(self, private: bytes | KemKey, enc: bytes, info: bytes, aad: bytes, ciphertext: bytes) -> bytes:
         """The plaintext of one message. Raises CannotOpen; Malformed or Invalid where ``enc`` itself is bad."""
-        key, nonce, _ = self._message(self.kem.decap(private, enc), info)
+        key, nonce, _ = self._message(self.kem.decap(private, enc), self._bound(info))
         return self.aead.open(key, nonce, aad, ciphertext)
 
     def send_export(self, public: bytes, info: bytes, exporter_context: bytes, length: int) -> tuple[bytes, Secret]:
@@ -78,17 +90,23 @@ class Hpke:
 
     def schedule(self, shared: bytes, info: bytes) -> Context:
         """KeySchedule in base mode (§5.1) over the KEM's shared secret."""
-        key, nonce, exporter = self._message(shared, info)
+        bound = self._bound(info)
+        key, nonce, exporter = self._message(shared, bound)
         kdf = self.kdf
         if isinstance(kdf, Hkdf):
-            exporter = self._expand(kdf, exporter, b"exp", _bound(self, info), kdf.length)
+            exporter = self._expand(kdf, exporter, b"exp", bound, kdf.length)
         return Context(self, key, nonce, exporter)
 
-    def _message(self, shared: bytes, info: bytes) -> tuple[Secret, Secret, Secret]:
+    def _bound(self, info: bytes) -> bytes:
+        """What the schedule binds its keys to (``key_schedule_context``)."""
+        if isinstance(self.kdf, Hkdf):
+            return self._context + self._extract(self.kdf, b"", b"info_hash", info)
+        return _BASE + _prefixed(b"") + _prefixed(info)
+
+    def _message(self, shared: bytes, bound: bytes) -> tuple[Secret, Secret, Secret]:
         """§5.1: key and first nonce, and what the exporter secret comes from: with HKDF the schedule's own secret, of
         which one who sends a single message expands no more than it needs; else the exporter secret itself."""
         kdf, aead = self.kdf, self.aead
-        bound = _bound(self, info)
         if isinstance(kdf, Hkdf):
             secret = self._extract(kdf, shared, b"secret", b"")
             key = self._expand(kdf, secret, b"key", bound, aead.key_length)
@@ -149,14 +167,6 @@ class Context:
         if self._sequence >= (1 << (8 * length)) - 1:
             raise Misuse("an HPKE context has sent all its messages (RFC 9180 §5.2)")
         return (int.from_bytes(self._nonce, "big") ^ self._sequence).to_bytes(length, "big")
-
-
-@lru_cache(maxsize=16)
-def _bound(hpke: Hpke, info: bytes) -> bytes:
-    """What the schedule binds its keys to (``key_schedule_context``). One ``info`` often goes to many recipients."""
-    if isinstance(hpke.kdf, Hkdf):
-        return hpke._context + hpke._extract(hpke.kdf, b"", b"info_hash", info)  # noqa: SLF001 - a method with a memory
-    return _BASE + _prefixed(b"") + _prefixed(info)
 
 
 def _two(number: int) -> bytes:

@@ -1,10 +1,11 @@
 """RFC 9420 §5.1, §5.2, §8, §9: every use of a key has a label, so that no value of one use passes for another's.
 
-These nine functions are the only way in which MLS touches a primitive other than a plain hash, MAC or AEAD.
+These functions are the only way in which MLS touches a primitive other than a plain hash, MAC or AEAD.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated
 
@@ -89,8 +90,13 @@ def verify_with_label(suite: Suite, public: bytes, label: str, content: bytes, s
 
 def encrypt_with_label(suite: Suite, public: bytes, label: str, context: bytes, plaintext: bytes) -> HPKECiphertext:
     """§5.1.3: ``EncryptWithLabel``. Raises `Malformed` or `Invalid` where the public key is none."""
-    info = EncryptContext(PREFIX + label.encode(), context).encode()
-    return HPKECiphertext(*suite.hpke.seal(public, info, b"", plaintext))
+    return encryptor(suite, label, context)(public, plaintext)
+
+
+def encryptor(suite: Suite, label: str, context: bytes) -> Callable[[bytes, bytes], HPKECiphertext]:
+    """§5.1.3: ``EncryptWithLabel`` of (public key, plaintext) for many recipients: what is hashed is hashed once."""
+    seal = suite.hpke.sealer(EncryptContext(PREFIX + label.encode(), context).encode())
+    return lambda public, plaintext: HPKECiphertext(*seal(public, b"", plaintext))
 
 
 def decrypt_with_label(

@@ -32,7 +32,7 @@ from securechan.mls.rules import Rule
 from securechan.mls.step import Step
 from securechan.mls.treemath import common_ancestor
 from securechan.mls.validation import Queued, check_proposal
-from securechan.mls.welcome import GroupInfo, GroupSecrets, PathSecret, gathered, seal_group_info, seal_secrets
+from securechan.mls.welcome import GroupInfo, GroupSecrets, PathSecret, gathered, seal_group_info, secrets_sealer
 
 if TYPE_CHECKING:
     from securechan.mls.group import Group
@@ -163,13 +163,14 @@ def _welcomes(made: Made, extra: tuple[Extension, ...], *, tree_in_welcome: bool
     if tree_in_welcome:
         extra = (Extension(ExtensionType.RATCHET_TREE, state.tree.encode()), *extra)
     sealed_info = seal_group_info(suite, made.opened.welcome_secret, signed_info(state, extra))
+    seal_to = secrets_sealer(suite, sealed_info)
     welcomes = []
     for leaf, package in added:
         path_secret = None
         if made.path is not None:
             path_secret = PathSecret(made.path.path_secrets[common_ancestor(leaf, state.own_leaf)])
         secrets = GroupSecrets(made.opened.joiner_secret, path_secret, made.effects.applied.psks)
-        entry = seal_secrets(suite, package.reference(suite), package.init_key, secrets, sealed_info)
+        entry = seal_to(package.reference(suite), package.init_key, secrets)
         welcomes.append(encode_message(gathered(suite, [entry], sealed_info)))
     return tuple(welcomes)
 

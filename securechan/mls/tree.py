@@ -33,7 +33,6 @@ from securechan.mls.treemath import (
     parent,
     right,
     root,
-    sibling,
     width,
 )
 
@@ -144,12 +143,12 @@ class RatchetTree:
     def filtered_path(self, leaf: LeafIndex) -> list[tuple[NodeIndex, NodeIndex]]:
         """§4.1.2: (ancestor, its child off the path) from the leaf's parent up, where that child reaches anybody."""
         path = []
-        below = node_of(leaf)
+        below, other = node_of(leaf), 2  # the bit in which siblings differ
         for up in self.direct_path(leaf):
-            beside = sibling(below)
+            beside = NodeIndex(below ^ other)
             if not self.is_empty(beside):
                 path.append((up, beside))
-            below = up
+            below, other = up, other << 1
         return path
 
     # ------------------------------------------------------------------------------------------------------- hashing

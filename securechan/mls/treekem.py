@@ -23,7 +23,7 @@ from securechan.crypto.secret import Secret
 from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import Suite
 from securechan.errors import CannotOpen, Invalid
-from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_secret, encrypt_with_label
+from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_secret, encryptor
 from securechan.mls.nodes import LeafNode, Node, ParentNode
 from securechan.mls.registry import LeafNodeSource
 from securechan.mls.rules import Rule, held_to
@@ -70,11 +70,11 @@ class NewPath:
 
     def seal(self, context: bytes, added: Collection[LeafIndex]) -> UpdatePath:
         """§7.6: the path as sent, each secret sealed under the provisional group context; ``added`` get Welcomes."""
-        suite = self.tree.suite
+        encrypt = encryptor(self.tree.suite, "UpdatePathNode", context)
         nodes = []
         for index, beside in self.filtered:
             sealed = tuple(
-                encrypt_with_label(suite, node.encryption_key, "UpdatePathNode", context, self.path_secrets[index])
+                encrypt(node.encryption_key, self.path_secrets[index])
                 for node in map(self.tree.nodes.__getitem__, recipients(self.tree, beside, added))
                 if node is not None
             )

@@ -70,8 +70,7 @@ def parent(node: NodeIndex) -> NodeIndex:
 
 def sibling(node: NodeIndex) -> NodeIndex:
     """The other child of the parent."""
-    up = parent(node)
-    return right(up) if node < up else left(up)
+    return NodeIndex(node ^ (2 << level(node)))
 
 
 def direct_path(node: NodeIndex, leaves: int) -> list[NodeIndex]:
@@ -88,13 +87,13 @@ def direct_path(node: NodeIndex, leaves: int) -> list[NodeIndex]:
 
 def leaves_under(node: NodeIndex) -> range:
     """The leaf indices of the subtree."""
-    span = (1 << level(node)) - 1
+    span = node & ~(node + 1)
     return range((node - span) >> 1, ((node + span) >> 1) + 1)
 
 
 def covers(ancestor: NodeIndex, node: NodeIndex) -> bool:
     """Whether ``node`` lies in the subtree of ``ancestor`` (itself included)."""
-    span = (1 << level(ancestor)) - 1
+    span = ancestor & ~(ancestor + 1)  # the low one bits: 2^level - 1
     return ancestor - span <= node <= ancestor + span
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from securechan.codec import U16, U32, Kept, Opaque, Struct, opaque, vec, write_vector
@@ -17,7 +17,7 @@ from securechan.mls.labels import (
     HPKECiphertext,
     SecretBytes,
     decrypt_with_label,
-    encrypt_with_label,
+    encryptor,
     expand_with_label,
     sign_with_label,
     verify_with_label,
@@ -119,8 +119,13 @@ def seal_secrets(
     suite: Suite, reference: bytes, init_key: bytes, secrets: GroupSecrets, sealed_info: bytes
 ) -> EncryptedGroupSecrets:
     """§12.4.3.1: for one newcomer; bound to the group info beside it."""
-    sealed = encrypt_with_label(suite, init_key, "Welcome", sealed_info, secrets.encode())
-    return EncryptedGroupSecrets(reference, sealed)
+    return secrets_sealer(suite, sealed_info)(reference, init_key, secrets)
+
+
+def secrets_sealer(suite: Suite, sealed_info: bytes) -> Callable[[bytes, bytes, GroupSecrets], EncryptedGroupSecrets]:
+    """`seal_secrets` of (reference, init key, secrets) for many newcomers, whose group info is hashed once."""
+    encrypt = encryptor(suite, "Welcome", sealed_info)
+    return lambda reference, init_key, secrets: EncryptedGroupSecrets(reference, encrypt(init_key, secrets.encode()))
 
 
 def open_secrets(
