@@ -93,6 +93,12 @@ class TopicWrites:
         if newest is not None:
             await self._store.feed.reached(newest.sequence, ATTEMPT)
 
+    async def _is_there(self, fold: Fold) -> bool:
+        """Whether there is such a topic, made here or, a moment ago, through another relay."""
+        if fold.kind is None:
+            await self._catch_up(fold)
+        return fold.kind is not None
+
     async def _put(self, fold: Fold, part: Part, body: bytes, expect: int | None = None) -> int:
         """Publish one message of a topic, and wait until it is taken; its place."""
         at = await self._link.put(self._store.subject(fold.topic, part), body, expect, patience=ATTEMPT)
@@ -203,7 +209,7 @@ class TopicWrites:
         return await self._until(fold, lambda: self._append(fold, w))
 
     async def _append(self, fold: Fold, w: Append) -> Outcome:
-        if fold.kind is None:
+        if not await self._is_there(fold):
             if w.creates is None:
                 return Missing()
             if w.after:
@@ -277,6 +283,8 @@ class TopicWrites:
         fold = await self._store.fold(w.topic)
 
         async def attempt() -> Outcome:
+            if w.sequence not in fold.rows:
+                await self._catch_up(fold)
             row = fold.rows.get(w.sequence)
             if row is None:
                 return Missing()
@@ -291,7 +299,7 @@ class TopicWrites:
         fold = await self._store.fold(w.topic)
 
         async def attempt() -> Outcome:
-            if fold.kind is None:
+            if not await self._is_there(fold):
                 return Missing()
             upto = min(w.upto, fold.commit - 1 if fold.commit else fold.last.sequence)
             position, total = await self._position(fold, upto)
@@ -321,12 +329,12 @@ class TopicWrites:
             at = position.sequence
         return position, total
 
-    async def drop(self, w: DropTopic, *, inbox_too: bool = False) -> Outcome:
+    async def drop(self, w: DropTopic) -> Outcome:
         """See `DropTopic`."""
         fold = await self._store.fold(w.topic)
 
         async def attempt() -> Outcome:
-            if fold.kind is None or (fold.kind is TopicKind.INBOX and not inbox_too):
+            if not await self._is_there(fold) or fold.kind is TopicKind.INBOX:
                 return Missing()
             at = await self._happen(fold, Event(EventKind.DROPPED, None))
             name = self._store.name(w.topic)

@@ -116,9 +116,10 @@ async def test_what_one_relay_stores_the_others_hear_in_one_order(cluster: Clust
         for store in stores:
             assert await store.topic(TOPIC) is None
         assert await one(stores[0], GROUP) == Made()
-        await asyncio.gather(
+        told = await asyncio.gather(
             *(store.commit([entry((who, n)) for n in range(40)]) for who, store in enumerate(stores) for _ in (0, 1))
         )
+        assert all(isinstance(outcome, Placed) for outcomes in told for outcome in outcomes), told
         for ear in ears:
             await ear.until(lambda heard: len(heard) == 121)
         assert ears[0].heard == ears[1].heard == ears[2].heard
