@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import errno
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -63,8 +64,16 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put ``content`` in the place of ``path``, whole or not at all."""
-    _aside(path, content).replace(path)
+    """Put ``content`` in the place of ``path``, whole or not at all; where it is there already, nothing is written, so
+    that a relay starts on a full disk. Raises `NotReady` where there is no room."""
+    try:
+        if path.exists() and path.read_bytes() == content:
+            return
+        _aside(path, content).replace(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise NotReady(f"no room left on the disk for {path}", hint="free some space, then start it again") from None
 
 
 def _aside(path: Path, content: bytes) -> Path:
@@ -72,10 +81,17 @@ def _aside(path: Path, content: bytes) -> Path:
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.unlink(missing_ok=True)
     handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with os.fdopen(handle, "wb") as file:
+            if os.geteuid() == 0:  # root adopts and rotates for a relay that runs as somebody else
+                folder = path.parent.stat()
+                os.fchown(file.fileno(), folder.st_uid, folder.st_gid)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        aside.unlink()
+        raise
     return aside
 
 

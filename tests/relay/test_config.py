@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from relay.config import home_folder, load
 from securechan.errors import NotFound, Unfit
+from tests.support.relayproc import ROOT
 
 
 def written(home: Path, text: str) -> Path:
@@ -122,3 +124,12 @@ def test_a_mirror_is_beside_the_configuration_and_of_the_embedded_store(tmp_path
     with pytest.raises(Unfit, match="the memory store has none") as caught:
         load(home, environment={"SECURECHAN_RELAY_STORE": "memory"})
     assert caught.value.findings[0].where.endswith("line 1")
+
+
+def test_what_the_readme_sets_can_be_set(tmp_path: Path) -> None:
+    (block,) = re.findall(r"^```toml\n(.*?)^```$", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    for name in ("fullchain.pem", "key.pem"):
+        (tmp_path / name).touch()
+    settings = load(written(tmp_path, block), environment={})
+    assert settings.agencies["cert-aa"].stored == 100 << 30
+    assert settings.mirror == Path("/mnt/second/relay")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,3 +87,28 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
         keys.replace(path, content)
         assert path.read_bytes() == content
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_lays_down_belongs_to_whose_folder_it_is(tmp_path: Path) -> None:
+    os.chown(tmp_path, 12_345, 12_346)
+    keys.replace(tmp_path / "a", b"adopted")
+    keys.write_private(tmp_path / "b", b"rotated")
+    for name in ("a", "b"):
+        status = (tmp_path / name).stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (12_345, 12_346, 0o600)
+
+
+def test_on_a_full_disk_what_is_there_already_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "card.json"
+    keys.replace(path, b"as it was")
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    keys.replace(path, b"as it was")
+    with pytest.raises(NotReady, match="no room left"):
+        keys.replace(path, b"another")
+    assert [each.name for each in tmp_path.iterdir()] == ["card.json"]
+    assert path.read_bytes() == b"as it was"

@@ -18,6 +18,16 @@ async def test_an_agency_has_its_own_bound() -> None:
     assert not ledger.exceeds("cert-si", 100)
 
 
+async def test_one_agency_may_have_another_bound_and_bounds_may_change() -> None:
+    ledger = Ledger(MemoryStore(), Bounds(stored_per_agency=100, stored_by_agency={"cert-hr": 50}))
+    assert ledger.exceeds("cert-hr", 51)
+    assert not ledger.exceeds("cert-si", 51)
+    ledger.add("cert-hr", 50)
+    ledger.rebound(Bounds(stored_per_agency=100))
+    assert not ledger.exceeds("cert-hr", 50)
+    assert ledger.held() == {"cert-hr": 50}
+
+
 async def test_what_was_written_is_found_until_the_retention_is_over() -> None:
     store = MemoryStore()
     bounds = Bounds(stored_per_agency=100, retention=10 * DAY)

@@ -22,6 +22,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from websockets.asyncio.client import connect
 
+from relay.bounds import Bounds
+from relay.config import Settings
+from relay.server import bounds_of
 from securechan.errors import Refused
 from securechan.wire.frames import (
     TRUST_TOPIC,
@@ -285,3 +288,17 @@ def test_a_relay_of_which_a_part_failed_ends_and_says_so(tmp_path: Path) -> None
         assert relay._process.wait(30) == 1
         assert "a part that breaks" in relay.log
         assert "hint: its log says which" in relay.log
+
+
+def test_what_the_operator_grants_is_what_the_mailroom_holds_to() -> None:
+    settings = Settings.model_validate(
+        {
+            "retention_days": 3,
+            "quotas": {"sessions": 7, "stored_per_agency": 1 << 21},
+            "agencies": {"cert-hr": {"stored": 5}},
+        }
+    )
+    bounds = bounds_of(settings, Bounds(box_entries=2))
+    assert (bounds.sessions, bounds.retention, bounds.stored_per_agency) == (7, 3 * 86_400, 1 << 21)
+    assert bounds.stored_by_agency == {"cert-hr": 5}
+    assert bounds.box_entries == 2

@@ -30,7 +30,7 @@ def typed() -> str:
     return "set -eu\n" + "\n".join(blocks).replace(PORT, free_port()) + "\nsecurechan --home alice conversation ls\n"
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(300)
 def test_the_readme_works_as_typed(tmp_path: Path) -> None:
     commands = tmp_path / "bin"
     commands.mkdir()
@@ -52,7 +52,7 @@ def test_the_readme_works_as_typed(tmp_path: Path) -> None:
             start_new_session=True,  # the relay that the README leaves running is ended with its shell's group
         )
         try:
-            code = shell.wait(timeout=170)
+            code = shell.wait(timeout=290)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(shell.pid, signal.SIGKILL)
