@@ -10,8 +10,8 @@ Files are 0600 in a folder of 0700, and one that others can read is refused.
 from __future__ import annotations
 
 import base64
-import json
 import errno
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
