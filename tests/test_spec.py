@@ -50,6 +50,7 @@ from securechan.agent import (
     rosters,
     sending,
     state,
+    succession,
 )
 from securechan.agent.claims import Claim
 from securechan.agent.founding import FOUNDING
@@ -381,6 +382,7 @@ STRUCTS: Final[dict[tuple[str, str], type[Struct]]] = {
     ("11.3", "AgencyScope"): policy.AgencyScope,
     ("11.4", "Act"): founding.Act,
     ("11.4", "Founding"): founding.Founding,
+    ("11.17", "Succession"): founding.Succession,
     ("12.1", "Letter"): letters.Letter,
     ("12.1", "SignedLetter"): letters.SignedLetter,
     ("12.1", "SealedLetter"): letters.SealedLetter,
@@ -680,6 +682,7 @@ def test_limits() -> None:
         ("11.10", f"({state.SEEN:,} of a conversation)"),
         ("11.12", f"up to {commits.TREE_INLINE >> 10} KiB"),
         ("11.13", f"after {recovery.AGAIN} s to three"),
+        ("11.17", f"once in {succession.DAY} s"),
         ("11.13", f"died with the Welcome. {reconcile.UNWELCOMED} s"),
         ("11.13", f"the last {state.LETTERS_KEPT}"),
         ("11.15", f"In {reconcile.QUIET // 3600} hours of silence"),

@@ -178,7 +178,7 @@ def forward(
     wait: Wait = "sent",
     timeout: Timeout = 120.0,
 ) -> None:
-    """Bring a bulletin to another conversation, as far as its label lets it.
+    """Bring a bulletin elsewhere, as far as its label lets it.
 
     Its revisions and its withdrawal follow by themselves. Exit 7 where its label doesn't let it: then its issuer can
     be asked for consent."""

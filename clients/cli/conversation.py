@@ -164,6 +164,24 @@ def leave(
 
 
 @app.command()
+def succeed(
+    conversation: Conversation,
+    reason: Annotated[str, typer.Option("--reason", help="Why: every member is told.")],
+    without: Annotated[list[str] | None, typer.Option("--without", help="A device (agency/name) to leave out.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    timeout: Timeout = 60.0,
+) -> None:
+    """Found the group that takes its place: a last resort.
+
+    For a conversation that can't go on where it is. Its stewards alone may; the others join
+    unasked, and see who was left out and why."""
+    me = here()
+    me.confirm(f"let {conversation} go on in another group?", yes)
+    data = do("conversation.succeed", conversation=conversation, reason=reason, without=without, timeout=timeout)
+    me.emit(data, f"goes on  {safe(data['name'])}  {data['id'][:16]}")
+
+
+@app.command()
 def rename(conversation: Conversation, name: Annotated[str, typer.Argument(help="The new name, here alone.")]) -> None:
     """Call a conversation by another name on this device."""
     data = do("conversation.rename", online=False, conversation=conversation, name=name)

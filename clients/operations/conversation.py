@@ -18,6 +18,7 @@ from securechan.agent.inputs import (
     Leave,
     RenameConversation,
     Resume,
+    SucceedConversation,
 )
 from securechan.agent.policy import RENEWAL, AgencyScope, Kind, Policy
 from securechan.bulletin import tlp
@@ -277,6 +278,17 @@ async def leave(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     return summary(work.agent.conversation(found.topic))
 
 
+async def succeed(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Stewards: found the group in which ``conversation`` goes on, without the devices ``without``; ``reason`` is told
+    to its members. The last resort."""
+    params = Params(said)
+    found = lookup.conversation(work.agent, params.text("conversation"))
+    topic = await work.runtime.do(SucceedConversation(found.topic, params.text("reason"), params.texts("without")))
+    await work.online()
+    await work.runtime.until(lambda agent: agent.at_rest(work.now), params.seconds("timeout", 60.0))
+    return summary(work.agent.conversation(topic)) | {"succeeds": found.topic.hex()}
+
+
 async def rename(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Call it by another name, here alone."""
     params = Params(said)
@@ -334,6 +346,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "decline": decline,
     "leave": leave,
     "rename": rename,
+    "succeed": succeed,
     "policy": policy,
     "resume": resume,
 }

@@ -16,6 +16,7 @@ from securechan.agent import (
     receipts,
     rotation,
     sending,
+    succession,
 )
 from securechan.agent.asks import Boxing, Following, Publishing
 from securechan.agent.inputs import (
@@ -44,6 +45,7 @@ from securechan.agent.inputs import (
     SendAttachment,
     SendOpaque,
     SendText,
+    SucceedConversation,
     WithdrawBulletin,
     WriteBox,
 )
@@ -63,6 +65,8 @@ def run(turn: Turn, command: Command) -> object | None:
     match command:
         case CreateConversation(policy):
             return joining.found(turn, policy)
+        case SucceedConversation():
+            return succession.succeed(turn, command, joining.found)
         case SendText():
             return _text(turn, command)
         case SendAttachment():

@@ -269,6 +269,18 @@ class ConversationJoined:
 
 
 @dataclass(frozen=True, slots=True)
+class ConversationSucceeded:
+    """A conversation goes on in another group, under its name, and without the devices named."""
+
+    conversation: bytes
+    succeeds: bytes
+    name: str
+    by: str
+    reason: str
+    without: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ConversationLeft:
     """We were removed; what was received stays readable here."""
 
@@ -367,6 +379,7 @@ Event = (
     | TrustChanged
     | ConversationOffered
     | ConversationJoined
+    | ConversationSucceeded
     | ConversationLeft
     | Frozen
     | Held
@@ -396,6 +409,7 @@ KEPT: Final = (
     Alarm,
     ConversationOffered,
     ConversationJoined,
+    ConversationSucceeded,
     ConversationLeft,
     Frozen,
     Held,

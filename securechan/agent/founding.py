@@ -11,16 +11,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-from securechan.codec import Struct, fixed, opaque, text
+from securechan.codec import Struct, fixed, opaque, text, vec
 from securechan.crypto.contexts import REQUEST
 from securechan.crypto.suite import HYBRID
 from securechan.errors import Invalid, Untrusted
 from securechan.mls.extensions import Extension, find
 from securechan.trust.records import key_hash
 from securechan.trust.view import View
+from securechan.wire.chain import Position
 
 FOUNDING: Final = 0xF512
 LABEL: Final = b"securechan/1 founding"
+
+
+class Succession(Struct):
+    """That this group goes on for another: which one, how far its log was read, why, and who was left out."""
+
+    topic: Annotated[bytes, fixed(32)]
+    last: Position
+    reason: Annotated[str, text(255)]
+    without: Annotated[tuple[Annotated[str, text(160)], ...], vec(1 << 16)]
 
 
 class Act(Struct):
@@ -30,6 +40,7 @@ class Act(Struct):
     name: Annotated[str, text(64)]
     founder: Annotated[str, text(160)]
     key: Annotated[bytes, fixed(48)]
+    succeeds: Succession | None
 
 
 class Founding(Struct):
@@ -39,13 +50,21 @@ class Founding(Struct):
     signature: Annotated[bytes, opaque(8192)]
 
     @classmethod
-    def sign(cls, topic: bytes, name: str, founder: str, private: bytes) -> Founding:
+    def sign(
+        cls, topic: bytes, name: str, founder: str, private: bytes, succeeds: Succession | None = None
+    ) -> Founding:
         """By the founder's device key."""
-        act = Act(topic, name, founder, key_hash(HYBRID.signature.public(private)))
+        act = Act(topic, name, founder, key_hash(HYBRID.signature.public(private)), succeeds)
         return cls(act, HYBRID.signature.sign(private, REQUEST, LABEL + act.encode()))
 
     def extension(self) -> Extension:
         return Extension(FOUNDING, self.encode())
+
+
+def succession_of(extensions: Sequence[Extension]) -> Succession | None:
+    """What a group says that it succeeds, unverified: `founder` says whether it was founded so. Raises `Malformed`."""
+    data = find(tuple(extensions), FOUNDING)
+    return None if data is None else Founding.decode(data).act.succeeds
 
 
 def founder(extensions: Sequence[Extension], topic: bytes, name: str, view: View) -> str:

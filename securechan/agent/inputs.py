@@ -63,6 +63,16 @@ class CreateConversation:
 
 
 @dataclass(frozen=True, slots=True)
+class SucceedConversation:
+    """Stewards only, and the last resort: found the group in which a conversation goes on that can't go on where it is,
+    without the devices named. Answer: its topic."""
+
+    conversation: bytes
+    reason: str
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AcceptConversation:
     """Join a conversation that was offered. ``name`` is what it is called here, ``by`` the device whose offer it is:
     needed where several offer it."""
@@ -292,6 +302,7 @@ class WriteBox:
 
 Command = (
     CreateConversation
+    | SucceedConversation
     | AcceptConversation
     | DeclineConversation
     | RenameConversation

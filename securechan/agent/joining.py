@@ -17,10 +17,10 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
 
-from securechan.agent import blobs, commits, packages, past, sending
+from securechan.agent import blobs, commits, packages, past, sending, succession
 from securechan.agent.asks import Created
 from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
-from securechan.agent.founding import Founding, founder
+from securechan.agent.founding import Founding, Succession, founder
 from securechan.agent.letters import WelcomeLetter
 from securechan.agent.membership import admitted
 from securechan.agent.policy import Kind, Officer, Policy, agency_of, policy_of, seats_of
@@ -54,7 +54,7 @@ MOST_CONVERSATIONS: Final = 1000
 # -------------------------------------------------------------------------------------------------------- founding
 
 
-def found(turn: Turn, policy: Policy) -> bytes:
+def found(turn: Turn, policy: Policy, *, succeeds: Succession | None = None) -> bytes:
     """Begin a conversation of one; reconciliation brings in who belongs. Raises `Invalid`, `Denied`, `Conflict`."""
     policy.check()
     if turn.agency not in policy.agency_names():
@@ -80,7 +80,7 @@ def found(turn: Turn, policy: Policy) -> bytes:
         now=turn.now,
         extensions=(
             policy.extension(),
-            Founding.sign(topic, policy.name, turn.me.device, turn.signing.private).extension(),
+            Founding.sign(topic, policy.name, turn.me.device, turn.signing.private, succeeds).extension(),
         ),
         leaf_extensions=(Officer(turn.me.officer).extension(),),
         capabilities=packages.capabilities(turn),
@@ -269,6 +269,9 @@ def _vouched(turn: Turn, offer: Offer, group: Group, policy: Policy) -> bool:
     known = turn.rows.get(CONVERSATIONS, offer.topic.hex())
     if known is not None and offer.by in known.asked and offer.base.sequence > _reached(known):
         return True
+    succeeds = succession.vouched(turn, offer, group, policy)
+    if succeeds is not None:
+        return succeeds
     if agency_of(offer.by) == turn.agency:
         return True
     return policy.kind is Kind.COMMUNITY and _bound(turn, offer, group, policy.name)
@@ -329,7 +332,8 @@ def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str)
     if known is None and len(turn.rows.all(CONVERSATIONS)) >= MOST_CONVERSATIONS:
         raise Denied(f"{MOST_CONVERSATIONS} conversations are as many as a device may hold")
     commits.forget(turn, topic)
-    name = known.name if known is not None else _local_name(turn, offer, group, policy)
+    name = known.name if known is not None else ""
+    name = name or succession.take_over(turn, offer, group, policy) or _local_name(turn, offer, group, policy)
     fresh = blank(turn, topic, name, Standing.MEMBER, offer.base, offer.base.sequence, offer.trust)
     if known is not None:
         fresh = replace(fresh, seen=known.seen, unread=known.unread, read=known.read)

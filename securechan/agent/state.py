@@ -13,6 +13,7 @@ outbox         payloads that don't stand in the log yet, in order
 letters        sealed messages to other devices' inboxes
 inbox          how far our own inbox is read
 offers         Welcomes that a person, or a blob, is awaited for
+successions    the groups in which conversations go on, by the topic that they succeed
 packages       private halves of our key packages
 uploads, downloads   blobs on their way
 bulletins      what is known of each; tallies: who has one of our agency's; receipts: receipts to be sent
@@ -248,6 +249,13 @@ class Offer(Struct):
     shown: U8  # 1: people have been told of it
 
 
+class Succeeded(Struct):
+    """The group in which a conversation goes on, and since when here (Unix seconds)."""
+
+    topic: Hash32
+    since: U64
+
+
 class Package(Struct):
     bundle: Opaque = field(repr=False)
     last_resort: U8
@@ -391,6 +399,7 @@ SENT: Final[Table[bytes]] = table("sent", bytes, bytes)
 OUTBOX: Final = table("outbox", Outgoing.encode, Outgoing.decode)
 LETTERS: Final = table("letters", LetterOut.encode, LetterOut.decode)
 INBOX: Final = table("inbox", InboxState.encode, InboxState.decode)
+SUCCESSIONS: Final = table("successions", Succeeded.encode, Succeeded.decode)
 OFFERS: Final = table("offers", Offer.encode, Offer.decode)
 PACKAGES: Final = table("packages", Package.encode, Package.decode)
 UPLOADS: Final = table("uploads", Upload.encode, Upload.decode)
@@ -417,6 +426,7 @@ KINDS: Final[tuple[Table[Any], ...]] = (
     LETTERS,
     INBOX,
     OFFERS,
+    SUCCESSIONS,
     PACKAGES,
     UPLOADS,
     DOWNLOADS,
