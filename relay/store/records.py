@@ -18,7 +18,6 @@ import asyncio
 import base64
 import hashlib
 import random
-from collections.abc import Callable
 from typing import Any, Final
 
 from relay.store.base import (
@@ -118,15 +117,6 @@ class Records:
             return []
         return (await self._link.page(self.name, self._subject(keys), first, newest.sequence, count=PAGE))[0]
 
-    async def _forget(self, keys: str, limit: int, old: Callable[[Message], bool]) -> int:
-        """Drop records from the one that was written longest ago on, as long as they are old."""
-        for gone in range(limit):
-            message = await self._link.following(self.name, self._subject(keys), 1)
-            if message is None or not old(message):
-                return gone
-            await self.drop(self.key(message))
-        return limit
-
     async def size(self) -> int:
         """Bytes of all records."""
         return int((await self._link.api(f"STREAM.INFO.{self.name}"))["state"]["bytes"])
@@ -186,7 +176,12 @@ class Records:
 
     async def forget_spent(self, now: int, limit: int) -> int:
         """Forget packages that were handed out long ago."""
-        return await self._forget("spent.*", limit, lambda message: _number(message) <= now - SPENT_FOR)
+        for gone in range(limit):  # from the one that was written longest ago on
+            message = await self._link.following(self.name, self._subject("spent.*"), 1)
+            if message is None or _number(message) > now - SPENT_FOR:
+                return gone
+            await self.drop(self.key(message))
+        return limit
 
     # ---------------------------------------------------------------------------------------------- charges
 
@@ -216,7 +211,11 @@ class Records:
     async def forget_charges(self, now: int, limit: int) -> int:
         """Forget charges of long ago."""
         before = (now - CHARGED_FOR) // 86400
-        return await self._forget("charge.*.*", limit, lambda message: int(self.key(message).split(".")[1]) < before)
+        keys = [subject.removeprefix(self._subject("")) for subject in await self._there("charge.*.*")]
+        old = [key for key in keys if int(key.split(".")[1]) < before][:limit]
+        for key in old:
+            await self.drop(key)
+        return len(old)
 
 
 def _number(message: Message) -> int:
