@@ -241,6 +241,8 @@ def lid() -> Target:
         if data[:1] != b"\2":
             return data[:1] + of_struct(vault._Header)(data[1:], random)
         found = bytearray(data)
+        if len(found) < 120:
+            return damaged(data, random)
         for _ in range(random.randint(1, 4)):
             where = random.randrange(1, len(found)) if random.random() < 0.7 else random.randrange(1, 120)
             found[where % len(found)] ^= 1 << random.randrange(8)
