@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from clients.line import Coat
+from clients.line import Coat, Line
 from clients.operations.engine import Work
+from clients.probe import takes_post_quantum
 from clients.profile import Profile
 from clients.render import duration, size
 from clients.transport import SKEW_WARN, Up
@@ -165,7 +166,10 @@ async def _relay(work: Work) -> list[Json]:
         return [fail("relay", e.message, e.hint or "check the network; securechan status")]
     checks = [ok("relay", f"{up.relay} at {up.url}: hands shaken in {up.took * 1000:.0f} ms, X25519+ML-KEM-768")]
     checks.append(_clock(up))
-    checks += _way(up)
+    takes = None
+    if up.coat is not None and up.coat.post_quantum is None:
+        takes = await takes_post_quantum(up.url, Line.find(work.profile.folder))
+    checks += _way(up, takes)
     try:
         await work.synced()
     except SecurechanError as e:
@@ -183,13 +187,13 @@ def _clock(up: Up) -> Json:
     return fail("clock", f"{duration(up.skew)} {side} the relay", "set this machine's clock, or the relay's")
 
 
-def _way(up: Up) -> Iterator[Json]:
+def _way(up: Up, takes: bool | None = None) -> Iterator[Json]:
     """What is between us and the relay. TLS is a second coat: what is inside needs none, but proxies and firewalls may
-    want it."""
+    want it. ``takes``: whether the relay's TLS takes a post-quantum group, where that was asked."""
     if up.proxy:
         yield ok("proxy", f"{up.proxy}: it sees that this machine talks to {up.url}, and no more")
     if up.coat is not None:
-        yield _coat(up.coat)
+        yield _coat(up.coat, takes)
     elif _loopback(urlsplit(up.url).hostname or ""):
         yield ok("TLS", "none, and none is needed on this machine's loopback")
     else:
@@ -198,24 +202,26 @@ def _way(up: Up) -> Iterator[Json]:
         )
 
 
-def _coat(coat: Coat) -> Json:
+def _coat(coat: Coat, takes: bool | None) -> Json:
+    inside = (
+        "It need not be: the handshake inside is X25519+ML-KEM-768 with the relay's known key, so who records this and "
+        "opens TLS one day finds sealed records of padded sizes"
+    )
     worn = f"{coat.version} {coat.cipher}" + (f", key exchange {coat.group}" if coat.group else "")
-    match coat.post_quantum:
+    known = coat.post_quantum
+    match takes if known is None else known:
+        case True if known is None:
+            return ok("TLS", f"{worn}: the relay takes X25519MLKEM768, which {ssl.OPENSSL_VERSION} here offers first")
+        case False if known is None:
+            return ok("TLS", f"{worn}: the relay's TLS takes no post-quantum key exchange. {inside}")
         case True:
             return ok("TLS", f"{worn}: post-quantum, in addition to the handshake inside")
         case False:
             why = f"{coat.group} is not" if coat.group else f"{coat.version} through {ssl.OPENSSL_VERSION} can't be"
-            return ok(
-                "TLS",
-                f"{worn}: {why} post-quantum. It need not be: the handshake inside is X25519+ML-KEM-768 with the "
-                "relay's known key, so who records this and opens TLS one day finds sealed records of padded sizes",
-            )
+            return ok("TLS", f"{worn}: {why} post-quantum. {inside}")
         case None:
-            return ok(
-                "TLS",
-                f"{worn}; this Python does not tell whether its key exchange is post-quantum (3.15 does). It need not "
-                "be: the handshake inside is X25519+ML-KEM-768 always",
-            )
+            told = "nothing here tells whether its key exchange is post-quantum (Python 3.15 does)"
+            return ok("TLS", f"{worn}; {told}. {inside}")
 
 
 def _loopback(host: str) -> bool:

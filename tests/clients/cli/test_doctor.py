@@ -183,10 +183,15 @@ def test_it_says_whether_the_coat_is_post_quantum_and_why_it_need_not_be(coat: C
     assert "not be" not in words or "handshake inside is X25519+ML-KEM-768" in check["detail"]
 
 
-def test_a_python_that_does_not_tell_is_said_to(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_python_does_not_tell_the_relay_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssl.OPENSSL_VERSION_INFO", (3, 5))
-    check = doctor._coat(Coat("TLSv1.3", "TLS_AES_256_GCM_SHA384"))
-    assert "does not tell" in check["detail"]
+    coat = Coat("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+    for takes, words in (
+        (None, "nothing here tells"),
+        (True, "takes X25519MLKEM768"),
+        (False, "takes no post-quantum key exchange. It need not be"),
+    ):
+        assert words in doctor._coat(coat, takes)["detail"]
 
 
 def test_a_proxy_is_named() -> None:
