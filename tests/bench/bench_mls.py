@@ -10,7 +10,11 @@ root. Messages are those of a conversation under way: their sender has spoken be
 
 from __future__ import annotations
 
+import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
 from securechan.crypto.suite import HYBRID, Suite, by_number
@@ -117,7 +121,7 @@ def together(suite: Suite, size: int) -> Table:
     shape = Shape(alice, bob)
     renewed = alice.commit()
     title = "hybrid" if suite is HYBRID else f"suite {suite.number:#06x}"
-    table = Table(f"MLS, {title}, N = {size:,}", repeats=7, budget=0.12)
+    table = Table(f"MLS, {title}, N = {size:,}", repeats=7, budget=0.1)
     table.row(
         "commit",
         alice.commit,
@@ -133,11 +137,47 @@ def together(suite: Suite, size: int) -> Table:
     joining(table, shape, alice, size)
     hundred(table, shape, alice, bob)
     _messages(table, shape, alice, bob)
-    epoch, ratchets = alice.encode_epoch(), alice.encode_ratchets()
-    table.row("save epoch", alice.encode_epoch, note=f"{len(epoch):,} bytes")
-    table.row("save ratchets", alice.encode_ratchets, note=f"{len(ratchets):,} bytes")
-    table.row("load", lambda: Group.decode(epoch, ratchets))
+    _storing(table, bob, alice.protect(TEXT)[1], renewed.commit)
     return table
+
+
+def _storing(table: Table, bob: Group, message: bytes, commit: bytes) -> None:
+    """What bob writes for a message and a commit, and reads when it starts."""
+    heard = bob.receive(message)
+    if not isinstance(heard, Application):
+        raise TypeError("a bench that doesn't measure what it should")
+    spoken, renewed = heard.group, followed(bob, commit)
+    for name, after in (("store a message", spoken), ("store a commit", renewed)):
+        written = after.changes(bob)
+        size = sum(len(name) + len(data or b"") for name, data in written.items())
+        table.row(name, partial(after.changes, bob), note=f"{size:,} bytes in {len(written)} pieces")
+    pieces = {name: data for name, data in bob.changes(None).items() if data is not None}
+    size = sum(map(len, pieces.values()))
+    note = f"{size:,} bytes in {len(pieces):,} pieces; {resident(pieces):.1f} MB resident when loaded"
+    table.row("load", lambda: Group.of_pieces(pieces), note=note)
+
+
+def resident(pieces: dict[str, bytes]) -> float:
+    """By how many MB a process with the engine in it grows that loads this group and takes its hashes."""
+    measured = subprocess.run(
+        [sys.executable, "-c", _RESIDENT], input=pickle.dumps(pieces), capture_output=True, check=True
+    )
+    return float(measured.stdout)
+
+
+_RESIDENT: Final = """
+import gc, pickle, sys
+from securechan.mls.group import Group
+from securechan.crypto.suite import HYBRID
+def resident():
+    gc.collect()
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 1e6
+before = resident()
+group = Group.of_pieces(pickle.load(sys.stdin.buffer))
+group.tree_hash, group.state.tree.tree_hash, group.state.tree.roll
+print(resident() - before)
+"""
 
 
 def joining(table: Table, shape: Shape, alice: Group, size: int) -> None:
