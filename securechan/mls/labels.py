@@ -114,15 +114,20 @@ def ref_hash(suite: Suite, label: str, value: bytes) -> bytes:
 
 def expand_with_label(suite: Suite, secret: bytes, label: str, context: bytes, length: int) -> Secret:
     """§8: ``ExpandWithLabel``, ``length`` bytes."""
-    info = bytearray(_kdf_label(length, label))
+    if len(context) <= _SHORT:
+        return suite.kdf.expand(secret, _kdf_label(length, label, context), length)
+    info = bytearray(_kdf_label(length, label, b"")[:-1])
     write_vector(info, context)
     return suite.kdf.expand(secret, bytes(info), length)
 
 
-@lru_cache(maxsize=256)
-def _kdf_label(length: int, label: str) -> bytes:
-    """The start of a `KDFLabel`, up to its context: the key schedule asks for the same few by the thousand."""
-    return KDFLabel(length, PREFIX + label.encode(), b"").encode()[:-1]
+_SHORT = 5  # bytes of context: none, "left", "right", and a generation's number
+
+
+@lru_cache(maxsize=1024)
+def _kdf_label(length: int, label: str, context: bytes) -> bytes:
+    """An encoded `KDFLabel`; the key schedule asks for the same few by the thousand."""
+    return KDFLabel(length, PREFIX + label.encode(), context).encode()
 
 
 def derive_secret(suite: Suite, secret: bytes, label: str) -> Secret:
