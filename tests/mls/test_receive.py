@@ -7,21 +7,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
-from unittest import mock
 
 import pytest
 
 from securechan.crypto.secret import Secret
-from securechan.mls import treekem
 from securechan.mls.framing import AuthenticatedContent, FramedContent, FramedContentAuthData, PublicMessage, Sender
 from securechan.mls.group import Group
-from securechan.mls.labels import HPKECiphertext
 from securechan.mls.message import MLSMessage
 from securechan.mls.outcomes import Application, CannotFollow, Committed, Outcome, Own, Void
 from securechan.mls.proposals import Add, Remove
 from securechan.mls.registry import ContentType, WireFormat
 from securechan.mls.rules import Rule
 from securechan.mls.send import Step
+from securechan.mls.treekem import UpdatePath
 from securechan.mls.treemath import LeafIndex
 from tests.support.mls import FAST, NOW, bundle, follow, found, keys
 from tests.support.mls_forge import Forger, changed, releafed
@@ -95,28 +93,22 @@ def test_another_content_under_the_same_signature_is_void(trio: list[Group]) -> 
 
 def test_a_path_that_leads_nobody_is_everyones_loss_and_one_that_misses_me_is_mine(trio: list[Group]) -> None:
     alice, bob, carol = trio
-    real = treekem.encrypt_with_label
-    spoiled = bob.state.own_leaf_node.encryption_key
 
-    def for_all_but_bob(suite: Any, public: bytes, *rest: Any) -> HPKECiphertext:
-        sealed = real(suite, public, *rest)
-        return changed(sealed, ciphertext=bytes(len(sealed.ciphertext))) if public == spoiled else sealed  # type: ignore[no-any-return]  # of any struct
+    def for_all_but_bob(path: UpdatePath) -> UpdatePath:
+        (bobs,) = path.nodes[0].encrypted_path_secret
+        spoiled = changed(bobs, ciphertext=bytes(len(bobs.ciphertext)))
+        return UpdatePath(path.leaf_node, (changed(path.nodes[0], encrypted_path_secret=(spoiled,)), *path.nodes[1:]))
 
-    with mock.patch.object(treekem, "encrypt_with_label", for_all_but_bob):
-        step = alice.commit(authenticated_data=b"position")
-    lost = bob.receive(step.commit)
+    message = Forger(alice, b"position").commit(sealed=for_all_but_bob)
+    lost = bob.receive(message)
     assert isinstance(lost, CannotFollow)
     assert (lost.signer, lost.authenticated_data, lost.has_path) == (ALICE, b"position", True)
     assert lost.rule == Rule.PATH_SECRET_OPENS
-    assert isinstance(carol.receive(step.commit), Committed)
+    assert isinstance(carol.receive(message), Committed)
 
-    def for_nobody(suite: Any, public: bytes, label: str, context: bytes, _: bytes) -> HPKECiphertext:
-        return real(suite, public, label, context, bytes(FAST.hash_length))  # opens, to a secret of another key
-
-    with mock.patch.object(treekem, "encrypt_with_label", for_nobody):
-        step = alice.commit()
+    message = Forger(alice).commit(secret_of=lambda _: Secret(bytes(FAST.hash_length)))  # of another key
     for member in (bob, carol):
-        lost = member.receive(step.commit)
+        lost = member.receive(message)
         assert isinstance(lost, CannotFollow)
         assert lost.rule == Rule.PATH_SECRET_FITS
 

@@ -8,7 +8,7 @@ each forgery breaks the one rule that it means to break.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from securechan.crypto.secret import Secret
@@ -77,10 +77,10 @@ def releafed(bundle: KeyPackageBundle, suite: Suite, **values: Any) -> KeyPackag
 
 
 class Forger:
-    """A member of ``group`` without scruples."""
+    """A member of ``group`` without scruples; ``data`` is the authenticated data of all that it says."""
 
-    def __init__(self, group: Group) -> None:
-        self.group = group
+    def __init__(self, group: Group, data: bytes = b"") -> None:
+        self.group, self.data = group, data
         self.state: Epoch = group.state
         self.suite = group.suite
         self.context = group.state.context.encode()
@@ -99,7 +99,7 @@ class Forger:
     # ---------------------------------------------------------------------------------------------------- envelopes
 
     def framed(self, content: bytes | Proposal | Commit, sender: Sender | None = None) -> FramedContent:
-        return framed(self.group.group_id, self.group.epoch, sender or self.me, b"", content)
+        return framed(self.group.group_id, self.group.epoch, sender or self.me, self.data, content)
 
     def public(
         self,
@@ -140,12 +140,12 @@ class Forger:
         auth = FramedContentAuthData(signature)
         inside = pack_private(AuthenticatedContent(WireFormat.PRIVATE_MESSAGE, body, auth), 0)
         _, good = self.group.ratchets.take(suite, leaf, body.content_type, min(generation, 100))
-        aad = PrivateContentAAD(body.group_id, body.epoch, body.content_type, b"").encode()
+        aad = PrivateContentAAD(body.group_id, body.epoch, body.content_type, self.data).encode()
         sealed = suite.aead_seal(key or good.key, good.nonce, aad, plaintext(inside))  # a guard of zeros
         data_key, data_nonce = sender_data_key(suite, self.state.secrets.sender_data, sealed)
         data_aad = SenderDataAAD(body.group_id, body.epoch, body.content_type).encode()
         data = suite.aead_seal(data_key, data_nonce, data_aad, SenderData(leaf, generation, 0).encode())
-        return encode_message(PrivateMessage(body.group_id, body.epoch, body.content_type, b"", data, sealed))
+        return encode_message(PrivateMessage(body.group_id, body.epoch, body.content_type, self.data, data, sealed))
 
     def proposal(self, body: Body, **options: Any) -> bytes:
         return self.public(Proposal.of(body), **options)
@@ -159,10 +159,11 @@ class Forger:
         path: bool = True,
         leaf: Mapping[str, Any] | None = None,
         sealed: Callable[[UpdatePath], UpdatePath] = lambda path: path,
+        secret_of: Callable[[Secret], Secret] = lambda secret: secret,
         tag: bytes | None = None,
         psk: bytes | None = None,
     ) -> bytes:
-        """A commit of these, in the clear. ``leaf`` spoils the new leaf, and ``sealed`` the path."""
+        """A public commit. ``leaf`` spoils the new leaf, ``sealed`` the path, ``secret_of`` the secrets in it."""
         suite, state = self.suite, self.state
         pending = {kept.ref: Queued(kept.proposal, kept.sender, by_reference=True) for kept in self.group.pending}
         queue = [pending[ref] for ref in refs if ref in pending]
@@ -176,7 +177,8 @@ class Forger:
         if path:
             new = renew(tree, self.group.own_leaf, state.own_leaf_node, state.signing, self.group.group_id)
             context = _next(state.context, new.tree, applied.extensions)
-            update = sealed(new.seal(context.encode(), applied.new_leaves))
+            told = {index: secret_of(each) for index, each in new.path_secrets.items()}
+            update = sealed(replace(new, path_secrets=told).seal(context.encode(), applied.new_leaves))
             secret = new.commit_secret
             if leaf is not None:
                 spoiled = changed(update.leaf_node, **leaf)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from unittest import mock
 
 from securechan.crypto.secret import Secret
 from securechan.mls.labels import HPKECiphertext
@@ -20,11 +19,8 @@ from tests.support.forgeries.base import (
     NH,
     SUITE,
     Attempt,
-    Heard,
-    bob,
     breaks,
     commits,
-    forger,
     inviter,
     inviter_by_path,
     joins,
@@ -45,11 +41,7 @@ def with_secrets(path: UpdatePath, spoil: Callable[[HPKECiphertext], HPKECiphert
 
 @breaks(Rule.PATH_SECRET_FITS)
 def a_path_secret_that_makes_another_key() -> Attempt:
-    from securechan.mls import treekem
-
-    real = treekem.encrypt_with_label
-    with mock.patch.object(treekem, "encrypt_with_label", lambda *args: real(*args[:4], bytes(NH))):
-        return Heard(bob(), forger().commit())
+    return commits(secret_of=lambda _: Secret(bytes(NH)))
 
 
 @breaks(Rule.PATH_SECRET_FITS)
