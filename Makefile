@@ -1,5 +1,5 @@
 # securechan: everything a fresh machine with Python 3.11+ and make needs to be told
-.PHONY: demo test check bench fuzz soak interop vectors lock clean
+.PHONY: demo test check bench chaos fuzz soak interop vectors lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -19,6 +19,9 @@ check: $(VENV)/dev.stamp           ## format, lints, types, who may import whom
 
 bench: $(VENV)/dev.stamp           ## tables of tests/bench/README.md, on this machine
 	$(BIN)/python -m tests.bench $(B)
+
+chaos: $(VENV)/dev.stamp           ## faults under load, and a reckoning: nothing lost, nothing twice (C="--rounds 10 sqlite")
+	$(BIN)/python -m tests.chaos $(C)
 
 interop: $(VENV)/dev.stamp         ## groups mixed with other MLS implementations, installed into .interop (STEPS=200 SEED=9420)
 	PYTHON=$(PYTHON) tests/interop/install.sh .interop
