@@ -75,7 +75,11 @@ async def test_one_that_is_mirrored_loses_nothing_with_its_disk(mirrored: Stage,
     stage = mirrored
     async with stage.all("ana", "bor") as (ana, bor):
         topic, words = await talked(stage, ana, bor, 5)
-        stage.relay.kill()
+        words += [f"more {number}" for number in range(40)]
+        for word in words[5:]:
+            await ana.do(SendText(topic, word, Tlp.GREEN))
+        await bor.until(lambda _: len(bor.words(topic)) >= 15 or None)
+        stage.relay.kill()  # in the middle of it
         done = await asyncio.to_thread(mirror.restore, second, stage.folder / "new")
         assert done["commits"] > 5
         elsewhere(stage, stage.folder / "new")
