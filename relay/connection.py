@@ -1,7 +1,8 @@
 """One session: from the handshake to the last bye.
 
-    read     records → requests, in order → mailroom.      Not reading on is the backpressure: while as many requests
-             are under way as the limits allow, the socket fills and TCP does the rest.
+    read     records → requests, in order → mailroom, in the turn in which they arrive. Not reading on is the
+             backpressure: while as many requests are under way as the limits allow, what has come is held, the socket
+             fills, and TCP does the rest.
     write    answers and entries → outlet → records.       What is sent before the loop turns leaves as one record, one
              seal, one write. Who reads slowly is sent no more than fits its buffer, and catches up from the log; who
              has stopped reading, or lets even answers pile up, is dropped with bye SLOW and resumes from its cursor.
@@ -17,9 +18,8 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
-from websockets.asyncio.server import ServerConnection, broadcast
 from websockets.exceptions import ConnectionClosed
 
 from relay.limits import Budget, Guard, Quotas
@@ -28,6 +28,7 @@ from relay.mailroom import Mailroom
 from relay.member import Member
 from relay.metrics import Metrics
 from relay.people import Device, Guest, Office, Who
+from relay.websocket import Socket
 from securechan.errors import CannotOpen, Malformed, Misuse, Refused, SecurechanError, Stale, Untrusted
 from securechan.wire.door import Claim, Door, GuestClaim, TurnedAway
 from securechan.wire.frames import (
@@ -47,6 +48,7 @@ from securechan.wire.frames import (
     Reason,
     Request,
     RequestBody,
+    RequestKind,
 )
 from securechan.wire.handshake_formats import PROOF_SIZE, Denial, Why
 from securechan.wire.session import MAX_RECORD, Limits, Session
@@ -59,6 +61,7 @@ WRITE_HIGH: Final = 256 << 10  # bytes in the socket's buffer above which sealin
 SMALL: Final = 64  # bytes that a request weighs which brings nothing to store
 FAREWELL: Final = 5.0  # seconds for a bye to leave
 
+_KINDS: Final = {kind: kind.name.lower() for kind in RequestKind}
 _REFUSALS: Final = {
     "expired": Denial.EXPIRED,
     "invite-expired": Denial.EXPIRED,
@@ -82,49 +85,6 @@ class House:
     clock: Callable[[], int]  # Unix milliseconds
 
 
-class Doorbell(Protocol):
-    """What a connection hears from its socket."""
-
-    def writable(self) -> None: ...
-
-
-class Socket(ServerConnection):
-    """A WebSocket that tells when its write buffer has emptied, and who is counted at the door until let in."""
-
-    house: House
-    bell: Doorbell | None = None
-    address: str = ""
-    at_door: bool = False
-    choked: float = 0.0  # since when more than WRITE_HIGH bytes wait in the socket; 0: they don't
-
-    def stand_at_door(self, address: str) -> bool:
-        """Be counted; False where there is no room. Counted once, until `pass_door` or the end."""
-        self.address = address
-        self.at_door = True
-        return self.house.guard.arrive(address)
-
-    def pass_door(self) -> None:
-        if self.at_door:
-            self.at_door = False
-            self.house.guard.depart(self.address)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self.pass_door()
-        if self.bell is not None:
-            self.bell.writable()
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        self.choked = self.loop.time()
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self.choked = 0.0
-        if self.bell is not None:
-            self.bell.writable()
-
-
 class Connection:
     """A client's connection; towards the mailroom it is the `Outlet`."""
 
@@ -133,6 +93,7 @@ class Connection:
         self._house = house
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
+        self._buffer = house.quotas.buffer
         self._pending: deque[bytes] = deque()
         self._waiting = 0  # bytes in _pending
         self._flush_due = False
@@ -140,7 +101,11 @@ class Connection:
         self._room.set()
         self._end: asyncio.Future[Reason] = self._loop.create_future()
         self._heard = self._loop.time()
-        self._reader: asyncio.Task[None] | None = None
+        self._watching: asyncio.TimerHandle | None = None
+        self._member: Member | None = None
+        self._sender = self._agency = ""
+        self._held: deque[bytes | Frame] = deque()  # what has come and must wait for answers to what came before
+        self._unholding: asyncio.Task[None] | None = None
         self._draining = False
         self._cut = False  # the client is gone without a bye
         self.closed = asyncio.Event()  # set by the server once everything here has ended
@@ -155,10 +120,10 @@ class Connection:
             return
         self._pending.append(frames)
         self._waiting += len(frames)
-        if self._waiting > self._house.quotas.buffer:
-            self.end(Reason.SLOW)
-            return
-        if self.congested:
+        if self._waiting > self._buffer // 2:
+            if self._waiting > self._buffer:
+                self.end(Reason.SLOW)
+                return
             self._room.clear()
         if not self._flush_due:
             self._flush_due = True
@@ -167,7 +132,7 @@ class Connection:
     @property
     def congested(self) -> bool:
         """Whether more waits than half of what may."""
-        return self._waiting > self._house.quotas.buffer // 2
+        return self._waiting > self._buffer // 2
 
     async def room(self) -> bool:
         """Return when there is room again: True; or when there is no one any more: False."""
@@ -210,15 +175,14 @@ class Connection:
         metrics.count("records_out")
         metrics.count("frames_out", amount=frames)
         metrics.count("bytes_out", amount=len(record))
-        broadcast((self._socket,), record)  # synchronous; `choked` is the backpressure
+        self._socket.post(record)
 
     # ------------------------------------------------------------------------------------------------ the server's side
 
     def drain(self) -> None:
         """Read no more; what was asked is still answered."""
         self._draining = True
-        if self._reader is not None:
-            self._reader.cancel()
+        self._held.clear()
 
     def shut(self) -> None:
         """The relay goes down: bye SHUTDOWN, or the end of a handshake that isn't done."""
@@ -261,27 +225,27 @@ class Connection:
         wait = house.guard.knock(socket.address)
         door = house.door()
         for attempt in range(2):
-            message = await socket.recv(decode=False)
+            message = await socket.message()
             if wait:
-                return await self._turn_away(Why.OVERLOADED, wait)
+                return self._turn_away(Why.OVERLOADED, wait)
             if door is None:
-                return await self._turn_away(Why.CLOSED, 5000)
+                return self._turn_away(Why.CLOSED, 5000)
             guarded = house.guard.alert or attempt > 0
             match door.open(
                 message, house.limits, now_ms=house.clock(), address=socket.address.encode(), guarded=guarded
             ):
                 case TurnedAway() as away:
-                    await socket.send(away.reply)
+                    socket.post(away.reply)
                     if not away.again:
                         return "turned-away"
                 case answered:
-                    await socket.send(answered.reply)
-                    claim = answered.receive(await socket.recv(decode=False))
+                    socket.post(answered.reply)
+                    claim = answered.receive(await socket.message())
                     return await self._admit(claim)
         return "no-cookie"
 
-    async def _turn_away(self, why: Why, retry_after: int) -> str:
-        await self._socket.send(TurnedAway.because(why, retry_after).reply)
+    def _turn_away(self, why: Why, retry_after: int) -> str:
+        self._socket.post(TurnedAway.because(why, retry_after).reply)
         return why.name.lower()
 
     async def _admit(self, claim: Claim) -> tuple[Member, Session, Who] | str:
@@ -295,14 +259,15 @@ class Connection:
                 raise
             session, h4 = claim.accept(known.key, house.limits, self._now())
         except (Untrusted, Refused, CannotOpen) as error:
-            await self._socket.send(_refusal(claim, error))
+            self._socket.post(_refusal(claim, error))
             return error.code
         # From here on nothing refuses: the verdict is sealed, and its key seals one.
         self._session = session
-        self._socket.bell = self
-        member = house.mailroom.enter(known.who, self)  # there is room: nobody else had a turn meanwhile
+        self._sender, self._agency = _account(known.who)
+        member = self._member = house.mailroom.enter(known.who, self)  # there is room: nobody else had a turn meanwhile
         self._socket.protocol.max_message_size = MAX_RECORD
-        broadcast((self._socket,), h4)  # before anything the mailroom sends, which leaves when the loop turns
+        self._socket.post(h4)  # before anything the mailroom sends, which leaves when the loop turns
+        self._socket.answer_at(self)
         return member, session, known.who
 
     async def _serve(self, member: Member, session: Session, who: Who) -> None:
@@ -310,16 +275,14 @@ class Connection:
         kind = type(who).__name__.lower()
         metrics.count("sessions_opened", kind)
         started = self._loop.time()
-        reader = self._reader = asyncio.create_task(self._read(member, session, who))
-        if self._draining:
-            reader.cancel()
-        timer = asyncio.create_task(self._watch(session))
+        self._watch(session)
         try:
             reason = await self._end
         finally:
-            for task in (reader, timer):
-                task.cancel()
-            await asyncio.gather(reader, timer, return_exceptions=True)
+            if self._watching is not None:
+                self._watching.cancel()
+            if self._unholding is not None:
+                self._unholding.cancel()
             member.leave()
         ended = "cut" if self._cut else reason.name.lower()
         metrics.count("sessions_ended", ended)
@@ -342,29 +305,33 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------------------- inwards
 
-    async def _read(self, member: Member, session: Session, who: Who) -> None:
-        """Records to requests, until the session ends."""
-        house, socket = self._house, self._socket
-        sender, agency = _account(who)
-        try:
-            while not self._end.done():
-                record = await socket.recv(decode=False)
-                self._heard = self._loop.time()
-                house.metrics.count("records_in")
-                house.metrics.count("bytes_in", amount=len(record))
-                for frame in session.open(record, self._now()):
-                    match frame.body:
-                        case Request() as request:
-                            if member.inflight >= house.limits.in_flight:
-                                await member.below(house.limits.in_flight)
-                            self._ask(member, request, sender, agency)
-                        case Bye():
-                            self.end(Reason.DONE)
-                        case _:
-                            raise Malformed("a client sends requests and a bye, nothing else")
-        except ConnectionClosed:
+    def heard(self, message: bytes) -> None:
+        """A record has come."""
+        if self._end.done() or self._draining:
+            return
+        self._heard = self._loop.time()
+        metrics = self._house.metrics
+        metrics.count("records_in")
+        metrics.count("bytes_in", amount=len(message))
+        if self._held:
+            self._held.append(message)
+        else:
+            self._guarded(message)
+
+    def gone(self) -> None:
+        """The socket has closed."""
+        self._flush()
+        if not self._end.done():
             self._cut = True
             self.end(Reason.DONE)  # nobody is left to hear it
+
+    def _guarded(self, item: bytes | Frame) -> None:
+        """Take a record or a frame; whatever is wrong with it ends the session."""
+        try:
+            if isinstance(item, Frame):
+                self._take(item)
+            else:
+                self._open(item)
         except SecurechanError as error:
             event(log, "record refused", level=logging.WARNING, cause=error.code)
             self.end(Reason.PROTOCOL)
@@ -372,32 +339,69 @@ class Connection:
             event(log, "session failed", level=logging.ERROR, error=True)
             self.end(Reason.SHUTDOWN)
 
-    def _ask(self, member: Member, request: Request, sender: str, agency: str) -> None:
-        metrics, kind = self._house.metrics, request.kind.name.lower()
+    def _open(self, record: bytes) -> None:
+        """Take the frames of a record, as many as may be under way; the others are held."""
+        session, member = self._session, self._member
+        if session is None or member is None:
+            raise Misuse("there is no session yet")
+        frames = session.open(record, self._now())
+        most = self._house.limits.in_flight
+        for place, frame in enumerate(frames):
+            if member.inflight >= most:
+                self._held.extendleft(reversed(frames[place:]))
+                if self._unholding is None:
+                    self._unholding = self._loop.create_task(self._unhold(member, most))
+                return
+            self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        body = frame.body
+        if type(body) is Request:
+            self._ask(body)
+        elif type(body) is Bye:
+            self.end(Reason.DONE)
+        else:
+            raise Malformed("a client sends requests and a bye, nothing else")
+
+    async def _unhold(self, member: Member, most: int) -> None:
+        """Read no more until everything that is held was taken."""
+        self._socket.listen(False)
+        while self._held and not self._end.done():
+            await member.below(most)
+            if self._held and not self._end.done():
+                self._guarded(self._held.popleft())
+        self._unholding = None
+        self._socket.listen(True)
+
+    def _ask(self, request: Request) -> None:
+        metrics, kind = self._house.metrics, _KINDS[request.kind]
         metrics.count("requests", kind)
         appends, stored = _weight(request.body)
-        wait = self._house.budget.take(sender, agency, appends=appends, size=stored or SMALL, stored=stored)
+        wait = self._house.budget.take(self._sender, self._agency, appends=appends, size=stored or SMALL, stored=stored)
         if not wait:
-            member.ask(request)
+            assert self._member is not None  # a record was opened
+            self._member.ask(request)
             return
         metrics.count("requests_refused", kind)
         refusal = Error(Code.QUOTA, wait, "quota used up", 0, bytes(32))
         self.send(Frame.of(Answer.of(request.number, refusal)).encode())
 
-    async def _watch(self, session: Session) -> None:
-        """End the session when its time is over or nothing has come for too long."""
+    def _watch(self, session: Session) -> None:
+        """End the session when its time is over or nothing has come for too long; look again when it may be so."""
         idle, stall = self._house.limits.idle, self._house.quotas.stall
-        while True:
-            left = session.expires - self._now()
-            if left <= 0:
-                self.end(Reason.EXPIRED)
-            quiet = self._loop.time() - self._heard
-            if quiet >= idle:
-                self.end(Reason.IDLE)
-            choked = self._socket.choked
-            if choked and self._loop.time() - choked >= stall:
-                self.end(Reason.SLOW)
-            await asyncio.sleep(max(0.05, min(left, idle - quiet, stall / 2)))
+        now = self._loop.time()
+        left = session.expires - self._now()
+        if left <= 0:
+            self.end(Reason.EXPIRED)
+        quiet = now - self._heard
+        if quiet >= idle:
+            self.end(Reason.IDLE)
+        choked = self._socket.choked
+        if choked and now - choked >= stall:
+            self.end(Reason.SLOW)
+        if not self._end.done():
+            again = max(0.05, min(left, idle - quiet, stall / 2))
+            self._watching = self._loop.call_later(again, self._watch, session)
 
     def _now(self) -> int:
         return self._house.clock() // 1000

@@ -91,9 +91,12 @@ class Bucket:
 
     def wait(self, now: float) -> float:
         """Seconds until something may be drawn; 0 where it may be now."""
-        self.level = min(self.most, self.level + (now - self.at) * self.rate)
-        self.at = now
-        return 0.0 if self.level > 0 else max(-self.level / self.rate, 0.001)
+        level = self.level
+        if now != self.at:  # many are asked in one turn
+            level += (now - self.at) * self.rate
+            self.level = level = min(self.most, level)
+            self.at = now
+        return 0.0 if level > 0 else max(-level / self.rate, 0.001)
 
     def draw(self, amount: float) -> None:
         self.level -= amount
@@ -108,8 +111,12 @@ class Buckets:
         self._burst = burst
         self._others = others or {}
         self._held: OrderedDict[str, Bucket] = OrderedDict()
+        self._last: tuple[str, Bucket] | None = None  # who asked last, and most often asks next
 
     def of(self, name: str, now: float) -> Bucket:
+        last = self._last
+        if last is not None and last[0] == name:
+            return last[1]
         bucket = self._held.get(name)
         if bucket is None:
             bucket = self._held[name] = Bucket.full(self._others.get(name, self._rate), now, self._burst)
@@ -117,6 +124,7 @@ class Buckets:
                 self._held.popitem(last=False)
         else:
             self._held.move_to_end(name)
+        self._last = name, bucket
         return bucket
 
 
@@ -151,7 +159,9 @@ class Budget:
         ``sender`` names the device (or the guest's box, the office's key); ``agency`` may be empty.
         """
         now = self._clock()
-        wanted = [(self._requests.of(sender, now), 1), (self._bytes.of(sender, now), size)]
+        requests, size_of = self._requests.of(sender, now), self._bytes.of(sender, now)
+        wait = max(requests.wait(now), size_of.wait(now))
+        wanted = []
         if appends:
             wanted.append((self._appends.of(sender, now), appends))
         if agency:
@@ -160,11 +170,15 @@ class Budget:
                 wanted.append((self._agency_days.of(agency, now), stored))
             if appends:
                 wanted.append((self._agency_appends.of(agency, now), appends))
-        wait = max(bucket.wait(now) for bucket, _ in wanted)
+        for bucket, _ in wanted:
+            if (longer := bucket.wait(now)) > wait:
+                wait = longer
         if wait > 0:
             return int(wait * 1000) + 1
+        requests.level -= 1
+        size_of.level -= size
         for bucket, amount in wanted:
-            bucket.draw(amount)
+            bucket.level -= amount
         return 0
 
 

@@ -7,7 +7,6 @@ Everything that can ever appear is declared here with its help line, so that the
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
@@ -81,14 +80,17 @@ class Metrics:
     """Counters and durations."""
 
     def __init__(self) -> None:
-        self._counts: Counter[tuple[str, str]] = Counter()
+        self._counts: dict[tuple[str, str], int] = {}
         self._times = {name: Histogram() for name in HISTOGRAMS}
 
     def count(self, name: str, label: str = "", amount: int = 1) -> None:
         """Add to a counter of `COUNTERS` (KeyError for another)."""
-        if name not in COUNTERS:
-            raise KeyError(name)
-        self._counts[name, label] += amount
+        try:
+            self._counts[name, label] += amount
+        except KeyError:
+            if name not in COUNTERS:
+                raise
+            self._counts[name, label] = amount
 
     def handshake(self, seconds: float) -> None:
         """One handshake took this long."""
@@ -100,7 +102,7 @@ class Metrics:
         self._times["append_seconds"].observe(waited)
 
     def get(self, name: str, label: str = "") -> int:
-        return self._counts[name, label]
+        return self._counts.get((name, label), 0)
 
     def render(self, now: Mapping[str, float]) -> str:
         """Prometheus text format 0.0.4. ``now``: values of `GAUGES` and `TALLIES` (KeyError for another)."""

@@ -32,13 +32,14 @@ from relay import keys as keyring
 from relay import logs, observe, tls
 from relay.bounds import DAY, Bounds
 from relay.config import FIXED, Settings
-from relay.connection import HELLO_MAX, WRITE_HIGH, Connection, House, Socket
+from relay.connection import HELLO_MAX, WRITE_HIGH, Connection, House
 from relay.limits import Budget, Guard, neighbourhood, origin
 from relay.logs import event
 from relay.mailroom import Mailroom
 from relay.metrics import Metrics
 from relay.store.base import StoreFailed
 from relay.trust_topic import TrustTopic
+from relay.websocket import Socket
 from relay.workers import ALONE, Worker
 from securechan.crypto.secret import Secret
 from securechan.errors import Conflict, NotReady, SecurechanError

@@ -9,12 +9,14 @@ Clients compute it for themselves; the relay computes it too, so that its signed
 from __future__ import annotations
 
 import hashlib
+import struct
 from typing import Annotated, Final
 
 from securechan.codec import U64, Struct, fixed
 
 CHAIN_SIZE: Final = 48
 LABEL: Final = b"securechan/1 chain"
+_ENTRY: Final = struct.Struct(">B32sQQ")  # kind, id, sequence, length
 
 ChainValue = Annotated[bytes, fixed(CHAIN_SIZE)]
 
@@ -33,11 +35,6 @@ def start(topic: bytes) -> Position:
 
 def advance(position: Position, kind: int, entry_id: bytes, sequence: int, body: bytes) -> Position:
     """The position after one more entry. ``entry_id`` is 32 bytes."""
-    digest = hashlib.sha384(LABEL)
-    digest.update(position.chain)
-    digest.update(kind.to_bytes(1, "big"))
-    digest.update(entry_id)
-    digest.update(sequence.to_bytes(8, "big"))
-    digest.update(len(body).to_bytes(8, "big"))
-    digest.update(hashlib.sha384(body).digest())
-    return Position(sequence, digest.digest())
+    about = _ENTRY.pack(kind, entry_id, sequence, len(body))
+    joined = b"".join((LABEL, position.chain, about, hashlib.sha384(body).digest()))
+    return Position(sequence, hashlib.sha384(joined).digest())

@@ -184,7 +184,7 @@ class Session:
             lane.closed = True
         elif now >= self.expires + 60:  # what was under way when the relay said bye
             raise Stale("the session has lived its 24 hours", hint="shake hands again")
-        if any(frame.kind is FrameKind.BYE for frame in frames[:-1]):
+        if len(frames) > 1 and any(frame.kind is FrameKind.BYE for frame in frames[:-1]):
             raise Malformed("frames after the bye")
         if body.then is Then.REKEY:
             lane.advance(now)

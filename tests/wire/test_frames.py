@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securechan.codec import Reader
 from securechan.errors import Malformed, Misuse
 from securechan.wire.frames import (
     ANSWERS,
@@ -130,3 +131,44 @@ def test_many_items_of_no_size_are_refused() -> None:
     one_more = documents.encode().replace(b"\x42\x00" + bytes(512), b"\x42\x02" + bytes(514))
     with pytest.raises(Malformed, match="more than 256 items"):
         Publish.decode(one_more)
+
+
+# ------------------------------------------------------------------------------------------- the way by hand
+
+
+def declared(data: bytes, end: int) -> tuple[object, int] | str:
+    """How a frame is read as it is declared: the frame and where it ends, or the fault."""
+    r = Reader(data, 0, end)
+    try:
+        return super(Frame, Frame).read_from(r), r.pos
+    except Malformed as error:
+        return error.message
+
+
+def by_hand(data: bytes, end: int) -> tuple[object, int] | str:
+    r = Reader(data, 0, end)
+    try:
+        return Frame.read_from(r), r.pos
+    except Malformed as error:
+        return error.message
+
+
+@st.composite
+def appends(draw: st.DrawFn) -> bytes:
+    """An append as it may come: any length's form, a commit or none, damaged or not, with anything behind it."""
+    size = draw(st.sampled_from([0, 1, 62, 63, 64, 65, 255, 256, 1024, (1 << 14) - 1, 1 << 14]))
+    commit = draw(st.none() | st.just(CommitClaim(1, bytes(32))))
+    wire = bytearray(Frame.of(Request.of(draw(st.integers(0, 2**32 - 1)), Append(T, T, bytes(size), commit))).encode())
+    for _ in range(draw(st.integers(0, 2))):
+        place = draw(st.sampled_from([0, 5, 70, 71, 72, len(wire) - 1]) | st.integers(0, len(wire) - 1))
+        wire[place] = draw(st.integers(0, 255))
+    return bytes(wire) + draw(st.binary(max_size=4))
+
+
+T = bytes(range(32))
+
+
+@given(appends(), st.integers(0, 80))
+def test_what_is_read_by_hand_is_read_as_declared(data: bytes, missing: int) -> None:
+    for end in (len(data), max(len(data) - missing, 0)):
+        assert by_hand(data, end) == declared(data, end)

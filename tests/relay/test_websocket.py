@@ -1,0 +1,234 @@
+"""A socket's messages, however the bytes come: in pieces, together, in fragments; and what is no message."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+
+from relay.limits import Guard, Quotas
+from relay.websocket import Socket
+
+MOST = 1 << 17
+TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
+
+
+def frame(payload: bytes, opcode: int = BINARY, *, fin: bool = True, masked: bool = True) -> bytes:
+    """A client's frame."""
+    size, mask = len(payload), os.urandom(4)
+    head = bytes([opcode | (0x80 if fin else 0)])
+    bit = 0x80 if masked else 0
+    if size < 126:
+        head += bytes([bit | size])
+    elif size < 1 << 16:
+        head += bytes([bit | 126]) + struct.pack(">H", size)
+    else:
+        head += bytes([bit | 127]) + struct.pack(">Q", size)
+    if not masked:
+        return head + payload
+    return head + mask + bytes(b ^ mask[i % 4] for i, b in enumerate(payload))
+
+
+class Bell:
+    """Answers each message with its length and its ends."""
+
+    def __init__(self, socket: Socket) -> None:
+        self.socket = socket
+        self.over = asyncio.Event()
+
+    def heard(self, message: bytes) -> None:
+        self.socket.post(b"%d " % len(message) + message[:8] + message[-8:])
+
+    def writable(self) -> None:
+        """Not waited for."""
+
+    def gone(self) -> None:
+        self.over.set()
+
+
+class Here(Socket):
+    house = SimpleNamespace(guard=Guard(Quotas(), lambda: 0.0))
+
+
+@asynccontextmanager
+async def listening(*, early: bool = False) -> AsyncIterator[int]:
+    """The port of a server whose sockets greet each first message in the handshake's way, and ring a bell from then on;
+    ``early``: from the start."""
+
+    async def handle(socket: ServerConnection) -> None:
+        assert isinstance(socket, Socket)
+        bell = Bell(socket)
+        try:
+            if not early:
+                bell.socket.post(b"first " + await socket.message())
+            socket.answer_at(bell)
+            await bell.over.wait()
+        except ConnectionClosed:
+            return
+
+    async with serve(handle, "127.0.0.1", 0, compression=None, max_size=MOST, create_connection=Here) as server:
+        yield next(iter(server.sockets)).getsockname()[1]
+
+
+REQUEST = (
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
+class Line:
+    """A client that writes what it likes."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def open(cls, port: int, behind: bytes = b"") -> Line:
+        line = cls(*await asyncio.open_connection("127.0.0.1", port))
+        line.writer.write(REQUEST + behind)
+        await line.reader.readuntil(b"\r\n\r\n")
+        return line
+
+    async def say(self, data: bytes, cuts: list[int] | None = None) -> None:
+        """Write, in pieces that the server reads apart where ``cuts`` says."""
+        at = 0
+        for cut in [*sorted(cuts or []), len(data)]:
+            self.writer.write(data[at:cut])
+            await self.writer.drain()
+            await asyncio.sleep(0)
+            at = cut
+
+    async def hear(self) -> tuple[int, bytes]:
+        """(opcode, payload) of the next frame."""
+        async with asyncio.timeout(20):
+            first, size = await self.reader.readexactly(2)
+            if size == 126:
+                (size,) = struct.unpack(">H", await self.reader.readexactly(2))
+            elif size == 127:
+                (size,) = struct.unpack(">Q", await self.reader.readexactly(8))
+            return first & 15, await self.reader.readexactly(size)
+
+
+def echo(message: bytes) -> tuple[int, bytes]:
+    return BINARY, b"%d " % len(message) + message[:8] + message[-8:]
+
+
+async def close_code(line: Line) -> int:
+    opcode, payload = await line.hear()
+    assert opcode == CLOSE
+    return int.from_bytes(payload[:2], "big")
+
+
+SIZES = (0, 1, 125, 126, 300, 65535, 65536, 70000)
+MANNERS = ("whole", "parts", "text", "ping")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 125, 126, 300, 65535, 65536, 70000]),
+            st.sampled_from(["whole", "parts", "text", "ping"]),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    st.lists(st.integers(0, 300), max_size=6),
+)
+def test_messages_are_whole_however_they_come(some: list[tuple[int, str]], cuts: list[int]) -> None:
+    async def story() -> None:
+        data, expected = bytearray(), []
+        for n, (size, manner) in enumerate(some):
+            message = (b"%d" % n * size)[:size]
+            match manner:
+                case "whole":
+                    data += frame(message)
+                case "text":
+                    data += frame(message, TEXT)
+                case "parts":
+                    half = size // 2
+                    data += frame(message[:half], fin=False) + frame(b"between", PING)
+                    data += frame(b"", CONT, fin=False) + frame(message[half:], CONT)
+                    expected.append((PONG, b"between"))
+                case "ping":
+                    data += frame(message[:100], PING)
+                    expected.append((PONG, message[:100]))
+            if manner != "ping":
+                expected.append(echo(message))
+        async with listening(early=True) as port:
+            line = await Line.open(port)
+            await line.say(bytes(data), [cut for cut in cuts if cut < len(data)])
+            assert [await line.hear() for _ in expected] == expected
+            line.writer.close()
+
+    asyncio.run(story())
+
+
+async def test_the_first_message_waits_and_the_next_ring() -> None:
+    async with listening() as port:
+        line = await Line.open(port)
+        await line.say(frame(b"hello") + b"".join(frame(b"early %d" % n) for n in range(9)))
+        assert await line.hear() == (BINARY, b"first hello")
+        assert [await line.hear() for _ in range(9)] == [echo(b"early %d" % n) for n in range(9)]
+        line.writer.close()
+
+
+async def test_frames_behind_the_request_are_read_too() -> None:
+    async with listening(early=True) as port:
+        line = await Line.open(port, behind=frame(b"too soon")[:5])
+        await line.say(b"")
+        line.writer.close()
+    async with listening(early=True) as port:
+        line = await Line.open(port, behind=frame(b"too soon"))
+        await line.say(frame(b"then"))
+        assert [await line.hear(), await line.hear()] == [echo(b"too soon"), echo(b"then")]
+        line.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (frame(b"not masked", masked=False), 1002),
+        (frame(b"reserved", 0x70 | BINARY), 1002),
+        (frame(b"no such kind", 5), 1002),
+        (frame(b"goes on", CONT), 1002),
+        (frame(b"a", fin=False) + frame(b"another begins"), 1002),
+        (frame(bytes(MOST + 1))[:20], 1009),
+        (b"\x82\xff" + (1 << 40).to_bytes(8, "big"), 1009),
+        (frame(bytes(MOST), fin=False) + frame(b"more", CONT), 1009),
+        (frame(b"\x03\xe8", CLOSE), 1000),
+    ],
+    ids=["unmasked", "reserved", "opcode", "continuation", "interrupted", "big", "huge", "big in parts", "close"],
+)
+async def test_what_is_no_message_ends_it_with_its_code(data: bytes, code: int) -> None:
+    async with listening(early=True) as port:
+        line = await Line.open(port)
+        await line.say(frame(b"well") + data)
+        assert await line.hear() == echo(b"well")
+        assert await close_code(line) == code
+        line.writer.close()
+
+
+async def test_fragments_without_end_are_cut_off() -> None:
+    async with listening(early=True) as port:
+        line = await Line.open(port)
+        await line.say(frame(b"", fin=False) + frame(b"", CONT, fin=False) * 2000)
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionResetError)):
+            await line.hear()
+        line.writer.close()
+
+
+async def test_a_client_that_goes_while_it_is_waited_for_is_heard_of() -> None:
+    async with listening() as port:
+        line = await Line.open(port)
+        await line.say(frame(b"half")[:7])
+        line.writer.close()  # the server's block ends only if its handler has
