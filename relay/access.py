@@ -56,7 +56,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -119,10 +119,9 @@ class Access:
         """The rung of that claim, live or lapsed; None also for what is closed or lapsed long ago."""
         return next((rung for rung in self.rungs if rung.claim == claim), None)
 
-    def appends(self, shown: Iterable[int]) -> bool:
+    def appends(self, shown: Container[int]) -> bool:
         """Whether a session that has shown the secrets of these commits may append."""
-        live = {rung.sequence for rung in self.rungs if not rung.lapsed}
-        return any(sequence in live for sequence in shown)
+        return any(rung.sequence in shown and not rung.lapsed for rung in self.rungs)
 
     def reads(self, shown: Iterable[int]) -> bool:
         """Whether it reads to the tail."""

@@ -41,6 +41,8 @@ class _Item:
 
 
 def _size(write: Write) -> int:
+    if type(write) is Append:  # by far the most
+        return _FIXED + len(write.body)
     match write:
         case Append():
             return _FIXED + len(write.body)

@@ -721,7 +721,7 @@ _RFC: Final = (
 )
 _TEST_VALUES: Final = ("securechan/crypto/selftest.py", "clients/demo/")
 _NO_LABELS: Final = {  # bytes of letters that are nobody's domain separator
-    "relay/mailroom.py": {b"put", b"publish", b"get", b"packages", b"heads"},
+    "relay/lanes.py": {b"put", b"publish", b"get", b"packages", b"heads"},
     "clients/vault.py": {b"SQLite format 3\0"},
 }
 _FRAGMENTS: Final = {  # a label's beginning and its ends, joined where they are used

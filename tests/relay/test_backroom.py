@@ -1,0 +1,168 @@
+"""How much there is room for, and what is answered when the disk is full, fails or is too slow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.bounds import Bounds
+from relay.store.base import Result, StoreFailed, StoreFull, Write
+from relay.store.memory import MemoryStore
+from relay.store.sqlite import SqliteStore
+from securechan.wire.frames import (
+    TRUST_TOPIC,
+    Append,
+    Appended,
+    Code,
+    CommitClaim,
+    Count,
+    CreateTopic,
+    Deliver,
+    Done,
+    Error,
+    Halt,
+    Publish,
+    PutBlob,
+    PutKeyPackages,
+    TrustDocument,
+    inbox_topic,
+)
+from tests.relay.desk import digest, founded, open_desk
+
+T = digest("topic")
+S0, S1, S2, S3 = (digest("secret", n) for n in range(4))
+
+
+async def test_a_nearly_full_disk_takes_no_appends_but_keeps_its_head_up() -> None:
+    free = 0.5
+    async with open_desk(disk=lambda: free) as desk:
+        one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
+        await one.create(T, S0)
+        await two.read(T, S0)
+        await one.say(T, b"before")
+        assert await one.commit(T, 0, S1) == Appended(2)
+        free = 0.04
+        desk.mailroom._room._full_known_until = 0.0
+        full = await one.refused(Append(T, digest("x"), b"x", None))
+        assert full.code is Code.FULL
+        assert full.retry_after > 0
+        assert (await one.refused(CreateTopic(S3, S3))).code is Code.FULL
+        assert (await one.refused(Deliver(inbox_topic("cert-si/c"), S0, b"x"))).code is Code.FULL
+        assert (await one.refused(PutBlob(S0, 1, 0, b"x"))).code is Code.FULL
+        assert (await one.refused(PutKeyPackages(1, 0, (b"x",), None))).code is Code.FULL
+        assert await one.say(T, b"before") == Appended(1)  # known before judged
+        await two.halted(T, Halt.SHOW)
+        assert await two.show(T, S1) == Done()  # a confirmation still writes
+        await one.read(TRUST_TOPIC)
+        await one.halted(TRUST_TOPIC, Halt.TAIL)
+        view = founded().read(one.entries(TRUST_TOPIC))
+        role, content = founded().roster("cert-si", view, revoke={"d": "lost"})
+        assert await one.ask(Publish(1, (TrustDocument(role, content),))) == Appended(2)  # and so does trust
+        free = 0.5
+        desk.mailroom._room._full_known_until = 0.0
+        await one.show(T, S1)
+        assert await one.say(T, b"after") == Appended(3)
+
+
+class Failing(MemoryStore):
+    """A store whose commits fail while ``fault`` says so."""
+
+    fault: Exception | None = None
+    spares: type | None = None
+
+    async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
+        if self.fault is not None and not (self.spares and all(isinstance(w, self.spares) for w in batch)):
+            raise self.fault
+        return await super().commit(batch)
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"), [(StoreFull("full"), Code.FULL), (StoreFailed("input/output error"), Code.INTERNAL)]
+)
+async def test_a_failed_batch_is_refused_and_the_next_one_goes(fault: Exception, code: Code) -> None:
+    store = Failing()
+    async with open_desk(store) as desk:
+        one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
+        await one.create(T, S0)
+        await two.read(T, S0)
+        await one.say(T, b"1")
+        store.fault = fault
+        numbers = [one.send(Append(T, digest(n), b"lost", None)) for n in range(5)]
+        numbers.append(one.send(Append(T, digest("c"), b"lost", CommitClaim(0, S1))))
+        answers: list[Any] = [await one.answer(n) for n in numbers]
+        assert [a.code for a in answers] == [code] * 6
+        assert all(a.retry_after > 0 for a in answers)
+        store.fault = None
+        assert await one.say(T, b"2") == Appended(2)
+        assert await one.commit(T, 0, S1) == Appended(3)
+        await two.halted(T, Halt.SHOW, 3)
+        assert two.bodies(T) == [b"1", b"2", b"commit"]
+
+
+async def test_sqlite_full_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "relay.db")
+    async with open_desk(store) as desk:
+        one = desk.client("cert-hr/a")
+        await one.create(T, S0)
+        pages = store._db.execute("pragma page_count").fetchone()[0]
+        store._db.execute(f"pragma max_page_count = {pages + 100}")
+        kept = []
+        codes = set()
+        for n in range(200):
+            answer = await one.say(T, b"%03d" % n + bytes(10_000))
+            if isinstance(answer, Appended):
+                kept.append((answer.sequence, n))
+            elif isinstance(answer, Error):
+                codes.add(answer.code)
+                break
+        assert codes == {Code.FULL}
+        assert 5 < len(kept) < 60
+        store._db.execute("pragma max_page_count = 1000000")
+        assert isinstance(await one.say(T, b"room again"), Appended)
+        two = desk.client("cert-si/c")
+        await two.read(T, S0)
+        await two.halted(T, Halt.TAIL, len(kept) + 1)
+        assert [(e.sequence, int(e.body[:3])) for e in two.entries(T)[:-1]] == kept
+    again = await SqliteStore.open(tmp_path / "relay.db")
+    run = await again.read(T, 0, None, 1 << 30)
+    assert [(s.sequence, int(s.entry().body[:3])) for s in run.entries[:-1]] == kept
+    await again.close()
+
+
+async def test_more_waits_for_the_disk_than_may() -> None:
+    async with open_desk(bounds=Bounds(pending=3000)) as desk:
+        one = desk.client("cert-hr/a")
+        await one.create(T, S0)
+        numbers = [one.send(Append(T, digest(n), bytes(1000), None)) for n in range(4)]
+        answers = [await one.answer(n) for n in numbers]
+        assert [type(a) for a in answers] == [Appended, Appended, Error, Error]
+        assert isinstance(answers[-1], Error)
+        assert answers[-1].code is Code.OVERLOADED
+        assert answers[-1].retry_after > 0
+
+
+async def test_an_agency_stores_no_more_than_it_may() -> None:
+    store = MemoryStore()
+    async with open_desk(store, bounds=Bounds(stored_per_agency=3000)) as desk:
+        one, two, other = (desk.client(n) for n in ("cert-hr/a", "cert-hr/b", "cert-si/c"))
+        await one.create(T, S0)
+        for client in (two, other):
+            await client.show(T, S0)
+        assert isinstance(await one.say(T, bytes(1000)), Appended)
+        assert isinstance(await two.ask(Deliver(inbox_topic("cert-si/c"), S0, bytes(1000))), Appended)
+        content = digest("blob") * 31
+        assert isinstance(await two.ask(PutBlob(hashlib.sha256(content).digest(), 992, 0, content)), Count)
+        for client in (one, two):
+            full = await client.refused(Append(T, digest(client), bytes(100), None))
+            assert full.code is Code.QUOTA
+            assert full.retry_after > 0
+        assert (await one.refused(Deliver(inbox_topic("cert-si/c"), S1, bytes(100)))).code is Code.QUOTA
+        assert (await one.refused(PutBlob(S1, 200, 0, bytes(100)))).code is Code.QUOTA
+        assert await one.say(T, bytes(1000)) == Appended(1)  # known before judged
+        assert isinstance(await other.say(T, bytes(1000)), Appended)  # another agency has its own
+        assert isinstance(await one.commit(T, 0, S1), Appended)  # and a commit does not wait
+    assert await store.charges(0) == {"cert-hr": 2992, "cert-si": 1000}

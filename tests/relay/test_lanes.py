@@ -1,0 +1,51 @@
+"""What one session asks about one thing is judged in its order."""
+
+from __future__ import annotations
+
+import hashlib
+
+from securechan.wire.frames import (
+    Append,
+    Appended,
+    Code,
+    CreateTopic,
+    Done,
+    Error,
+    Show,
+    Subscribe,
+    Unsubscribe,
+)
+from tests.relay.desk import digest, open_desk
+
+T = digest("topic")
+S0, S1, S2, S3 = (digest("secret", n) for n in range(4))
+
+
+async def test_requests_of_one_session_are_judged_in_their_order() -> None:
+    async with open_desk() as desk:
+        client = desk.client("cert-hr/a")
+        numbers = [
+            client.send(body)
+            for body in (
+                Append(T, digest(1), b"too early", None),
+                CreateTopic(T, hashlib.sha256(S0).digest()),
+                Append(T, digest(2), b"nothing shown", None),
+            )
+        ]
+        answers = [await client.answer(number) for number in numbers]
+        assert [a.code if isinstance(a, Error) else a for a in answers[:2]] == [Code.UNKNOWN_TOPIC, Done()]
+        numbers = [
+            client.send(body)
+            for body in (Show(T, S0), Subscribe(T, 0), Append(T, digest(3), b"said", None), Unsubscribe(T))
+        ]
+        assert [await client.answer(n) for n in numbers] == [Done(), Done(), Appended(1), Done()]
+        again = desk.client("cert-hr/b")  # the topic's closed secret takes a look into the store; the next must wait
+        await client.commit(T, 0, S1)
+        await again.show(T, S0)
+        await again.show(T, S1)
+        third = desk.client("cert-si/c")
+        numbers = [third.send(body) for body in (Show(T, S0), Subscribe(T, 0), Append(T, digest(4), b"late", None))]
+        answers = [await third.answer(n) for n in numbers]
+        assert answers[:2] == [Done(), Done()]
+        assert isinstance(answers[2], Error)
+        assert (answers[2].code, answers[2].sequence) == (Code.STALE, 2)
