@@ -87,7 +87,7 @@ def backup(home: Path, target: Path, *, move: bool = False) -> dict[str, Any]:
         raise NotReady(f"there is no relay in {home}", hint="make one with: securechan-relay init")
     if target.exists():
         raise Conflict(f"{target} exists already", hint="name another file")
-    with _resting(home) as rests:
+    with _told(home), _resting(home) as rests, _told(target):
         if move and not rests:
             raise Conflict(f"a relay runs on {home}", hint="securechan-relay drain, then move it")
         manifest = pack(home, target, settings.name, moved=move)
@@ -95,6 +95,17 @@ def backup(home: Path, target: Path, *, move: bool = False) -> dict[str, Any]:
             keyring.write_private(home / MOVED, json.dumps({"v": 1, "at": manifest.made}).encode() + b"\n")
     size = target.stat().st_size
     return {"file": str(target), "relay": settings.name, "made": manifest.made, "moved": move, "size": size}
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """What the system refuses, with a hint."""
+    try:
+        yield
+    except OSError as error:
+        raise NotReady(
+            f"{path} can't be used: {error.strerror or error}", hint="check the folder, its permissions and its room"
+        ) from None
 
 
 def pack(home: Path, target: Path, name: str, *, moved: bool = False) -> Manifest:
@@ -194,7 +205,7 @@ def restore(source: Path, home: Path, *, accept_loss: bool = False) -> dict[str,
     is not of a relay that was moved and ``accept_loss`` was not said."""
     if not source.exists():
         raise NotFound(f"{source} does not exist", hint="name a file that backup wrote")
-    with into(home) as aside:
+    with into(home) as aside, _told(source):
         manifest = unpack(source, aside)
         lost = not manifest.moved and keyring.DATABASE in manifest.files
         if lost and not accept_loss:
@@ -217,8 +228,9 @@ def into(home: Path) -> Iterator[Path]:
     not empty."""
     if home.exists() and any(home.iterdir()):
         raise Conflict(f"{home} is not empty", hint="restore into an empty folder")
-    home.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}-"))
+    with _told(home):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=home.parent, prefix=f".{home.name}-"))
     try:
         yield aside
         keyring.load(aside)

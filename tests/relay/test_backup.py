@@ -99,6 +99,18 @@ def test_nothing_is_written_over(home: Path, tmp_path: Path) -> None:
         mirror.restore(tmp_path, tmp_path / "x")
 
 
+def test_a_place_that_cannot_be_written_or_read_is_said(home: Path, tmp_path: Path) -> None:
+    for target in (tmp_path / "none" / "b.tar", home / "relay.toml" / "b.tar"):
+        with pytest.raises(NotReady, match="can't be used") as caught:
+            backup.backup(home, target)
+        assert "permissions" in caught.value.hint
+    backup.backup(home, tmp_path / "b.tar", move=True)
+    with pytest.raises(NotReady, match="can't be used"):
+        backup.restore(tmp_path / "b.tar", tmp_path / "b.tar" / "home")
+    with pytest.raises(NotReady, match="can't be used"):
+        backup.restore(home, tmp_path / "other")  # a folder that is no mirror is no backup
+
+
 def test_a_store_that_is_damaged_makes_no_backup(home: Path, tmp_path: Path) -> None:
     content = bytearray((home / keys.DATABASE).read_bytes())
     content[4096:] = bytes(len(content) - 4096)
