@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import pairwise
 from typing import Final
 
 from securechan.agent.agent import Agent
@@ -36,7 +37,8 @@ LONG: Final = 180.0  # seconds for a round to be read by all: a full disk is ask
 
 @dataclass
 class Reckoning:
-    """What came of it. ``recovered``: seconds from a fault to the next acknowledgement."""
+    """What came of it. ``silences``: the longest one around each fault, in which nothing was
+    acknowledged to anybody, in seconds."""
 
     said: int
     acknowledged: int
@@ -48,7 +50,7 @@ class Reckoning:
     reused: int  # keys that sealed two messages
     alarms: list[str]
     deaths: int  # of the mortal device
-    recovered: list[float]
+    silences: list[float]
 
     @property
     def good(self) -> bool:
@@ -56,8 +58,12 @@ class Reckoning:
 
     def rows(self) -> list[tuple[str, str]]:
         """For the table."""
-        times = sorted(self.recovered)
-        middle = f"{statistics.median(times):.2f} s, longest {times[-1]:.2f} s" if times else "nothing to recover from"
+        times = sorted(self.silences)
+        middle = (
+            f"median {statistics.median(times):.2f} s, longest {times[-1]:.2f} s"
+            if times
+            else "nothing to recover from"
+        )
         return [
             ("texts said", f"{self.said:,}"),
             ("acknowledged", f"{self.acknowledged:,}"),
@@ -68,7 +74,7 @@ class Reckoning:
             ("keys used twice", str(self.reused)),
             ("alarms", "; ".join(self.alarms[:3]) or "none"),
             ("deaths of a client between two effects", str(self.deaths)),
-            ("fault to next acknowledgement", f"median {middle}"),
+            ("time to recover: longest silence around a fault", middle),
         ]
 
 
@@ -102,23 +108,23 @@ class Load:
         self.mortal = mortal
         self.chance = chance
         self.said: list[str] = []
-        self.recovered: list[float] = []
+        self.silences: list[float] = []
         self.deaths = 0
         self.mortals = 0  # texts of the mortal device that it knows to stand in the log
-        self._struck = 0.0
+        self._sent: list[float] = []  # when something was acknowledged in this round
         self._round = 0
         for each in self.screens:
             each.device.runtime.listen(each.hear)
             each.device.runtime.listen(self._clock)
 
     def _clock(self, event: Event) -> None:
-        if self._struck and isinstance(event, MessageSent):
-            self.recovered.append(time.monotonic() - self._struck)
-            self._struck = 0.0
+        if isinstance(event, MessageSent):
+            self._sent.append(time.monotonic())
 
     async def round(self, strike: Callable[[], Awaitable[None]]) -> None:
         """All write; in the middle of it the fault strikes, and is over; then everybody has read everything."""
         self._round += 1
+        self._sent.clear()
         before = len(self.said)
         watcher = self.screens[1]
         moment = sum(watcher.shown.values()) + self.chance.randint(1, 2 * EACH)
@@ -130,10 +136,14 @@ class Load:
             await asyncio.sleep(self.chance.random() * 0.02)  # anywhere between two things, not always after one
             struck = time.monotonic()
             await strike()
-            self._struck = struck
         fresh = self.said[before:]
         for each in self.screens:
             await each.device.until(partial(_shows, each, fresh), LONG)
+        self.silences += [max(end - begin for begin, end in pairs)] if (pairs := self._around(struck)) else []
+
+    def _around(self, struck: float) -> list[tuple[float, float]]:
+        """Two acknowledgements, one after the other, of which the second came after the fault had struck."""
+        return [(begin, end) for begin, end in pairwise(self._sent) if end > struck]
 
     async def _write(self, device: Live) -> None:
         for count in range(EACH):
@@ -203,5 +213,5 @@ class Load:
             reused=len(self.stage.ledger.reused()),
             alarms=[f"{device.name}: {event.text}" for device in everyone for event in device.told(Alarm)],
             deaths=self.deaths,
-            recovered=self.recovered,
+            silences=self.silences,
         )

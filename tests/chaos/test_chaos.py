@@ -16,7 +16,7 @@ def test_nothing_is_lost_on_sqlite(tmp_path: Path) -> None:
     assert reckoning.good, reckoning
     assert reckoning.said == reckoning.acknowledged > 200
     assert reckoning.delivered == 3 * reckoning.said
-    assert len(reckoning.recovered) >= 1
+    assert len(reckoning.silences) >= 1
     assert sum(site.notes.values()) == 3
 
 
