@@ -42,6 +42,9 @@ class Part(enum.Enum):
     EVENT = "x"
 
 
+PARTS: Final = {part.value: part for part in Part}
+
+
 class Secret(Struct):
     """How a GROUP topic was created."""
 
@@ -160,6 +163,7 @@ class Fold:
     topic: bytes
     at: int = 0
     born: Born | None = None
+    kind: TopicKind | None = None
     last: Position = field(init=False)
     total: int = 0  # entries that there ever were
     trimmed: Position = field(init=False)
@@ -174,10 +178,6 @@ class Fold:
 
     def __post_init__(self) -> None:
         self.last = self.trimmed = start(self.topic)
-
-    @property
-    def kind(self) -> TopicKind | None:
-        return None if self.born is None else TopicKind(self.born.kind)
 
     @property
     def box(self) -> Box | None:
@@ -207,17 +207,17 @@ class Fold:
     def _be_born(self, born: Born) -> OfTopic | None:
         if self.born is not None:
             return None
-        self.born = born
+        self.born, self.kind = born, TopicKind(born.kind)
         row = None
         if isinstance(born.how, Secret):
             row = CommitRow(0, born.how.access, born.how.founder, born.how.at, closes=0)
             self._remember(row)
         if born.kind in (Kind.GROUP, Kind.BOX):
-            return Created(self.topic, TopicKind(born.kind), row, self.box)
+            return Created(self.topic, self.kind, row, self.box)
         return None
 
     def _add(self, at: int, part: Part, body: bytes, committer: bytes) -> OfTopic | None:
-        if self.born is None:
+        if self.kind is None:
             return None  # it came too late: the topic is no more
         stored = Stored.unpacked(at, body)
         entry = stored.body
@@ -232,7 +232,7 @@ class Fold:
         if claim is not None:
             self.commit, self.commit_id = at, stored.entry_id
             self._remember(CommitRow(at, claim.next_access, committer, stored.at // 1000, None))
-        return Added(self.topic, TopicKind(self.born.kind), stored, self.last, committer)
+        return Added(self.topic, self.kind, stored, self.last, committer)
 
     def _happen(self, event: Event) -> OfTopic | None:
         match event.what:
@@ -327,7 +327,8 @@ class Fold:
     def restore(cls, topic: bytes, kept: Snapshot) -> Self:
         """The fold that gave this snapshot."""
         made = cls(topic, kept.at)
-        made.born = kept.born[0] if kept.born else None
+        if kept.born:
+            made.born, made.kind = kept.born[0], TopicKind(kept.born[0].kind)
         made.last, made.total = kept.last, kept.total
         made.trimmed, made.trimmed_total = kept.trimmed, kept.trimmed_total
         made.last_id, made.ordered = kept.last_id, kept.ordered

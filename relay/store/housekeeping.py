@@ -103,18 +103,12 @@ class Housekeeping:
         store = self._store
         subject = store.subject(topic)
         newest = await self._link.last(store.log_name, subject)
-        at = old = 0
-        size = 1  # the first page only has to show whether there is anything to do
-        while newest is not None and at < newest.sequence:
-            messages, _ = await self._link.page(
-                store.log_name, subject, at + 1, at + 1, size, count=8 if size == 1 else 1000
-            )
-            size = 1 << 20
-            for message in messages:
-                at = message.sequence
+        old = 0
+        if newest is not None:
+            async for message in self._link.walk(store.log_name, subject, 1, newest.sequence):
                 if store.parts(message)[0] not in (Part.FREE, Part.ORDERED):
                     continue
-                if Stored.unpacked(at, message.data).at >= before:
-                    return old
-                old = at
+                if Stored.unpacked(message.sequence, message.data).at >= before:
+                    break
+                old = message.sequence
         return old

@@ -19,7 +19,7 @@ import base64
 import json
 import logging
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -42,6 +42,7 @@ CONNECT: Final = 10.0  # seconds to find a server that answers
 OLDEST: Final = (2, 11)
 PAYLOAD: Final = (2 << 20) + (64 << 10)  # bytes: the largest entry with all that goes around it
 PENDING: Final = 64 << 20  # bytes on their way out
+FEW: Final = 6  # messages
 _LAG: Final = 0.01  # seconds that a replica is given to catch up
 
 EXPECT: Final = "Nats-Expected-Last-Subject-Sequence"
@@ -149,6 +150,7 @@ class Link:
                     disconnected_cb=cut,
                     reconnected_cb=back,
                     allow_reconnect=True,
+                    skip_subject_validation=True,  # ours are made of tokens
                     **how,
                 )
         except (NatsError, OSError, TimeoutError) as error:
@@ -199,16 +201,20 @@ class Link:
         reply = f"{self._box}.{self._number}"
         self._waiting[reply] = hear
         try:
-            if not self.nc.is_connected:
-                raise StoreFailed("the cluster is not reached", retry_after=2.0)
-            await self.nc.publish(subject, body, reply=reply, headers=headers)
-        except (NatsError, OSError) as error:
-            self.forget(reply)
-            raise StoreFailed(f"the cluster is not reached: {error}", retry_after=2.0) from error
+            await self.send(subject, body, headers, reply)
         except BaseException:
             self.forget(reply)
             raise
         return reply
+
+    async def send(self, subject: str, body: bytes, headers: dict[str, str] | None, reply: str = "") -> None:
+        """Publish. Raises `StoreFailed` where there is no connection."""
+        if not self.nc.is_connected:
+            raise StoreFailed("the cluster is not reached", retry_after=2.0)
+        try:
+            await self.nc.publish(subject, body, reply=reply, headers=headers)
+        except (NatsError, OSError) as error:
+            raise StoreFailed(f"the cluster is not reached: {error}", retry_after=2.0) from error
 
     def forget(self, question: str) -> None:
         """No answer is expected any more."""
@@ -322,6 +328,21 @@ class Link:
     async def following(self, stream: str, subject: str, first: int) -> Message | None:
         """The first message of a subject from ``first`` on, as the stream's leader has it."""
         return await self._message(stream, {"seq": max(first, 1), "next_by_subj": subject})
+
+    async def walk(self, stream: str, subject: str, first: int, upto: int) -> AsyncIterator[Message]:
+        """Messages of a subject from ``first`` on, until that at ``upto``, which is there. The first few come one by
+        one: where there are no more, as mostly, that costs the servers less than a page."""
+        for _ in range(FEW):
+            message = await self.following(stream, subject, first) if first <= upto else None
+            if message is None:
+                return
+            yield message
+            first = message.sequence + 1
+        while first <= upto:
+            messages, _ = await self.page(stream, subject, first, first)
+            for message in messages:
+                yield message
+                first = message.sequence + 1
 
     async def purge(self, stream: str, subject: str, below: int | None = None) -> None:
         """Forget the messages of a subject, or those of them before ``below``."""

@@ -43,7 +43,7 @@ from relay.logs import event
 from relay.store import base
 from relay.store.base import Aged, Box, Known, Outcome, Run, Stored, StoreFailed, StoreFull, Topic, Upload, Write
 from relay.store.feed import Feed
-from relay.store.fold import Fold, Part, Snapshot
+from relay.store.fold import PARTS, Fold, Part, Snapshot
 from relay.store.housekeeping import Housekeeping
 from relay.store.jetstream import TTL, ApiError, Behindhand, Link, Message, Unsure
 from relay.store.news import Added, Elsewhere, Hear, Lost, OfTopic, unheard
@@ -58,7 +58,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger("relay.nats")
 
-FOLDS: Final = 4096  # topics that are followed though nobody has asked for them lately
+FOLDS: Final = 16_384  # topics that are followed though nobody has asked for them lately
+LOADS: Final = 32  # topics that are read at once
 SESSION_KEPT: Final = "600s"
 LOOK: Final = 5.0  # seconds between two looks at the room that is left
 _PAGE: Final = 1 << 20
@@ -85,8 +86,10 @@ class NatsStore:
         }
         self._hear: Hear = unheard
         self._folds: OrderedDict[str, Fold] = OrderedDict()  # by the topic's token
-        self._held: set[str] = set()
+        self._held: set[str] = set()  # asked for and not released
+        self._pinned: Counter[str] = Counter()  # written to just now
         self._loading: dict[str, asyncio.Future[Fold]] = {}
+        self._loads = asyncio.Semaphore(LOADS)
         self._meanwhile: dict[str, list[Message]] = {}  # of topics that are being loaded
         self._announced: Counter[bytes] = Counter()  # sessions begun here whose notice has not come back yet
         self._tasks: set[asyncio.Task[None]] = set()
@@ -175,13 +178,13 @@ class NatsStore:
     def _understood(self, fold: Fold, message: Message) -> OfTopic | None:
         try:
             return fold.take(message.sequence, *self.parts(message))
-        except (Malformed, ValueError) as error:  # all relays pass over it alike
+        except (Malformed, ValueError, KeyError, IndexError) as error:  # all relays pass over it alike
             event(log, "a message that no relay writes", level=logging.ERROR, why=str(error)[:200])
             return None
 
     def parts(self, message: Message) -> tuple[Part, bytes, bytes]:
         """What a fold is given of a message."""
-        part = Part(message.subject[self._cut + 46])
+        part = PARTS[message.subject[self._cut + 46]]
         committer = message.headers.get(COMMITTER) if part is Part.ORDERED else None
         return part, message.data, bytes.fromhex(committer) if committer else b""
 
@@ -238,14 +241,13 @@ class NatsStore:
     async def _load(self, topic: bytes, name: str) -> Fold:
         meanwhile = self._meanwhile[name] = []
         try:
-            async with asyncio.timeout(15.0):  # less than a purge waits
+            async with self._loads, asyncio.timeout(15.0):  # less than a purge waits
                 kept = await self.records.get(f"topic.{name}")
                 fold = Fold(topic) if kept is None else Fold.restore(topic, Snapshot.decode(kept.data))
                 subject = self.subject(topic)
                 newest = await self.link.last(self.log_name, subject)
-                while newest is not None and fold.at < newest.sequence:
-                    messages, _ = await self.link.page(self.log_name, subject, fold.at + 1, newest.sequence, _PAGE)
-                    for message in messages:
+                if newest is not None:
+                    async for message in self.link.walk(self.log_name, subject, fold.at + 1, newest.sequence):
                         self._understood(fold, message)
         except TimeoutError:
             raise Unsure("the topic could not be read in time") from None
@@ -254,10 +256,16 @@ class NatsStore:
         self._folds[name] = fold
         for message in meanwhile:
             self._apply(name, fold, message)
-        for other in [n for n in self._folds if n not in self._held][: max(len(self._folds) - FOLDS, 0)]:
-            if other != name:
-                del self._folds[other]
+        self._shed()
         return fold
+
+    def _shed(self) -> None:
+        """Follow no more topics than there is room for, but all that are needed; the longest unused go first."""
+        spare = len(self._folds) - FOLDS
+        if spare > FOLDS // 8:  # not each time, for all are looked at
+            idle = [name for name in self._folds if name not in self._held and name not in self._pinned]
+            for name in idle[:spare]:
+                del self._folds[name]
 
     # ---------------------------------------------------------------------------------------------- writing
 
@@ -268,7 +276,12 @@ class NatsStore:
         lanes: dict[object, list[tuple[int, Write]]] = {}
         for place, write in enumerate(batch):
             lanes.setdefault(_about(write), []).append((place, write))
-        await asyncio.gather(*(self._lane(lane, outcomes) for lane in lanes.values()))
+        pinned = [token(thing) for thing in lanes if isinstance(thing, bytes)]
+        self._pinned.update(pinned)
+        try:
+            await asyncio.gather(*(self._lane(lane, outcomes) for lane in lanes.values()))
+        finally:
+            self._pinned -= Counter(pinned)
         return [_sure(each) for each in outcomes]
 
     async def _lane(self, lane: list[tuple[int, Write]], outcomes: list[Outcome | None]) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nats.aio.msg import Msg
@@ -41,6 +42,7 @@ from relay.store.base import (
 from relay.store.fold import Born, Confirmation, Event, EventKind, Fold, Kind, Opened, Part, Secret, Trim
 from relay.store.jetstream import EXPECT, PATIENCE, Behindhand, Unsure, refusal
 from relay.store.news import Added
+from relay.store.records import token
 from securechan.wire.chain import Position, advance
 
 if TYPE_CHECKING:
@@ -55,21 +57,33 @@ _FREE: Final = (TopicKind.GROUP, TopicKind.INBOX)
 Numbered = tuple[int, Append]
 
 
+@dataclass(slots=True)
+class _Flight:
+    """Entries on their way. ``done`` when the last one is back, or was refused."""
+
+    done: asyncio.Future[None]
+    last: bytes
+    placed: dict[bytes, Placed] = field(default_factory=dict)  # by entry id
+    refused: Exception | None = None
+
+
 class TopicWrites:
     """The writes about topics of one store."""
 
     def __init__(self, store: NatsStore) -> None:
         self._store = store
         self._link = store.link
-        self._under_way: dict[tuple[bytes, bytes], tuple[bytes, asyncio.Future[Placed]]] = {}
+        self._under_way: dict[tuple[bytes, bytes], tuple[bytes, _Flight]] = {}
 
     def arrived(self, fold: Fold, added: Added) -> None:
         """An entry came in the feed: if it is what was published here, that write is done. If it is another's with the
         same id, the cluster has refused or will refuse ours."""
-        packed, placed = self._under_way.get((fold.topic, added.stored.entry_id), (b"", None))
-        if placed is not None and packed == added.stored.packed:
-            if not placed.done():
-                placed.set_result(Placed(added.stored, added.position))
+        entry_id = added.stored.entry_id
+        packed, flight = self._under_way.get((fold.topic, entry_id), (b"", None))
+        if flight is not None and packed == added.stored.packed:
+            flight.placed[entry_id] = Placed(added.stored, added.position)
+            if entry_id == flight.last and not flight.done.done():
+                flight.done.set_result(None)
             self._store.housekeeping.grown(fold)
 
     async def _until(self, fold: Fold, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
@@ -154,54 +168,59 @@ class TopicWrites:
         """Add entries of one topic, all on the way at once; each outcome goes to its place in ``outcomes``."""
         fold = await self._store.fold(run[0][1].topic)
         later: list[Numbered] = []
-        under_way: list[tuple[int, Append, asyncio.Future[Placed], str]] = []
+        going: dict[bytes, Numbered] = {}
         for index, w in run:
-            fits = w.room is None or fold.count + len(under_way) < w.room
-            if fold.kind is None or not fits or w.entry_id in fold.ids or (w.topic, w.entry_id) in self._under_way:
+            fits = w.room is None or fold.count + len(going) < w.room
+            there = w.entry_id in fold.ids or w.entry_id in going or (w.topic, w.entry_id) in self._under_way
+            if fold.kind is None or there or not fits:
                 later.append((index, w))
-                continue
-            placed, question = await self._publish(w, Part.FREE, 0)
-            under_way.append((index, w, placed, question))
-        if under_way:
-            await asyncio.wait([placed for _, _, placed, _ in under_way], timeout=ATTEMPT)
-        for index, w, placed, question in under_way:
-            self._forget(w, question)
-            if placed.done() and placed.exception() is None:
-                outcomes[index] = placed.result()
-            elif placed.done() and not isinstance(placed.exception(), Behindhand | Unsure):
-                outcomes[index] = _failure(placed.exception())
             else:
-                later.append((index, w))
+                going[w.entry_id] = (index, w)
+        if going:
+            flight = await self._send(fold, [w for _, w in going.values()], Part.FREE, 0)
+            for entry_id, (index, w) in going.items():
+                if entry_id in flight.placed:
+                    outcomes[index] = flight.placed[entry_id]
+                else:
+                    later.append((index, w))
         for index, w in sorted(later, key=lambda each: each[0]):
             try:
                 outcomes[index] = await self.append(w)
             except (StoreFull, StoreFailed) as error:
                 outcomes[index] = error
 
-    async def _publish(self, w: Append, part: Part, expect: int) -> tuple[asyncio.Future[Placed], str]:
-        """Publish an entry. The future has its place when the feed brings it, or what the cluster has against it."""
-        placed: asyncio.Future[Placed] = asyncio.get_running_loop().create_future()
+    async def _send(self, fold: Fold, writes: Sequence[Append], part: Part, expect: int) -> _Flight:
+        """Publish entries of one topic, and wait until they come back or can't any more. Only the last one is
+        answered for: all go one way and come back one way, so when it is back, those before it are, or won't be."""
+        flight = _Flight(asyncio.get_running_loop().create_future(), writes[-1].entry_id)
 
         def hear(msg: Msg) -> None:
-            refused = refusal(msg)
-            if refused is not None and not placed.done():
-                placed.set_exception(refused)
+            flight.refused = refusal(msg)
+            if flight.refused is not None and not flight.done.done():
+                flight.done.set_result(None)
 
-        headers = {EXPECT: str(expect)}
-        if w.commit is not None:
-            headers |= {ACCESS: w.commit.next_access.hex(), COMMITTER: w.committer.hex()}
-        subject = self._store.subject(w.topic, part, w.entry_id if part is Part.FREE else None)
-        body = Stored.make(0, w.kind, w.entry_id, w.at, w.tail).packed
-        self._under_way[w.topic, w.entry_id] = (body, placed)
+        subject = self._store.subject(fold.topic, part)
+        question = ""
         try:
-            return placed, await self._link.ask(subject, body, headers, hear)
-        except BaseException:
-            self._under_way.pop((w.topic, w.entry_id), None)
-            raise
-
-    def _forget(self, w: Append, question: str) -> None:
-        self._under_way.pop((w.topic, w.entry_id), None)
-        self._link.forget(question)
+            for w in writes:
+                headers = {EXPECT: str(expect)}
+                if w.commit is not None:
+                    headers |= {ACCESS: w.commit.next_access.hex(), COMMITTER: w.committer.hex()}
+                body = Stored.make(0, w.kind, w.entry_id, w.at, w.tail).packed
+                self._under_way[w.topic, w.entry_id] = (body, flight)
+                where = f"{subject}.{token(w.entry_id[:16])}" if part is Part.FREE else subject
+                if w is writes[-1]:
+                    question = await self._link.ask(where, body, headers, hear)
+                else:
+                    await self._link.send(where, body, headers)
+            await asyncio.wait([flight.done], timeout=ATTEMPT)
+            if flight.refused is not None and len(writes) > 1:
+                await self._catch_up(fold)  # those before it may still be on their way back
+        finally:
+            self._link.forget(question)
+            for w in writes:
+                self._under_way.pop((w.topic, w.entry_id), None)
+        return flight
 
     async def append(self, w: Append) -> Outcome:
         """See `Append`: one entry, with all that may come between."""
@@ -222,17 +241,13 @@ class TopicWrites:
         if refused is not None:  # unless it came in, through another relay, while this was being looked up
             return await self._known(w) or refused
         if (w.topic, w.entry_id) in self._under_way:  # of another batch: it is known when that one is done
-            await asyncio.wait([self._under_way[w.topic, w.entry_id][1]], timeout=ATTEMPT)
+            await asyncio.wait([self._under_way[w.topic, w.entry_id][1].done], timeout=ATTEMPT)
             raise Behindhand("the same entry was under way")
         free = self._is_free(fold, w)
-        placed, question = await self._publish(w, Part.FREE if free else Part.ORDERED, 0 if free else fold.ordered)
-        try:
-            async with asyncio.timeout(ATTEMPT):
-                return await placed
-        except TimeoutError:
-            raise Unsure("no answer in time") from None
-        finally:
-            self._forget(w, question)
+        flight = await self._send(fold, [w], Part.FREE if free else Part.ORDERED, 0 if free else fold.ordered)
+        if w.entry_id in flight.placed:
+            return flight.placed[w.entry_id]
+        raise flight.refused or Unsure("no answer in time")
 
     async def _known(self, w: Append) -> Outcome | None:
         """The old answer, if the id was used."""
@@ -344,9 +359,3 @@ class TopicWrites:
             return Made()
 
         return await self._until(fold, attempt)
-
-
-def _failure(error: BaseException | None) -> Outcome:
-    if isinstance(error, StoreFull | StoreFailed):
-        return error
-    return StoreFailed(f"the cluster refused it: {error}", retry_after=1.0)
