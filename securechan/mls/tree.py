@@ -165,7 +165,9 @@ class RatchetTree:
             if is_leaf(index):
                 known = self._leaf_hash(index, self.nodes[index])
             else:
-                known = self._parent_hash(self.nodes[index], self.node_hash(left(index)), self.node_hash(right(index)))
+                lower, upper = left(index), right(index)
+                below = self._hashes[lower] or self.node_hash(lower), self._hashes[upper] or self.node_hash(upper)
+                known = self._parent_hash(self.nodes[index], *below)
             self._hashes[index] = known
             node = self.nodes[index]
             if node is not None and not self._fresh:

@@ -48,18 +48,19 @@ def root(leaves: int) -> NodeIndex:
 
 
 def left(node: NodeIndex) -> NodeIndex:
-    return NodeIndex(node ^ (1 << (_parent_level(node) - 1)))
+    return NodeIndex(node - _reach(node))
 
 
 def right(node: NodeIndex) -> NodeIndex:
-    return NodeIndex(node ^ (3 << (_parent_level(node) - 1)))
+    return NodeIndex(node + _reach(node))
 
 
-def _parent_level(node: NodeIndex) -> int:
-    k = level(node)
-    if k == 0:
+def _reach(node: NodeIndex) -> int:
+    """How far a parent's children lie from it: half of 2^level."""
+    reach = ((node & ~(node + 1)) + 1) >> 1
+    if not reach:
         raise Misuse(f"node {node} is a leaf and has no children")
-    return k
+    return reach
 
 
 def parent(node: NodeIndex) -> NodeIndex:
