@@ -18,6 +18,7 @@ from securechan.errors import Invalid, Misuse
 from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
 from securechan.mls.roll import Roll
+from securechan.mls.row import Row
 from securechan.mls.rules import Rule
 from securechan.mls.treemath import (
     LeafIndex,
@@ -59,18 +60,18 @@ class RatchetTree:
     def __init__(
         self,
         suite: Suite,
-        nodes: tuple[Node | None, ...],
-        hashes: list[bytes | None] | None = None,
+        nodes: Iterable[Node | None],
+        hashes: Row[bytes | None] | None = None,
         roll: Roll | None = None,
         *,
         fresh: bool = False,
     ) -> None:
         self.suite = suite
-        self.nodes = nodes
+        self.nodes: Row[Node | None] = nodes if isinstance(nodes, Row) else Row(nodes)
         self._roll = roll
         self._fresh = fresh  # from the wire, and all of it still to be checked
         # A cache that says nothing which the nodes don't.
-        self._hashes: list[bytes | None] = [None] * len(nodes) if hashes is None else hashes
+        self._hashes: Row[bytes | None] = Row([None] * len(self.nodes)) if hashes is None else hashes
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, RatchetTree) and self.suite is other.suite and self.nodes == other.nodes
@@ -110,7 +111,7 @@ class RatchetTree:
 
     def members(self) -> Iterator[tuple[LeafIndex, LeafNode]]:
         """All leaves that aren't blank, from left to right."""
-        for index, node in enumerate(self.nodes[::2]):
+        for index, node in enumerate(islice(self.nodes, 0, None, 2)):
             if isinstance(node, LeafNode):
                 yield LeafIndex(index), node
 
@@ -138,7 +139,7 @@ class RatchetTree:
         if self.nodes[index] is not None:
             return False
         span = (1 << level(index)) - 1
-        return not any(self.nodes[index - span : index + span + 1])
+        return all(self.nodes[at] is None for at in range(index - span, index + span + 1))
 
     def filtered_path(self, leaf: LeafIndex) -> list[tuple[NodeIndex, NodeIndex]]:
         """§4.1.2: (ancestor, its child off the path) from the leaf's parent up, where that child reaches anybody."""
@@ -168,7 +169,7 @@ class RatchetTree:
                 lower, upper = left(index), right(index)
                 below = self._hashes[lower] or self.node_hash(lower), self._hashes[upper] or self.node_hash(upper)
                 known = self._parent_hash(self.nodes[index], *below)
-            self._hashes[index] = known
+            self._hashes.note(index, known)
             node = self.nodes[index]
             if node is not None and not self._fresh:
                 node.settle()  # what is hashed is seldom wanted on the wire again, and would be half of the memory
@@ -211,20 +212,20 @@ class RatchetTree:
 
     def with_nodes(self, changes: Iterable[tuple[NodeIndex, Node | None]]) -> RatchetTree:
         """The tree with some nodes replaced; hashes above them are forgotten."""
-        nodes, hashes = list(self.nodes), list(self._hashes)
+        fresh = dict(changes)
         top = self.root
-        replaced: list[tuple[Node | None, Node | None]] = []
-        for index, node in changes:
-            replaced.append((nodes[index], node))
-            nodes[index] = node
+        stale: dict[int, None] = {}
+        for index in fresh:
             at = index
-            hashes[at] = None
-            while at != top:
-                at = parent(at)
-                if hashes[at] is None:  # a hash is known only where all below are, so all above are unknown too
+            while at not in stale:
+                stale[at] = None
+                if at == top:
                     break
-                hashes[at] = None
-        return RatchetTree(self.suite, tuple(nodes), hashes, self.roll.changed(replaced))
+                at = parent(at)
+        roll = self.roll.changed((self.nodes[index], node) for index, node in fresh.items())
+        # The rows share hashes between trees: those of all nodes above a change stand in chunks of their own.
+        hashes = self._hashes.replaced(stale.items())
+        return RatchetTree(self.suite, self.nodes.replaced(fresh.items()), hashes, roll)
 
     def blank_path(self, leaf: LeafIndex, node: LeafNode | None) -> RatchetTree:
         """§12.1.2, §12.1.3: the leaf replaced or blanked, and all above it blanked."""
@@ -240,7 +241,7 @@ class RatchetTree:
 
     def free_leaf(self) -> LeafIndex:
         """§12.1.1: where the next member goes: the leftmost blank leaf, or the first one of a tree made larger."""
-        leaves = self.nodes[::2]
+        leaves = list(islice(self.nodes, 0, None, 2))
         try:
             return LeafIndex(leaves.index(None))
         except ValueError:
@@ -251,7 +252,7 @@ class RatchetTree:
 
         Raises `Invalid` beyond the bound.
         """
-        leaves = self.nodes[::2]
+        leaves = list(islice(self.nodes, 0, None, 2))
         count, blank = len(leaves), leaves.count(None)
         while blank < members:
             blank += count
@@ -269,7 +270,8 @@ class RatchetTree:
         if count > MAX_LEAVES:
             raise Invalid(f"a tree has at most {MAX_LEAVES} leaves", rule=Rule.LEAVES)
         more = width(count) - len(self.nodes)
-        return RatchetTree(self.suite, self.nodes + (None,) * more, self._hashes + [None] * more, self._roll)
+        hashes = Row([*self._hashes, *[None] * more])
+        return RatchetTree(self.suite, [*self.nodes, *[None] * more], hashes, self._roll)
 
     def add(self, node: LeafNode) -> tuple[RatchetTree, LeafIndex]:
         """§12.1.1: the tree with one more member, and where it stands. Raises `Invalid` beyond the bound."""
@@ -302,12 +304,14 @@ class RatchetTree:
     def truncated(self) -> RatchetTree:
         """§7.7: while the right half holds no member, only the left half remains."""
         size = len(self.nodes)
-        while size > 1 and not any(self.nodes[size // 2 + 1 : size : 2]):
+        while size > 1 and all(self.nodes[at] is None for at in range(size - 1, size // 2, -2)):
             size //= 2
         if size == len(self.nodes):
             return self
-        roll = None if any(self.nodes[size:]) else self._roll  # parents without members: only in a tree not yet checked
-        return RatchetTree(self.suite, self.nodes[:size], self._hashes[:size], roll)
+        more = any(self.nodes[at] is not None for at in range(size, len(self.nodes)))
+        roll = None if more else self._roll  # parents without members: only in a tree not yet checked
+        hashes = Row(islice(self._hashes, size))
+        return RatchetTree(self.suite, islice(self.nodes, size), hashes, roll)
 
     # ------------------------------------------------------------------------------------------------ on the wire
 

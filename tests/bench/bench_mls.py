@@ -83,7 +83,7 @@ class Shape:
         tree, own = group.state.tree, group.own_leaf
         path = tree.filtered_path(own)
         above = set(tree.direct_path(other.own_leaf))
-        node = next((each for each in tree.nodes[1::2] if each is not None), None)
+        node = next((each for each in list(tree.nodes)[1::2] if each is not None), None)
         self.suite = group.suite
         self.depth = len(tree.direct_path(own))
         self.nodes = len(path)

@@ -94,7 +94,7 @@ def test_a_newcomer_checks_each_member_once() -> None:
     with counting() as joined:
         Group.join(step.welcomes[0], newcomer, now=NOW, suite=PLAIN, ratchet_tree=step.ratchet_tree)
     nodes = len(step.next.state.tree.nodes)
-    parents = sum(each is not None for each in step.next.state.tree.nodes[1::2])
+    parents = sum(each is not None for each in list(step.next.state.tree.nodes)[1::2])
     assert joined["verify"] == MEMBERS + 1 + 1  # leaves, and the group info
     assert joined["check"] == MEMBERS + 1
     assert joined["sign"] == joined["encap"] == 0

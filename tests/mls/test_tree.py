@@ -15,9 +15,10 @@ from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
 from securechan.mls.proposals import Proposal
 from securechan.mls.registry import NodeType
 from securechan.mls.tree import RatchetTree
-from securechan.mls.treemath import LeafIndex, NodeIndex
+from securechan.mls.treemath import LeafIndex, NodeIndex, node_of
 from securechan.mls.validation import Queued
 from tests.support.mls import FAST, RFC_SUITES, bundle, cases, follow, found, of_suite, unhex
+from tests.support.settled import settled
 
 ZERO = LeafIndex(0)
 
@@ -26,6 +27,9 @@ def leaf(name: str) -> LeafNode:
     return bundle(name).key_package.leaf_node
 
 
+WIDE_MEMBERS = 150
+PLAIN = by_number(1)
+WIDE = settled(PLAIN, WIDE_MEMBERS)
 LEAVES = [leaf(f"member {number}") for number in range(9)]
 
 
@@ -231,3 +235,25 @@ def test_a_tree_that_stays_holds_each_byte_once_and_says_the_same() -> None:
     assert not any(vars(node)["_wire"] for node in read.nodes if node is not None)
     assert RatchetTree(FAST, read.nodes).tree_hash == hashed
     assert read == RatchetTree.decode(FAST, wire)
+
+
+@given(st.data())
+@settings(max_examples=20)
+def test_trees_that_share_hashes_share_only_those_that_are_the_same(data: st.DataObject) -> None:
+    """Whichever tree is asked first, and whatever was known before: each has the hash of its own nodes."""
+    trees = [RatchetTree(PLAIN, WIDE.tree.nodes)]
+    members = st.integers(0, WIDE_MEMBERS - 1).map(LeafIndex)
+    for _ in range(data.draw(st.integers(1, 6))):
+        tree = data.draw(st.sampled_from(trees))
+        match data.draw(st.sampled_from(("blank", "swap", "ask", "part"))):
+            case "blank":
+                trees.append(tree.blank_path(data.draw(members), None))
+            case "swap":
+                one, other = data.draw(members), data.draw(members)
+                trees.append(tree.with_nodes([(node_of(one), tree.leaf(other))]))
+            case "part":
+                tree.node_hash(NodeIndex(data.draw(st.integers(0, len(tree.nodes) - 1))))
+            case _:
+                assert tree.tree_hash
+    for tree in data.draw(st.permutations(trees)):
+        assert tree.tree_hash == RatchetTree(PLAIN, list(tree.nodes)).tree_hash
