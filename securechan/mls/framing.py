@@ -155,6 +155,25 @@ class PrivateMessage(Struct):
     encrypted_sender_data: Opaque
     ciphertext: Opaque
 
+    @property
+    def sender_aad(self) -> bytes:
+        """§6.3.2: an encoded `SenderDataAAD`."""
+        return bytes(self._place())
+
+    @property
+    def content_aad(self) -> bytes:
+        """§6.3.1: an encoded `PrivateContentAAD`."""
+        out = self._place()
+        write_vector(out, self.authenticated_data)
+        return bytes(out)
+
+    def _place(self) -> bytearray:
+        out = bytearray()
+        write_vector(out, self.group_id)
+        out += self.epoch.to_bytes(8, "big")
+        out.append(self.content_type)
+        return out
+
 
 class PrivateContentAAD(Struct):
     """§6.3.1."""

@@ -155,14 +155,14 @@ def seal(
 def open_sender(suite: Suite, sender_data_secret: bytes, message: PrivateMessage) -> SenderData:
     """§6.3.2: who says to have sent it, in which generation. Raises `CannotOpen`, `Malformed`."""
     key, nonce = sender_data_key(suite, sender_data_secret, message.ciphertext)
-    aad = SenderDataAAD(message.group_id, message.epoch, message.content_type).encode()
+    aad = message.sender_aad
     with held_to(Rule.SENDER_OPENS):
         return SenderData.decode(suite.aead_open(key, nonce, aad, message.encrypted_sender_data))
 
 
 def open_content(suite: Suite, key: MessageKey, sender: SenderData, message: PrivateMessage) -> Unverified:
     """§6.3.1: the content. Raises `CannotOpen`, `Malformed`."""
-    aad = PrivateContentAAD(message.group_id, message.epoch, message.content_type, message.authenticated_data).encode()
+    aad = message.content_aad
     with held_to(Rule.CONTENT_OPENS):
         plaintext = suite.aead_open(key.key, _guarded(key.nonce, sender.reuse_guard), aad, message.ciphertext)
     with held_to(Rule.CONTENT_PARSES):

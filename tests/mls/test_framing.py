@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
 
 from securechan.errors import Malformed, Misuse
-from securechan.mls.framing import AuthenticatedContent, FramedContentAuthData, PublicMessage, Sender
+from securechan.mls.framing import (
+    AuthenticatedContent,
+    FramedContentAuthData,
+    PrivateContentAAD,
+    PrivateMessage,
+    PublicMessage,
+    Sender,
+    SenderDataAAD,
+)
 from securechan.mls.proposals import Commit, Proposal, Remove
 from securechan.mls.protection import framed
 from securechan.mls.registry import SenderType, WireFormat
 from securechan.mls.treemath import LeafIndex
+from tests.support.strategies import strategies
 
 MEMBER = Sender.member(LeafIndex(3))
 
@@ -35,3 +45,10 @@ def test_only_members_have_leaves() -> None:
     assert MEMBER.leaf == 3
     assert Sender(SenderType.EXTERNAL, 3).leaf is None
     assert Sender(SenderType.NEW_MEMBER_COMMIT, None).leaf is None
+
+
+@given(strategies(PrivateMessage))
+def test_a_message_knows_what_authenticates_it(message: PrivateMessage) -> None:
+    place = message.group_id, message.epoch, message.content_type
+    assert message.sender_aad == SenderDataAAD(*place).encode()
+    assert message.content_aad == PrivateContentAAD(*place, message.authenticated_data).encode()
