@@ -61,10 +61,10 @@ class Founding(Struct):
         return Extension(FOUNDING, self.encode())
 
 
-def succession_of(extensions: Sequence[Extension]) -> Succession | None:
-    """What a group says that it succeeds, unverified: `founder` says whether it was founded so. Raises `Malformed`."""
+def act_of(extensions: Sequence[Extension]) -> Act | None:
+    """What a group says of its founding, unverified: `founder` says whether it was founded so. Raises `Malformed`."""
     data = find(tuple(extensions), FOUNDING)
-    return None if data is None else Founding.decode(data).act.succeeds
+    return None if data is None else Founding.decode(data).act
 
 
 def founder(extensions: Sequence[Extension], topic: bytes, name: str, view: View) -> str:

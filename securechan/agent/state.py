@@ -250,10 +250,11 @@ class Offer(Struct):
 
 
 class Succeeded(Struct):
-    """The group in which a conversation goes on, and since when here (Unix seconds)."""
+    """The group in which a conversation goes on, since when here (Unix seconds), and the device that founded it."""
 
     topic: Hash32
     since: U64
+    by: Name
 
 
 class Package(Struct):

@@ -2,12 +2,15 @@
 
     old group, wedged ──a steward of its last policy founds──► new group, whose founding names the old one,
                                                                how far it was read, why, and who is left out
-    invited ─► is its founder a steward there? the policy the same? its log ours? ─► joined unasked, under the old name
-                                                                           └─ no ─► refused, and said
+    invited ─► has its founder a leaf there? ─ no ─► an invitation like any other
+                 └─► is it a steward's? the policy the same? its log ours? ─ no ─► refused, and said
+                       └─► joined unasked, under the old name
 
 A conversation is a name over a chain of groups. A successor is no way around the policy: it has the same one, and
-whoever is left out of it is named, so that nobody disappears quietly. Its members join unasked once a day at most; a
-second one in a day is put to people. Of two successors of one group the lower id wins, whichever came first.
+whoever is left out of it is named, so that nobody disappears quietly. Nor is it a way in: an agency that lists another
+device for a steward, as a thief of its keys would, has no leaf with it, and where membership goes by officers nobody
+who vouched for it. Its members join unasked once a day at most; a second one in a day is put to people. Of two
+successors of one group the lower id wins, whichever came first; a second one by the same founder is put to people.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from typing import Final, Protocol
 
 from securechan.agent import past, sending
 from securechan.agent.events import ConversationSucceeded
-from securechan.agent.founding import Succession, founder, succession_of
+from securechan.agent.founding import Succession, act_of, founder
 from securechan.agent.inputs import SucceedConversation
 from securechan.agent.policy import Policy
 from securechan.agent.state import (
@@ -25,6 +28,7 @@ from securechan.agent.state import (
     GROUPS,
     OUTBOX,
     SUCCESSIONS,
+    Confirmed,
     Conversation,
     Offer,
     Standing,
@@ -89,7 +93,7 @@ def _step_aside(turn: Turn, old: Conversation) -> None:
 
 def _moved(turn: Turn, old: Conversation, new: bytes, name: str, by: str, act: Succession) -> None:
     """The talk goes on there, and with it the words that had not left."""
-    turn.rows.put(SUCCESSIONS, old.topic.hex(), Succeeded(new, turn.now))
+    turn.rows.put(SUCCESSIONS, old.topic.hex(), Succeeded(new, turn.now, by))
     for row, item in turn.rows.items(OUTBOX):
         body = Payload.decode(item.payload).body if item.topic == old.topic and item.sealed is None else None
         if isinstance(body, Text | Attachment):
@@ -106,11 +110,11 @@ def vouched(turn: Turn, offer: Offer, group: Group, policy: Policy) -> bool | No
     claim = _claim(turn, offer, group, policy)
     if claim is None:
         return None
-    old, _by, _succeeds = claim
+    old, by, _succeeds = claim
     rival = turn.rows.get(SUCCESSIONS, old.topic.hex())
     if rival is not None and rival.topic != offer.topic:
         _lower(old, rival, offer)
-        return True
+        return rival.by != by
     came = [each for each in turn.rows.all(SUCCESSIONS).values() if each.topic == old.topic]
     return not came or came[0].since + DAY <= turn.now
 
@@ -122,9 +126,11 @@ def _lower(old: Conversation, rival: Succeeded, offer: Offer) -> None:
 
 def _claim(turn: Turn, offer: Offer, group: Group, policy: Policy) -> tuple[Conversation, str, Succession] | None:
     """The conversation of ours that a group goes on for, its founder's device, and what that says; None where it
-    succeeds nothing that we know. Raises `Untrusted`, or what makes the founding worthless, where that isn't so."""
-    succeeds = succession_of(group.context_extensions)
-    if succeeds is None or turn.rows.get(GROUPS, succeeds.topic.hex()) is None:
+    succeeds nothing that we know, or its founder has no place there. Raises `Untrusted`, or what makes the founding
+    worthless, where that isn't so."""
+    act = act_of(group.context_extensions)
+    succeeds = None if act is None else act.succeeds
+    if act is None or succeeds is None or turn.rows.get(GROUPS, succeeds.topic.hex()) is None:
         return None
     old = turn.rows.get(CONVERSATIONS, succeeds.topic.hex())
     if old is None or old.topic == offer.topic:
@@ -132,6 +138,9 @@ def _claim(turn: Turn, offer: Offer, group: Group, policy: Policy) -> tuple[Conv
     by = founder(group.context_extensions, offer.topic, policy.name, turn.view)
     officer = turn.view.device(by).address
     last = turn.policy(old.topic)
+    seated = any(seat.device == by for seat in turn.seats(old.topic).values())
+    if not seated or (last.by_officer and Confirmed(by, act.key) not in old.confirmed):
+        return None
     known = past.chains(turn.rows, old)
     same_log = known.get(succeeds.last.sequence, succeeds.last.chain) == succeeds.last.chain
     for holds, what in (

@@ -15,13 +15,16 @@ from securechan.agent.events import (
     ConversationSucceeded,
     MessageReceived,
 )
+from securechan.agent.founding import Founding, Succession
 from securechan.agent.inputs import AcceptConversation, CreateConversation, SendText, SucceedConversation
 from securechan.agent.policy import Policy
-from securechan.agent.state import SUCCESSIONS
+from securechan.agent.state import CONVERSATIONS, SUCCESSIONS
 from securechan.agent.turn import Turn
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import Denied, Invalid, NotFound
+from securechan.wire.chain import Position
 from tests.agent.places import STEWARDS, community, words
+from tests.agent.test_membership import direct
 from tests.support.world import Actor, World
 
 
@@ -168,3 +171,66 @@ def test_what_succeeds_nothing_that_we_know_is_an_invitation_like_any(world: Wor
     world.run(20)
     assert new not in {each.topic for each in cene.agent.conversations()}
     assert not [each for each in cene.told(ConversationJoined) if each.conversation == new]
+
+
+def test_another_device_listed_for_a_steward_takes_no_conversation_along(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who holds cert-hr's keys lists a device for ana, which never was in the conversation that it claims to go on."""
+    ana, cene, topic = direct(world)
+    rogue = world.enrol("cert-hr", "ana-2", "ana", "liaison", "desk").connect()
+    world.run(2)
+    honest = Founding.sign
+
+    def bent(new: bytes, name: str, founder: str, private: bytes, _: Succession | None = None) -> Founding:
+        return honest(new, name, founder, private, Succession(topic, Position(10**6, bytes(48)), "wedged", (ana.name,)))
+
+    monkeypatch.setattr(Founding, "sign", bent)
+    fake = rogue.do(CreateConversation(world.direct("ana and cene", "ana@cert-hr", "cene@cert-si")))
+    monkeypatch.setattr(Founding, "sign", honest)
+    world.run(30)
+    assert named(cene, "ana and cene") == topic
+    assert not cene.told(ConversationSucceeded)
+    assert [each.conversation for each in cene.told(ConversationOffered) if each.conversation != topic] == [fake]
+    cene.do(AcceptConversation(fake))
+    world.run(5)
+    assert named(cene, "ana and cene") == topic
+    assert not cene.told(ConversationSucceeded)
+
+
+def test_a_direct_conversation_goes_on_from_a_device_that_was_vouched_for(world: World) -> None:
+    ana, cene, topic = direct(world)
+    wedge(cene, topic)
+    new = ana.do(SucceedConversation(topic, "cene can't follow"))
+    cene.restart().connect()
+    world.run(30)
+    assert named(cene, "ana and cene") == new
+    assert [each.by for each in cene.told(ConversationSucceeded)] == [ana.name]
+
+
+def forget_successors(actor: Actor, old: bytes) -> None:
+    """As if this device had founded none: its client has been bent to found one after the other."""
+    rows = actor.agent.rows.edit()
+    rows.drop(SUCCESSIONS, old.hex())
+    for row, each in list(rows.items(CONVERSATIONS)):
+        rows.put(CONVERSATIONS, row, replace(each, name="eu-csirts" if each.topic == old else row))
+    after, writes = rows.seal()
+    actor.adopt(writes)
+    actor.agent = replace(actor.agent, rows=after)
+
+
+def test_a_second_successor_by_the_same_founder_waits_for_a_person(world: World) -> None:
+    """A steward that founds successor after successor, each of a lower id, moves nobody more than once."""
+    ana, _bor, cene, old = community(world)
+    first = ana.do(SucceedConversation(old, "once"))
+    world.run(20)
+    assert named(cene, "eu-csirts") == first
+    assert [row.by for row in cene.agent.rows.all(SUCCESSIONS).values()] == [ana.name]
+    lower = first
+    while lower >= first:
+        forget_successors(ana, old)
+        lower = ana.do(SucceedConversation(old, "and again"))
+    world.run(20)
+    assert named(cene, "eu-csirts") == first
+    assert [each.conversation for each in cene.told(ConversationSucceeded)] == [first]
+    assert [each.conversation for each in cene.told(ConversationOffered)] == [lower]
