@@ -12,9 +12,11 @@ that starts anew starts with full buckets.
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +25,7 @@ from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME, Limits
 
 BURST: Final = 60.0  # seconds' worth that a bucket holds
 DAY: Final = 86400.0
+FILLED_FOR: Final = 0.05  # seconds
 KEPT: Final = 10_000  # buckets remembered; the longest unused is forgotten first, and returns full
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -111,12 +114,8 @@ class Buckets:
         self._burst = burst
         self._others = others or {}
         self._held: OrderedDict[str, Bucket] = OrderedDict()
-        self._last: tuple[str, Bucket] | None = None  # who asked last, and most often asks next
 
     def of(self, name: str, now: float) -> Bucket:
-        last = self._last
-        if last is not None and last[0] == name:
-            return last[1]
         bucket = self._held.get(name)
         if bucket is None:
             bucket = self._held[name] = Bucket.full(self._others.get(name, self._rate), now, self._burst)
@@ -124,8 +123,24 @@ class Buckets:
                 self._held.popitem(last=False)
         else:
             self._held.move_to_end(name)
-        self._last = name, bucket
         return bucket
+
+
+NO_BOUND: Final = Bucket(math.inf, math.inf, math.inf, 0.0)  # of those who belong to no agency
+
+
+@dataclass(slots=True)
+class Purse:
+    """All that one sender draws from, filled a moment ago. It is looked up and filled anew after ``until``: what could
+    have come in such a moment is no matter to a bucket of a minute."""
+
+    until: float
+    requests: Bucket
+    size: Bucket
+    appends: Bucket
+    agency_size: Bucket
+    agency_day: Bucket
+    agency_appends: Bucket
 
 
 class Budget:
@@ -148,9 +163,12 @@ class Budget:
         self._requests = Buckets(quotas.requests_per_second)
         self._appends = Buckets(quotas.appends_per_minute / 60)
         self._bytes = Buckets(quotas.bandwidth)
-        self._agency_appends = Buckets(quotas.agency_appends_per_minute / 60, others=appends)
-        self._agency_bytes = Buckets(quotas.agency_bandwidth, others=rates)
-        self._agency_days = Buckets(quotas.agency_bytes_per_day / DAY, DAY, others=days)
+        self._agency = (
+            Buckets(quotas.agency_bandwidth, others=rates),
+            Buckets(quotas.agency_bytes_per_day / DAY, DAY, others=days),
+            Buckets(quotas.agency_appends_per_minute / 60, others=appends),
+        )
+        self._purses: dict[tuple[str, str], Purse] = {}
 
     def take(self, sender: str, agency: str, *, appends: int, size: int, stored: int = 0) -> int:
         """Draw for one request of ``size`` bytes, of which ``stored`` are kept: 0 where granted, else milliseconds
@@ -159,29 +177,52 @@ class Budget:
         ``sender`` names the device (or the guest's box, the office's key); ``agency`` may be empty.
         """
         now = self._clock()
-        requests, size_of = self._requests.of(sender, now), self._bytes.of(sender, now)
-        wait = max(requests.wait(now), size_of.wait(now))
-        wanted = []
-        if appends:
-            wanted.append((self._appends.of(sender, now), appends))
-        if agency:
-            wanted.append((self._agency_bytes.of(agency, now), size))
-            if stored:
-                wanted.append((self._agency_days.of(agency, now), stored))
+        purse = self._purses.get((sender, agency))
+        if purse is None or now >= purse.until:
+            purse = self._filled(sender, agency, now)
+        if (
+            purse.requests.level > 0
+            and purse.size.level > 0
+            and purse.agency_size.level > 0
+            and (not appends or (purse.appends.level > 0 and purse.agency_appends.level > 0))
+            and (not stored or purse.agency_day.level > 0)
+        ):
+            purse.requests.level -= 1
+            purse.size.level -= size
+            purse.agency_size.level -= size
             if appends:
-                wanted.append((self._agency_appends.of(agency, now), appends))
-        for bucket, _ in wanted:
-            if (longer := bucket.wait(now)) > wait:
-                wait = longer
-        if wait > 0:
-            return int(wait * 1000) + 1
-        requests.level -= 1
-        size_of.level -= size
-        for bucket, amount in wanted:
-            bucket.level -= amount
-        return 0
+                purse.appends.level -= appends
+                purse.agency_appends.level -= appends
+            if stored:
+                purse.agency_day.level -= stored
+            return 0
+        wanted = [purse.requests, purse.size, purse.agency_size]
+        if appends:
+            wanted += [purse.appends, purse.agency_appends]
+        if stored:
+            wanted.append(purse.agency_day)
+        wait = max(bucket.wait(now) for bucket in wanted)
+        if not wait:  # something has come since the purse was filled
+            return self.take(sender, agency, appends=appends, size=size, stored=stored)
+        return int(wait * 1000) + 1
+
+    def _filled(self, sender: str, agency: str, now: float) -> Purse:
+        """The buckets of these two, filled up to now."""
+        if len(self._purses) >= KEPT:
+            self._purses.clear()
+        buckets = (
+            self._requests.of(sender, now),
+            self._bytes.of(sender, now),
+            self._appends.of(sender, now),
+            *(kind.of(agency, now) if agency else NO_BOUND for kind in self._agency),
+        )
+        for bucket in buckets:
+            bucket.wait(now)
+        purse = self._purses[sender, agency] = Purse(now + FILLED_FOR, *buckets)
+        return purse
 
 
+@lru_cache(4096)
 def neighbourhood(address: str) -> str:
     """What counts as one address: an IPv4 address, or the /64 of an IPv6 one."""
     try:
@@ -200,6 +241,8 @@ def origin(peer: str, forwarded: Sequence[str], proxies: Sequence[Network]) -> s
     X-Forwarded-For (``forwarded``: the header's values in order) that isn't one of them. What others wrote into the
     header before it reached our proxies is their word, and counts for nothing."""
     found = peer
+    if not proxies:
+        return found
     said = [part.strip() for value in forwarded for part in value.split(",")]
     while _among(found, proxies) and said:
         told = said.pop()

@@ -502,3 +502,17 @@ class RecordBody(Struct):
 
     then: Then
     frames: Annotated[tuple[Frame, ...], vec(MAX_FRAMES, MOST_FRAMES)]
+
+    @classmethod
+    def read_from(cls, r: Reader) -> Self:
+        """As declared. A record of one append, as comes by the ten thousand, is read in one go."""
+        data, pos = r.data, r.pos
+        if pos + 3 < r.end and data[pos] == Then.STAY and data[pos + 1] & 0xC0 == 0x40:
+            length = (data[pos + 1] ^ 0x40) << 8 | data[pos + 2]
+            inside = Reader(data, pos + 3, pos + 3 + length)
+            if length >= 1 << 6 and inside.end <= r.end and data[pos + 3] == FrameKind.REQUEST:
+                frame = Frame.read_from(inside)
+                if inside.pos == inside.end:
+                    r.pos = inside.end
+                    return _made(cls, {"then": Then.STAY, "frames": (frame,)})
+        return super().read_from(r)
