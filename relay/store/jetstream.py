@@ -108,8 +108,9 @@ def refusal(msg: Msg) -> Exception | None:
 class Link:
     """A connection to the cluster. Make it with `open`."""
 
-    def __init__(self, nc: Client) -> None:
+    def __init__(self, nc: Client, ended: asyncio.Event) -> None:
         self.nc = nc
+        self._ended = ended  # we have ended it ourselves
         self._box = nc.new_inbox()
         self._number = 0
         self._waiting: dict[str, Hear] = {}
@@ -129,8 +130,11 @@ class Link:
         async def failed(error: Exception) -> None:
             event(log, "cluster trouble", level=logging.WARNING, why=f"{type(error).__name__}: {error}"[:200])
 
+        ended = asyncio.Event()
+
         async def cut() -> None:
-            event(log, "cluster not reached", level=logging.WARNING)
+            if not ended.is_set():
+                event(log, "cluster not reached", level=logging.WARNING)
 
         async def back() -> None:
             event(log, "cluster reached again")
@@ -158,7 +162,7 @@ class Link:
                 f"no NATS server answers: {str(error) or 'in time'}",
                 hint="check [nats] servers, and that the cluster runs",
             ) from error
-        link = cls(nc)
+        link = cls(nc, ended)
         try:
             link._check()
             await nc.subscribe(f"{link._box}.*", cb=link._heard)
@@ -186,6 +190,7 @@ class Link:
         return self.nc.is_connected
 
     async def close(self) -> None:
+        self._ended.set()
         await self.nc.close()
 
     # ---------------------------------------------------------------------------------------------- questions

@@ -35,6 +35,7 @@ import logging
 import secrets
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Coroutine, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from nats.errors import Error as NatsError
@@ -63,6 +64,10 @@ LOADS: Final = 32  # topics that are read at once
 SESSION_KEPT: Final = "600s"
 LOOK: Final = 5.0  # seconds between two looks at the room that is left
 _PAGE: Final = 1 << 20
+
+
+topic_name = lru_cache(1 << 16)(token)
+"""A topic's token in subjects and keys."""
 
 
 class NatsStore:
@@ -147,7 +152,7 @@ class NatsStore:
         self._hear = hear
 
     def release(self, topic: bytes) -> None:
-        self._held.discard(token(topic))
+        self._held.discard(topic_name(topic))
 
     def _lost(self, why: str) -> None:
         event(log, "lost track of the cluster", level=logging.CRITICAL, why=why)
@@ -216,18 +221,18 @@ class NatsStore:
 
     def name(self, topic: bytes) -> str:
         """A topic's token in subjects and keys."""
-        return token(topic)
+        return topic_name(topic)
 
     def subject(self, topic: bytes, part: Part | None = None, entry_id: bytes | None = None) -> str:
         """The subject of a topic's messages: of all of them, of a part, or of one entry."""
-        start = f"{self.prefix}.t.{token(topic)}"
+        start = f"{self.prefix}.t.{topic_name(topic)}"
         if part is None:
             return f"{start}.>"
         return f"{start}.{part.value}" if entry_id is None else f"{start}.{part.value}.{token(entry_id[:16])}"
 
     async def fold(self, topic: bytes) -> Fold:
         """What is known of a topic, followed from now on."""
-        name = token(topic)
+        name = topic_name(topic)
         fold = self._folds.get(name)
         if fold is not None:
             self._folds.move_to_end(name)
@@ -276,13 +281,22 @@ class NatsStore:
         lanes: dict[object, list[tuple[int, Write]]] = {}
         for place, write in enumerate(batch):
             lanes.setdefault(_about(write), []).append((place, write))
-        pinned = [token(thing) for thing in lanes if isinstance(thing, bytes)]
+        pinned = [topic_name(thing) for thing in lanes if isinstance(thing, bytes)]
         self._pinned.update(pinned)
         try:
-            await asyncio.gather(*(self._lane(lane, outcomes) for lane in lanes.values()))
+            free = [lane for lane in lanes.values() if all(self._known_free(write) for _, write in lane)]
+            rest = [lane for lane in lanes.values() if not all(self._known_free(write) for _, write in lane)]
+            if free:  # however many topics they are about: they travel together
+                rest.append([each for lane in free for each in lane])
+            await asyncio.gather(*(self._lane(lane, outcomes) for lane in rest))
         finally:
             self._pinned -= Counter(pinned)
         return [_sure(each) for each in outcomes]
+
+    def _known_free(self, write: Write) -> bool:
+        """Whether it is an entry that anybody may add at any time, to a topic that is followed."""
+        fold = self._folds.get(topic_name(write.topic)) if isinstance(write, base.Append) else None
+        return isinstance(write, base.Append) and fold is not None and self.writes.is_free(fold, write)
 
     async def _lane(self, lane: list[tuple[int, Write]], outcomes: list[Outcome | None]) -> None:
         """Writes about one thing, in order."""
@@ -341,7 +355,7 @@ class NatsStore:
             raise StoreFailed(f"the cluster did not answer: {error}", retry_after=1.0) from error
 
     async def topic(self, topic: bytes) -> Topic | None:
-        self._held.add(token(topic))
+        self._held.add(topic_name(topic))
         return (await self._ask(self.fold(topic))).head()
 
     async def read(self, topic: bytes, after: int, upto: int | None, size: int) -> Run:

@@ -12,6 +12,7 @@ tried again.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -42,7 +43,6 @@ from relay.store.base import (
 from relay.store.fold import Born, Confirmation, Event, EventKind, Fold, Kind, Opened, Part, Secret, Trim
 from relay.store.jetstream import EXPECT, PATIENCE, Behindhand, Unsure, refusal
 from relay.store.news import Added
-from relay.store.records import token
 from securechan.wire.chain import Position, advance
 
 if TYPE_CHECKING:
@@ -62,9 +62,13 @@ class _Flight:
     """Entries on their way. ``done`` when the last one is back, or was refused."""
 
     done: asyncio.Future[None]
-    last: bytes
-    placed: dict[bytes, Placed] = field(default_factory=dict)  # by entry id
+    last: tuple[bytes, bytes]
+    placed: dict[tuple[bytes, bytes], Placed] = field(default_factory=dict)  # by topic and entry id
     refused: Exception | None = None
+
+
+def _index(numbered: Numbered) -> int:
+    return numbered[0]
 
 
 class TopicWrites:
@@ -78,15 +82,15 @@ class TopicWrites:
     def arrived(self, fold: Fold, added: Added) -> None:
         """An entry came in the feed: if it is what was published here, that write is done. If it is another's with the
         same id, the cluster has refused or will refuse ours."""
-        entry_id = added.stored.entry_id
-        packed, flight = self._under_way.get((fold.topic, entry_id), (b"", None))
+        key = (fold.topic, added.stored.entry_id)
+        packed, flight = self._under_way.get(key, (b"", None))
         if flight is not None and packed == added.stored.packed:
-            flight.placed[entry_id] = Placed(added.stored, added.position)
-            if entry_id == flight.last and not flight.done.done():
+            flight.placed[key] = Placed(added.stored, added.position)
+            if key == flight.last and not flight.done.done():
                 flight.done.set_result(None)
             self._store.housekeeping.grown(fold)
 
-    async def _until(self, fold: Fold, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
+    async def _until(self, attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
         """``attempt`` until it gives an outcome; after each that did not, with all read that there is by then."""
         loop = asyncio.get_running_loop()
         until = loop.time() + PATIENCE
@@ -97,20 +101,19 @@ class TopicWrites:
                 if loop.time() > until:
                     raise StoreFailed(f"the cluster did not confirm it: {error}", retry_after=1.0) from error
             try:
-                await self._catch_up(fold)
+                await self._catch_up()
             except Unsure:
                 await asyncio.sleep(_PAUSE)
 
-    async def _catch_up(self, fold: Fold) -> None:
-        """Return when all messages of the topic that are there now were taken."""
-        newest = await self._link.last(self._store.log_name, self._store.subject(fold.topic))
-        if newest is not None:
-            await self._store.feed.reached(newest.sequence, ATTEMPT)
+    async def _catch_up(self) -> None:
+        """Return when everything that is in the log now was taken."""
+        info = await self._link.api(f"STREAM.INFO.{self._store.log_name}")
+        await self._store.feed.reached(info["state"]["last_seq"], ATTEMPT)
 
     async def _is_there(self, fold: Fold) -> bool:
         """Whether there is such a topic, made here or, a moment ago, through another relay."""
         if fold.kind is None:
-            await self._catch_up(fold)
+            await self._catch_up()
         return fold.kind is not None
 
     async def _put(self, fold: Fold, part: Part, body: bytes, expect: int | None = None) -> int:
@@ -125,7 +128,7 @@ class TopicWrites:
         """See `NewTopic`."""
         born = Born(Kind.GROUP, Secret(w.access, w.founder, w.at))
         fold = await self._store.fold(w.topic)
-        made = await self._until(fold, lambda: self._bear(fold, born))
+        made = await self._until(lambda: self._bear(fold, born))
         if isinstance(made, Made) and isinstance(fold.born, Born) and isinstance(fold.born.how, Secret):
             there = fold.born.how
             return Made() if (there.access, there.founder) == (w.access, w.founder) else Clash("the topic exists")
@@ -137,7 +140,7 @@ class TopicWrites:
         fold = await self._store.fold(w.topic)
         if fold.born is None:  # first the record by which it is found when its time is over
             await self._store.records.put(f"box.{self._store.name(w.topic)}", w.box.not_after.to_bytes(8, "big"))
-        await self._until(fold, lambda: self._bear(fold, born))
+        await self._until(lambda: self._bear(fold, born))
         if fold.box is None:
             return Clash("the topic exists")
         return Made() if fold.box == w.box else Clash("the box exists")
@@ -151,7 +154,8 @@ class TopicWrites:
 
     # ---------------------------------------------------------------------------------------------- entries
 
-    def _is_free(self, fold: Fold, w: Append) -> bool:
+    def is_free(self, fold: Fold, w: Append) -> bool:
+        """Whether an entry needs to know nothing of those before it."""
         kind = fold.kind or w.creates
         return w.commit is None and w.after is None and kind in _FREE
 
@@ -159,47 +163,52 @@ class TopicWrites:
         """The entries at the front of a lane that may be added all at once."""
         run: list[Numbered] = []
         for index, write in lane:
-            if not isinstance(write, Append) or not self._is_free(await self._store.fold(write.topic), write):
+            if not isinstance(write, Append) or not self.is_free(await self._store.fold(write.topic), write):
                 break
             run.append((index, write))
         return run
 
     async def append_all(self, run: Sequence[Numbered], outcomes: list[Outcome | None]) -> None:
-        """Add entries of one topic, all on the way at once; each outcome goes to its place in ``outcomes``."""
-        fold = await self._store.fold(run[0][1].topic)
-        later: list[Numbered] = []
-        going: dict[bytes, Numbered] = {}
+        """Add entries, all on the way at once, those of one topic in order; each outcome goes to its place in
+        ``outcomes``."""
+        later: dict[bytes, list[Numbered]] = {}
+        going: dict[tuple[bytes, bytes], Numbered] = {}
+        more: Counter[bytes] = Counter()
         for index, w in run:
-            fits = w.room is None or fold.count + len(going) < w.room
-            there = w.entry_id in fold.ids or w.entry_id in going or (w.topic, w.entry_id) in self._under_way
+            fold, key = await self._store.fold(w.topic), (w.topic, w.entry_id)
+            fits = w.room is None or fold.count + more[w.topic] < w.room
+            there = w.entry_id in fold.ids or key in going or key in self._under_way
             if fold.kind is None or there or not fits:
-                later.append((index, w))
+                later.setdefault(w.topic, []).append((index, w))
             else:
-                going[w.entry_id] = (index, w)
+                going[key] = (index, w)
+                more[w.topic] += 1
         if going:
-            flight = await self._send(fold, [w for _, w in going.values()], Part.FREE, 0)
-            for entry_id, (index, w) in going.items():
-                if entry_id in flight.placed:
-                    outcomes[index] = flight.placed[entry_id]
-                else:
-                    later.append((index, w))
-        for index, w in sorted(later, key=lambda each: each[0]):
+            flight = await self._send([w for _, w in going.values()], Part.FREE, 0)
+            for key, (index, w) in going.items():
+                placed = flight.placed.get(key)
+                if placed is None:
+                    later.setdefault(w.topic, []).append((index, w))
+                outcomes[index] = placed
+        await asyncio.gather(*(self._one_by_one(sorted(rest, key=_index), outcomes) for rest in later.values()))
+
+    async def _one_by_one(self, rest: Sequence[Numbered], outcomes: list[Outcome | None]) -> None:
+        for index, w in rest:
             try:
                 outcomes[index] = await self.append(w)
             except (StoreFull, StoreFailed) as error:
                 outcomes[index] = error
 
-    async def _send(self, fold: Fold, writes: Sequence[Append], part: Part, expect: int) -> _Flight:
-        """Publish entries of one topic, and wait until they come back or can't any more. Only the last one is
+    async def _send(self, writes: Sequence[Append], part: Part, expect: int) -> _Flight:
+        """Publish entries, and wait until they come back or can't any more. Only the last one is
         answered for: all go one way and come back one way, so when it is back, those before it are, or won't be."""
-        flight = _Flight(asyncio.get_running_loop().create_future(), writes[-1].entry_id)
+        flight = _Flight(asyncio.get_running_loop().create_future(), (writes[-1].topic, writes[-1].entry_id))
 
         def hear(msg: Msg) -> None:
             flight.refused = refusal(msg)
             if flight.refused is not None and not flight.done.done():
                 flight.done.set_result(None)
 
-        subject = self._store.subject(fold.topic, part)
         question = ""
         try:
             for w in writes:
@@ -208,14 +217,14 @@ class TopicWrites:
                     headers |= {ACCESS: w.commit.next_access.hex(), COMMITTER: w.committer.hex()}
                 body = Stored.make(0, w.kind, w.entry_id, w.at, w.tail).packed
                 self._under_way[w.topic, w.entry_id] = (body, flight)
-                where = f"{subject}.{token(w.entry_id[:16])}" if part is Part.FREE else subject
+                where = self._store.subject(w.topic, part, w.entry_id if part is Part.FREE else None)
                 if w is writes[-1]:
                     question = await self._link.ask(where, body, headers, hear)
                 else:
                     await self._link.send(where, body, headers)
             await asyncio.wait([flight.done], timeout=ATTEMPT)
             if flight.refused is not None and len(writes) > 1:
-                await self._catch_up(fold)  # those before it may still be on their way back
+                await self._catch_up()  # those before it may still be on their way back
         finally:
             self._link.forget(question)
             for w in writes:
@@ -225,7 +234,7 @@ class TopicWrites:
     async def append(self, w: Append) -> Outcome:
         """See `Append`: one entry, with all that may come between."""
         fold = await self._store.fold(w.topic)
-        return await self._until(fold, lambda: self._append(fold, w))
+        return await self._until(lambda: self._append(fold, w))
 
     async def _append(self, fold: Fold, w: Append) -> Outcome:
         if not await self._is_there(fold):
@@ -243,10 +252,10 @@ class TopicWrites:
         if (w.topic, w.entry_id) in self._under_way:  # of another batch: it is known when that one is done
             await asyncio.wait([self._under_way[w.topic, w.entry_id][1].done], timeout=ATTEMPT)
             raise Behindhand("the same entry was under way")
-        free = self._is_free(fold, w)
-        flight = await self._send(fold, [w], Part.FREE if free else Part.ORDERED, 0 if free else fold.ordered)
-        if w.entry_id in flight.placed:
-            return flight.placed[w.entry_id]
+        free = self.is_free(fold, w)
+        flight = await self._send([w], Part.FREE if free else Part.ORDERED, 0 if free else fold.ordered)
+        if flight.placed:
+            return flight.placed[w.topic, w.entry_id]
         raise flight.refused or Unsure("no answer in time")
 
     async def _known(self, w: Append) -> Outcome | None:
@@ -260,12 +269,12 @@ class TopicWrites:
     async def _refused(self, fold: Fold, w: Append) -> Outcome | None:
         """What an entry expects and the topic does not have."""
         if w.after is not None and w.after != fold.last.sequence:
-            await self._catch_up(fold)
+            await self._catch_up()
             if w.after != fold.last.sequence:
                 return Behind(fold.last.sequence, fold.last_id)
         if w.commit is not None:
             if w.commit.expected > fold.commit:
-                await self._catch_up(fold)
+                await self._catch_up()
             if w.commit.expected != fold.commit:
                 return Behind(fold.commit, fold.commit_id)
             if w.commit.next_access in fold.claims:
@@ -299,7 +308,7 @@ class TopicWrites:
 
         async def attempt() -> Outcome:
             if w.sequence not in fold.rows:
-                await self._catch_up(fold)
+                await self._catch_up()
             row = fold.rows.get(w.sequence)
             if row is None:
                 return Missing()
@@ -307,7 +316,7 @@ class TopicWrites:
                 await self._happen(fold, Event(EventKind.CONFIRMED, Confirmation(w.sequence, w.closes)))
             return Made()
 
-        return await self._until(fold, attempt)
+        return await self._until(attempt)
 
     async def trim(self, w: TrimTo) -> Outcome:
         """See `TrimTo`."""
@@ -323,7 +332,7 @@ class TopicWrites:
             return Trimmed(fold.trimmed)
 
         before = fold.trimmed
-        trimmed = await self._until(fold, attempt)
+        trimmed = await self._until(attempt)
         if fold.trimmed != before:
             self._store.housekeeping.trimmed(fold)
         return trimmed
@@ -358,4 +367,4 @@ class TopicWrites:
             await self._link.purge(self._store.log_name, self._store.subject(w.topic), at)
             return Made()
 
-        return await self._until(fold, attempt)
+        return await self._until(attempt)

@@ -127,6 +127,7 @@ class Cluster:
     def pause(self, number: int) -> None:
         """It hangs: connections stay, nothing answers."""
         os.kill(self.pid(number), signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid(number), os.WSTOPPED | os.WNOWAIT)  # until it has really stopped
         self._paused.add(number)
 
     def resume(self, number: int) -> None:

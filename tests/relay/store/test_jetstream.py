@@ -44,7 +44,7 @@ class Seen:
 
 def test_old_servers_and_small_messages_are_refused_with_a_remedy() -> None:
     def check(client: Any) -> None:
-        Link(client)._check()
+        Link(client, asyncio.Event())._check()
 
     check(Seen(2, 11))
     check(Seen(3, 0))
