@@ -4,7 +4,8 @@
                                             └──────────── no ─────────────────────────────────► refused
 
 Nothing is answered by itself. A consent names the room and the agencies that were told of; if others come into it, the
-consent no longer covers it, and another has to be asked for.
+consent no longer covers it, and another has to be asked for. While a question waits it stays as it was shown: one that
+names more agencies doesn't take its place for a day, lest a person agree to what it became a moment ago.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from securechan.trust.records import DeviceRecord, key_hash
 
 MOST_WAITING: Final = 100  # requests of one agency that wait for an answer
 MOST_CONSENTS: Final = 5000
+STANDS: Final = 86400  # seconds for which a question that waits isn't replaced by a wider one
 
 
 # ------------------------------------------------------------------------------------------------------- who asks
@@ -65,6 +67,7 @@ def ask(turn: Turn, wish: AskConsent) -> None:
     me = turn.me
     asked_for = ConsentRow(
         ConsentState.ASKED,
+        header.issuer,
         header.id,
         header.revision,
         target.topic,
@@ -90,10 +93,9 @@ def answered(turn: Turn, letter: ConsentLetter, by: DeviceRecord) -> None:
     """The issuer's desk has answered. Raises a `SecurechanError` where it can't be what we asked for."""
     name = consent_row(letter.conversation, letter.bulletin, turn.agency)
     row = turn.rows.get(CONSENTS, name)
-    known = [each for each in turn.rows.all(BULLETINS).values() if each.bulletin == letter.bulletin]
-    if row is None or row.state not in (ConsentState.ASKED, ConsentState.GRANTED, ConsentState.REFUSED) or not known:
+    if row is None or row.state not in (ConsentState.ASKED, ConsentState.GRANTED, ConsentState.REFUSED):
         raise Untrusted(f"{by.name} answers what was not asked", code="not-asked")
-    issuer = BulletinHeader.decode(known[0].header).issuer
+    issuer = row.issuer  # ids are their issuers' to choose: another agency may have one that is the same
     if by.agency != issuer or "desk" not in by.roles:
         raise Untrusted(f"{by.name} is not of the desk of {issuer}", code="wrong-issuer")
     until = 0
@@ -123,20 +125,21 @@ def asked(turn: Turn, letter: AskConsentLetter, by: DeviceRecord) -> None:
     """Another agency asks. Raises `Untrusted`, `NotFound`, `Denied`."""
     if "desk" not in by.roles:
         raise Denied(f"{by.name} has no desk role", code="role-denied")
-    ours = [
-        row
-        for row in turn.rows.all(BULLETINS).values()
-        if row.bulletin == letter.bulletin and agency_of(row.device) == turn.agency and not row.forwarder
-    ]
-    if not ours or (ours[0].revision == letter.revision and ours[0].digest != letter.digest):
+    ours = _ours(turn, letter.bulletin)
+    if ours is None or (ours.revision == letter.revision and ours.digest != letter.digest):
         raise NotFound(f"{by.name} asks for consent to a bulletin that is not ours")
     name = consent_row(letter.conversation, letter.bulletin, by.agency)
     rows = turn.rows.all(CONSENTS)
+    before = rows.get(name)
+    waits = before is not None and before.state is ConsentState.WAITING and before.time + STANDS > turn.now
+    if before is not None and waits and set(letter.agencies) - set(before.agencies):
+        raise Denied(f"{by.agency} asks for more while its first question about {letter.bulletin} waits")
     waiting = [row for row in rows.values() if row.state is ConsentState.WAITING and agency_of(row.device) == by.agency]
     if name not in rows and (len(waiting) >= MOST_WAITING or len(rows) >= MOST_CONSENTS):
         raise Denied(f"{by.agency} asks more than can be answered")
     row = ConsentRow(
         ConsentState.WAITING,
+        turn.agency,
         letter.bulletin,
         letter.revision,
         letter.conversation,
@@ -182,10 +185,18 @@ def answer(turn: Turn, wish: AnswerConsent) -> None:
     turn.rows.put(CONSENTS, name, replace(row, state=state, consent=consent))
 
 
+def _ours(turn: Turn, bulletin: str) -> BulletinRow | None:
+    """A bulletin that our agency issued, where it was issued."""
+    for row in turn.rows.all(BULLETINS).values():
+        if row.bulletin == bulletin and agency_of(row.device) == turn.agency and not row.forwarder:
+            return row
+    return None
+
+
 def _signed(turn: Turn, row: ConsentRow, wish: AnswerConsent) -> SignedConsent:
-    ours = next(
-        each for each in turn.rows.all(BULLETINS).values() if each.bulletin == row.bulletin and not each.forwarder
-    )
+    ours = _ours(turn, row.bulletin)
+    if ours is None:
+        raise NotFound(f"{row.bulletin} is not here any more", hint="answer on another device of the desk")
     key = turn.signing
     consent = Consent(
         turn.agency,

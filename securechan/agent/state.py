@@ -364,6 +364,7 @@ class ConsentRow(Struct):
     """A consent to forward one bulletin to one conversation, ours or another agency's."""
 
     state: ConsentState
+    issuer: Name
     bulletin: Name
     revision: U32
     conversation: Hash32  # where it shall be read

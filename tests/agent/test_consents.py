@@ -16,8 +16,10 @@ from securechan.agent.inputs import (
     WithdrawBulletin,
 )
 from securechan.agent.letters import AskConsentLetter, ConsentLetter
-from securechan.agent.state import CONSENTS, ConsentState
+from securechan.agent.state import BULLETINS, CONSENTS, ConsentState, bulletin_row
 from securechan.agent.turn import Turn
+from securechan.bulletin.bulletin import BulletinHeader
+from securechan.bulletin.consent import SignedConsent
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import Conflict, Denied, Invalid, NotFound, Untrusted
 from tests.agent.places import community
@@ -172,3 +174,52 @@ def test_a_used_consent_does_not_help_another_room(world: World) -> None:
         cene.do(ForwardBulletin(bulletin, elsewhere, CONTENT))
     assert not [each for each in ana.told(BulletinReceived) if each.conversation == elsewhere]
     assert AlarmKind.BAD_BULLETIN not in {each.kind for each in ana.told(Alarm)}
+
+
+def test_a_question_stays_as_it_was_shown_while_it_waits(world: World) -> None:
+    ana, cene, _topic, there, bulletin = stage(world)
+    cene.do(AskConsent(bulletin, there))
+    world.run(3)
+    turn = turn_of(ana)
+    by = turn.view.device(cene.name)
+    row = next(row for row in turn.rows.all(BULLETINS).values() if row.bulletin == bulletin)
+    wider = AskConsentLetter(bulletin, 1, row.digest, there, "observers", ("cert-hr", "cert-si", "everybody"), "")
+    with pytest.raises(Denied, match="asks for more"):
+        consents.asked(turn, wider, by)
+    consents.asked(turn, replace(wider, agencies=("cert-si",)), by)
+    assert [each.agencies for each in turn.rows.all(CONSENTS).values()] == [("cert-si",)]
+    turn.now += consents.STANDS
+    consents.asked(turn, wider, by)
+    assert [each.agencies for each in turn.rows.all(CONSENTS).values()] == [wider.agencies]
+
+
+def namesake(ana: Actor, bulletin: str, label: Tlp) -> Turn:
+    """Where cert-si has issued another bulletin of the same id elsewhere, which is looked at first."""
+    turn = turn_of(ana)
+    (name, row), *_ = [pair for pair in turn.rows.items(BULLETINS) if pair[1].bulletin == bulletin]
+    header = replace(BulletinHeader.decode(row.header), issuer="cert-si", device="cert-si/cene-laptop")
+    theirs = replace(row, topic=bytes(32), device="cert-si/cene-laptop", header=header.encode(), tlp=label)
+    turn.rows.drop(BULLETINS, name)
+    turn.rows.put(BULLETINS, bulletin_row(bytes(32), bulletin), theirs)
+    turn.rows.put(BULLETINS, name, row)
+    return turn
+
+
+def test_another_agencys_bulletin_of_the_same_id_is_not_consented_to(world: World) -> None:
+    ana, cene, _topic, there, bulletin = stage(world)
+    cene.do(AskConsent(bulletin, there))
+    world.run(3)
+    turn = namesake(ana, bulletin, Tlp.RED)
+    consents.answer(turn, AnswerConsent(bulletin, there, "cert-si", world.now + MONTH))
+    (row,) = turn.rows.all(CONSENTS).values()
+    assert SignedConsent.decode(row.consent).claim.tlp is Tlp.AMBER_STRICT
+
+
+def test_another_agencys_bulletin_of_the_same_id_gives_no_answer(world: World) -> None:
+    ana, cene, _topic, there, bulletin = stage(world)
+    cene.do(AskConsent(bulletin, there))
+    world.run(3)
+    turn = namesake(cene, bulletin, Tlp.AMBER)
+    with pytest.raises(Untrusted, match="cert-hr"):
+        consents.answered(turn, ConsentLetter(bulletin, there, b""), turn.view.device("cert-si/cene-laptop"))
+    consents.answered(turn, ConsentLetter(bulletin, there, b""), turn.view.device(ana.name))
