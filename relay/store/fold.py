@@ -27,6 +27,7 @@ from securechan.errors import Malformed
 from securechan.wire.chain import Position, advance, start
 
 ROWS: Final = 8000  # commits that are remembered of one topic; older closed ones are forgotten
+IDS: Final = 16_384  # ids of ordered entries that are; an older one's retry is told what the topic has come to since
 _MOST: Final = 1 << 20  # bytes of the rows of a snapshot
 
 Tag = Annotated[bytes, fixed(16)]
@@ -229,6 +230,8 @@ class Fold:
         self.last_id = stored.entry_id
         if part is Part.ORDERED:
             self.ordered = self.ids[stored.entry_id] = at
+            if len(self.ids) > IDS:
+                del self.ids[next(iter(self.ids))]
         if claim is not None:
             self.commit, self.commit_id = at, stored.entry_id
             self._remember(CommitRow(at, claim.next_access, committer, stored.at // 1000, None))

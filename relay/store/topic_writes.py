@@ -253,7 +253,8 @@ class TopicWrites:
             await asyncio.wait([self._under_way[w.topic, w.entry_id][1].done], timeout=ATTEMPT)
             raise Behindhand("the same entry was under way")
         free = self.is_free(fold, w)
-        flight = await self._send([w], Part.FREE if free else Part.ORDERED, 0 if free else fold.ordered)
+        before = await self._trimmed(fold, w.entry_id) if free else fold.ordered
+        flight = await self._send([w], Part.FREE if free else Part.ORDERED, before)
         if flight.placed:
             return flight.placed[w.topic, w.entry_id]
         raise flight.refused or Unsure("no answer in time")
@@ -290,12 +291,17 @@ class TopicWrites:
         if entry_id in fold.ids:
             found = await self._link.at(log, fold.ids[entry_id])
         else:
-            subject = self._store.subject(topic, Part.FREE, entry_id)
-            found = await self._link.last(log, subject)
+            found = await self._link.last(log, self._store.subject(topic, Part.FREE, entry_id))
             if found is not None and found.sequence <= fold.trimmed.sequence:
-                await self._link.purge(log, subject)  # it was trimmed, and waits for its purge
                 return None
         return None if found is None else Stored.unpacked(found.sequence, found.data)
+
+    async def _trimmed(self, fold: Fold, entry_id: bytes) -> int:
+        """The place of an entry of that id that was trimmed and waits for its purge, 0 where there is none: what the
+        next one expects before it. To purge it here would take it from under relays that have not heard it yet."""
+        subject = self._store.subject(fold.topic, Part.FREE, entry_id)
+        found = await self._link.last(self._store.log_name, subject) if fold.trimmed.sequence else None
+        return found.sequence if found is not None and found.sequence <= fold.trimmed.sequence else 0
 
     # ---------------------------------------------------------------------------------------------- events
 

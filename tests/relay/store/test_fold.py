@@ -135,6 +135,17 @@ def test_old_closed_secrets_are_forgotten_beyond_a_bound(monkeypatch: pytest.Mon
     assert fold.known(digest(("access", 6))) is not None
 
 
+def test_a_topic_with_ever_so_many_ordered_entries_can_be_put_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(Snapshot.encode(Fold(TOPIC).snapshot())) + module.IDS * 40 + 8 * module.ROWS < 1 << 20
+    monkeypatch.setattr(module, "IDS", 3)
+    fold = Fold(TOPIC)
+    fold.take(*born(1))
+    for at in range(2, 8):
+        fold.take(*entry(at, at, at - 1))
+    assert list(fold.ids) == [digest(at) for at in (5, 6, 7)]
+    assert list(Fold.restore(TOPIC, fold.snapshot()).ids) == list(fold.ids)
+
+
 @pytest.mark.parametrize("said", [(4, Part.BORN, b"\7"), (4, Part.EVENT, b""), (4, Part.FREE, entry(4, "c", 0)[2])])
 def test_what_no_relay_writes_is_malformed(said: tuple[int, Part, bytes]) -> None:
     fold = Fold(TOPIC)

@@ -281,6 +281,24 @@ async def test_a_trimmed_topic_is_purged_but_for_its_head(cluster: Cluster, monk
             await late.close()
 
 
+async def test_an_id_that_was_trimmed_is_used_again_and_takes_nothing_from_who_lags(cluster: Cluster) -> None:
+    """Who hears a little later than others must still find the entry that was trimmed: a gap ends its relay."""
+    async with relays(cluster, 2) as (first, second):
+        once = placed(await one(first, entry("again", inbox=True)))
+        await one(first, entry("other", inbox=True))
+        await one(first, TrimTo(TOPIC, once.stored.sequence))
+        twice = [
+            placed(each)
+            for each in await asyncio.gather(*(one(s, entry("again", inbox=True)) for s in (first, second)))
+        ]
+        assert twice[0].stored == twice[1].stored
+        assert twice[0].stored.sequence > once.stored.sequence
+        assert [each.fresh for each in twice].count(True) == 1
+        assert await first.link.at(first.log_name, once.stored.sequence) is not None
+        run = await second.read(TOPIC, 0, None, 1 << 20)
+        assert [stored.entry_id for stored in run.entries] == [digest("other"), digest("again")]
+
+
 async def test_the_feed_goes_on_when_its_consumer_is_gone(cluster: Cluster) -> None:
     async with relays(cluster, 2) as (first, second):
         ear = Ear(second)
