@@ -5,6 +5,8 @@ Who may append and how far who reads is `relay.access`; here requests meet it.
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+
 from relay.access import Rung, claim_of, device_tag
 from relay.backroom import Backroom, device_of
 from relay.heads import HeadBook
@@ -91,6 +93,8 @@ class Groups:
     # ---------------------------------------------------------------------------------------------- access
 
     def show(self, member: Member, number: int, body: Show, topic: OpenTopic) -> Handled:
+        if topic.kind is None:
+            return self._show_unheard(member, number, body, topic)
         if topic.kind is not TopicKind.GROUP or topic.access is None:
             return refusal(Code.UNKNOWN_TOPIC, "no such group topic")
         claim = claim_of(body.secret)
@@ -99,8 +103,21 @@ class Groups:
             return self._shown(member, number, topic, rung)
         return self._show_old(member, number, claim, topic)
 
+    async def _show_unheard(self, member: Member, number: int, body: Show, topic: OpenTopic) -> Reply:
+        """There is no such topic, unless it was created through another relay a moment ago."""
+        await self._room.store.settle()
+        if topic.kind is None:
+            return refusal(Code.UNKNOWN_TOPIC, "no such group topic")
+        handled = self.show(member, number, body, topic)
+        return await handled if isinstance(handled, Coroutine) else handled
+
     async def _show_old(self, member: Member, number: int, claim: bytes, topic: OpenTopic) -> Reply:
-        """A secret that is not on the ladder: closed, lapsed long ago, or unknown."""
+        """A secret that is not on the ladder: closed, lapsed long ago, claimed through another relay a moment ago, or
+        unknown."""
+        await self._room.store.settle()
+        rung = None if topic.access is None else topic.access.find(claim)
+        if rung is not None:
+            return self._shown(member, number, topic, rung)
         known = await self._room.store.known(topic.id, claim)
         if known is None or topic.access is None:
             return refusal(Code.ACCESS_DENIED, "the relay does not know this secret")
@@ -162,7 +179,7 @@ class Groups:
             return refused
         last, trimmed = topic.last.sequence, topic.trimmed.sequence
         if body.after > last:
-            return refusal(Code.STALE, "the topic does not reach that far", sequence=last)
+            return self._subscribe_beyond(member, body, topic)
         if body.after < trimmed and topic.kind is not TopicKind.INBOX:
             return refusal(Code.TRIMMED, "entries after that are gone", sequence=trimmed)
         reader = self._room.reader(member, topic)
@@ -171,6 +188,15 @@ class Groups:
         reader.cursor = max(body.after, trimmed)
         self._room.catchup.lag(reader)
         return Done()
+
+    async def _subscribe_beyond(self, member: Member, body: Subscribe, topic: OpenTopic) -> Reply:
+        """It has read further than this relay has heard: through another relay, or in a log that was lost since."""
+        await self._room.store.settle()
+        last = topic.last.sequence
+        if body.after > last:
+            return refusal(Code.STALE, "the topic does not reach that far", sequence=last)
+        handled = self.subscribe(member, body, topic)
+        return await handled if isinstance(handled, Coroutine) else handled
 
     def unsubscribe(self, member: Member, body: Unsubscribe) -> Done:
         if body.topic in member.readers:

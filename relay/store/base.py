@@ -423,6 +423,10 @@ class Store(Protocol):
         raised."""
         ...
 
+    async def settle(self) -> None:
+        """Return when all that was acknowledged by now, through any relay, was told here. Raises `StoreFailed`."""
+        ...
+
     async def topic(self, topic: bytes) -> Topic | None:
         """A topic's head; from now on until `release` its news are told."""
         ...

@@ -31,6 +31,9 @@ class Alone:
     def announce(self, who: bytes) -> None:
         """See `Store.announce`: there is no other relay to tell."""
 
+    async def settle(self) -> None:
+        """See `Store.settle`: it was told before it was acknowledged."""
+
     def free(self) -> float:
         """See `Store.free`: of the disk, the relay looks itself."""
         return 1.0

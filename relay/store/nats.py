@@ -354,6 +354,9 @@ class NatsStore:
         except (Unsure, ApiError, NatsError, OSError) as error:
             raise StoreFailed(f"the cluster did not answer: {error}", retry_after=1.0) from error
 
+    async def settle(self) -> None:
+        await self._ask(self.writes.catch_up())
+
     async def topic(self, topic: bytes) -> Topic | None:
         self._held.add(topic_name(topic))
         return (await self._ask(self.fold(topic))).head()

@@ -101,11 +101,11 @@ class TopicWrites:
                 if loop.time() > until:
                     raise StoreFailed(f"the cluster did not confirm it: {error}", retry_after=1.0) from error
             try:
-                await self._catch_up()
+                await self.catch_up()
             except Unsure:
                 await asyncio.sleep(_PAUSE)
 
-    async def _catch_up(self) -> None:
+    async def catch_up(self) -> None:
         """Return when everything that is in the log now was taken."""
         info = await self._link.api(f"STREAM.INFO.{self._store.log_name}")
         await self._store.feed.reached(info["state"]["last_seq"], ATTEMPT)
@@ -113,7 +113,7 @@ class TopicWrites:
     async def _is_there(self, fold: Fold) -> bool:
         """Whether there is such a topic, made here or, a moment ago, through another relay."""
         if fold.kind is None:
-            await self._catch_up()
+            await self.catch_up()
         return fold.kind is not None
 
     async def _put(self, fold: Fold, part: Part, body: bytes, expect: int | None = None) -> int:
@@ -224,7 +224,7 @@ class TopicWrites:
                     await self._link.send(where, body, headers)
             await asyncio.wait([flight.done], timeout=ATTEMPT)
             if flight.refused is not None and len(writes) > 1:
-                await self._catch_up()  # those before it may still be on their way back
+                await self.catch_up()  # those before it may still be on their way back
         finally:
             self._link.forget(question)
             for w in writes:
@@ -270,12 +270,12 @@ class TopicWrites:
     async def _refused(self, fold: Fold, w: Append) -> Outcome | None:
         """What an entry expects and the topic does not have."""
         if w.after is not None and w.after != fold.last.sequence:
-            await self._catch_up()
+            await self.catch_up()
             if w.after != fold.last.sequence:
                 return Behind(fold.last.sequence, fold.last_id)
         if w.commit is not None:
             if w.commit.expected > fold.commit:
-                await self._catch_up()
+                await self.catch_up()
             if w.commit.expected != fold.commit:
                 return Behind(fold.commit, fold.commit_id)
             if w.commit.next_access in fold.claims:
@@ -314,7 +314,7 @@ class TopicWrites:
 
         async def attempt() -> Outcome:
             if w.sequence not in fold.rows:
-                await self._catch_up()
+                await self.catch_up()
             row = fold.rows.get(w.sequence)
             if row is None:
                 return Missing()

@@ -137,3 +137,34 @@ async def test_a_write_of_unknown_fate_is_asked_for_again() -> None:
 
 def _appends(*bodies: bytes) -> list[Append]:
     return [Append(TOPIC, digest(body), body, None) for body in bodies]
+
+
+class Behindhand(MemoryStore):
+    """A store that hears late what others wrote: only once it is asked to settle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late: list[Added | Created] = []
+
+    async def settle(self) -> None:
+        late, self.late = self.late, []
+        for each in late:
+            self._hear(each)
+
+
+async def test_whoever_read_further_elsewhere_is_not_told_that_the_log_was_lost() -> None:
+    store = Behindhand()
+    async with open_desk(store) as desk:
+        client = desk.client("cert-hr/a")
+        row = CommitRow(0, hashlib.sha256(SECRETS[0]).digest(), b"f" * 16, 7, closes=0)
+        store.late.append(Created(TOPIC, TopicKind.GROUP, row=row))
+        assert await client.show(TOPIC, SECRETS[0]) == Done()  # made elsewhere a moment ago
+        first = entry(start(TOPIC), b"one")
+        store.late.append(first)
+        assert await client.ask(Subscribe(TOPIC, first.stored.sequence)) == Done()
+        await client.halted(TOPIC, Halt.TAIL)
+        claim = CommitClaim(0, hashlib.sha256(SECRETS[1]).digest())
+        store.late.append(entry(first.position, b"commit", claim))
+        assert await client.show(TOPIC, SECRETS[1]) == Done()
+        beyond = await client.refused(Subscribe(TOPIC, 99))
+        assert beyond.code == Code.STALE  # nobody has heard of that one
