@@ -90,11 +90,25 @@ def backup(home: Path, target: Path, *, move: bool = False) -> dict[str, Any]:
     with _told(home), _resting(home) as rests, _told(target):
         if move and not rests:
             raise Conflict(f"a relay runs on {home}", hint="securechan-relay drain, then move it")
-        manifest = pack(home, target, settings.name, moved=move)
-        if move:
-            keyring.write_private(home / MOVED, json.dumps({"v": 1, "at": manifest.made}).encode() + b"\n")
+        manifest = _moved(home, target, settings.name) if move else pack(home, target, settings.name)
     size = target.stat().st_size
     return {"file": str(target), "relay": settings.name, "made": manifest.made, "moved": move, "size": size}
+
+
+def _moved(home: Path, target: Path, name: str) -> Manifest:
+    """Write what is in ``home``, which from before that on starts no relay: if the power goes between the two, there is
+    a folder to be looked at, and never two that go on."""
+    keyring.write_private(home / MOVED, json.dumps({"v": 1, "at": int(time.time())}).encode() + b"\n")
+    try:
+        folder = os.open(home, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return pack(home, target, name, moved=True)
+    except BaseException:
+        (home / MOVED).unlink()
+        raise
 
 
 @contextmanager

@@ -84,6 +84,11 @@ async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Work
     keyring.make_home(home)
     keys = keyring.load(home) if keyring.exist(home) else keyring.make(home, clock() // 1000)
     store = await open_store(home, settings)
+    try:
+        stay(home)  # it may have been moved before the store was ours
+    except BaseException:
+        await store.close()
+        raise
     online, metrics = OnlineKey(keys.online), Metrics()
     trust = await TrustTopic.load(store, online=online, clock=clock)
     mailroom = Mailroom(

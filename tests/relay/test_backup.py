@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from relay import backup, keys, mirror, running, setup
+from relay import backup, keys, mirror, process, running, setup
 from relay.backup import MANIFEST, Manifest
+from relay.config import Settings, load
+from relay.store.base import Store
 from relay.store.sqlite import SqliteStore
 from securechan.errors import Conflict, Denied, NotFound, NotReady, SecurechanError, Unfit
 
@@ -81,6 +83,40 @@ def test_who_moves_takes_everything_and_leaves_a_folder_that_starts_nothing(home
     backup.stay(tmp_path / "other")
     assert backup.note(tmp_path / "other") is None
     assert packages(tmp_path / "other") == 2
+
+
+def test_a_relay_that_is_moved_starts_nowhere_before_it_starts_elsewhere(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power may go at any moment: there is never a file to go on from beside a folder that goes on too."""
+    honest = backup.pack
+
+    def cut(home: Path, target: Path, name: str, *, moved: bool = False) -> Manifest:
+        assert (home / backup.MOVED).exists()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(backup, "pack", cut)
+    with pytest.raises(NotReady, match="No space"):
+        backup.backup(home, tmp_path / "b.tar", move=True)
+    backup.stay(home)  # there is no file: it goes on here
+    monkeypatch.setattr(backup, "pack", honest)
+    backup.backup(home, tmp_path / "b.tar", move=True)
+
+
+async def test_a_relay_that_was_moved_while_it_started_does_not_serve(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = process.open_store
+
+    async def late(home: Path, settings: Settings) -> Store:
+        backup.backup(home, tmp_path / "b.tar", move=True)
+        return await honest(home, settings)
+
+    monkeypatch.setattr(process, "open_store", late)
+    with pytest.raises(Conflict, match="moved away"):
+        await process.run(home, lambda: load(home), lambda _: None)
+    store = await SqliteStore.open(home / keys.DATABASE)  # it has let go of it
+    await store.close()
 
 
 def test_nothing_is_written_over(home: Path, tmp_path: Path) -> None:
