@@ -37,7 +37,7 @@ def server() -> str | None:
     return str(beside) if beside.exists() else shutil.which("nats-server")
 
 
-def _ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Ports that are free now."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
@@ -58,7 +58,7 @@ class Cluster:
         self._size = size
         self._options = options
         self._jetstream = jetstream
-        ports = _ports(2 * size)
+        ports = free_ports(2 * size)
         self._clients, self._routes = ports[:size], ports[size:]
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._paused: set[int] = set()
