@@ -96,7 +96,7 @@ class NatsStore:
         self._loading: dict[str, asyncio.Future[Fold]] = {}
         self._loads = asyncio.Semaphore(LOADS)
         self._meanwhile: dict[str, list[Message]] = {}  # of topics that are being loaded
-        self._announced: Counter[bytes] = Counter()  # sessions begun here whose notice has not come back yet
+        self._announced: dict[bytes, set[str]] = {}  # notices of sessions begun here that have not come back yet
         self._tasks: set[asyncio.Task[None]] = set()
         self.writes = TopicWrites(self)
         self.housekeeping = Housekeeping(self)
@@ -197,18 +197,20 @@ class NatsStore:
         said = json.loads(message.data)
         who = bytes.fromhex(said["who"])
         if said["relay"] == self._instance:
-            self._announced[who] -= 1
-            if not self._announced[who]:
-                del self._announced[who]
-        elif not self._announced[who]:  # else ours begins after that one
+            ours = self._announced.get(who, set())
+            ours.discard(said["notice"])  # it may come twice, where nobody knew whether it had been taken
+            if not ours:
+                self._announced.pop(who, None)
+        elif who not in self._announced:  # else ours begins after that one
             self._hear(Elsewhere(who))
 
     def announce(self, who: bytes) -> None:
-        self._announced[who] += 1
-        self.spawn(self._announce(who))
+        notice = secrets.token_hex(8)
+        self._announced.setdefault(who, set()).add(notice)
+        self.spawn(self._announce(who, notice))
 
-    async def _announce(self, who: bytes) -> None:
-        body = json.dumps({"who": who.hex(), "relay": self._instance}).encode()
+    async def _announce(self, who: bytes, notice: str) -> None:
+        body = json.dumps({"who": who.hex(), "relay": self._instance, "notice": notice}).encode()
         while True:
             try:
                 await self.link.put(f"{self.prefix}.s.{short(who)}", body, headers={TTL: SESSION_KEPT})

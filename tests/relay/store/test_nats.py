@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -32,6 +33,7 @@ from relay.store.base import (
     tail_of,
 )
 from relay.store.feed import Feed
+from relay.store.jetstream import Unsure
 from relay.store.nats import NatsStore
 from relay.store.news import Added, Elsewhere, Lost, News
 from relay.store.topic_writes import TopicWrites
@@ -206,6 +208,26 @@ async def test_the_later_of_two_sessions_stays(cluster: Cluster) -> None:
             await eventually(told)
             both = [ear.heard.count(Elsewhere(who)) for ear in ears]
             assert sum(both) == 1
+
+
+async def test_a_notice_that_comes_twice_makes_no_relay_deaf(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cluster took it, and its answer got lost: it is sent again. The next session elsewhere is heard of all the
+    same, or one device could have two."""
+    async with relays(cluster, 2) as (first, second):
+        ears = [Ear(first), Ear(second)]
+        honest, lost = first.link.put, iter([True])
+
+        async def put(*given: Any, **also: Any) -> int:
+            place = await honest(*given, **also)
+            if next(lost, False):
+                raise Unsure("no answer in time")
+            return place
+
+        monkeypatch.setattr(first.link, "put", put)
+        first.announce(b"device")
+        await ears[1].until(lambda heard: heard == [Elsewhere(b"device")] * 2)
+        second.announce(b"device")
+        await ears[0].until(lambda heard: heard == [Elsewhere(b"device")])
 
 
 async def test_an_upload_goes_on_through_another_relay(cluster: Cluster) -> None:
