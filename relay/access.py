@@ -121,7 +121,10 @@ class Access:
 
     def appends(self, shown: Container[int]) -> bool:
         """Whether a session that has shown the secrets of these commits may append."""
-        return any(rung.sequence in shown and not rung.lapsed for rung in self.rungs)
+        for rung in self.rungs:  # noqa: SIM110 - asked for each append; a generator takes five times as long
+            if rung.sequence in shown and not rung.lapsed:
+                return True
+        return False
 
     def reads(self, shown: Iterable[int]) -> bool:
         """Whether it reads to the tail."""

@@ -1,8 +1,8 @@
 """One session: from the handshake to the last bye.
 
     read     records → requests, in order → mailroom, in the turn in which they arrive. Not reading on is the
-             backpressure: while as many requests are under way as the limits allow, what has come is held, the socket
-             fills, and TCP does the rest.
+             backpressure: while as many requests are under way as the limits allow, or for a moment after many were
+             refused, what has come is held, the socket fills, and TCP does the rest.
     write    answers and entries → outlet → records.       What is sent before the loop turns leaves as one record, one
              seal, one write. Who reads slowly is sent no more than fits its buffer, and catches up from the log; who
              has stopped reading, or lets even answers pile up, is dropped with bye SLOW and resumes from its cursor.
@@ -59,6 +59,8 @@ HELLO_MAX: Final = PROOF_SIZE + 1024  # bytes of any message before there is a s
 RECORD_TARGET: Final = 1 << 20  # bytes of frames after which a record is sealed though more wait
 WRITE_HIGH: Final = 256 << 10  # bytes in the socket's buffer above which sealing waits
 SMALL: Final = 64  # bytes that a request weighs which brings nothing to store
+REFUSED: Final = 32  # refusals in a second after which a session is read no further for a moment …
+REST: Final = 0.5  # … of this many seconds
 FAREWELL: Final = 5.0  # seconds for a bye to leave
 
 _KINDS: Final = {kind: kind.name.lower() for kind in RequestKind}
@@ -106,6 +108,9 @@ class Connection:
         self._sender = self._agency = ""
         self._held: deque[bytes | Frame] = deque()  # what has come and must wait for answers to what came before
         self._unholding: asyncio.Task[None] | None = None
+        self._resting = False  # it goes on asking though it was refused
+        self._refused = 0
+        self._refused_since = 0.0
         self._draining = False
         self._cut = False  # the client is gone without a bye
         self.closed = asyncio.Event()  # set by the server once everything here has ended
@@ -313,7 +318,7 @@ class Connection:
         metrics = self._house.metrics
         metrics.count("records_in")
         metrics.count("bytes_in", amount=len(message))
-        if self._held:
+        if self._held or self._resting:
             self._held.append(message)
         else:
             self._guarded(message)
@@ -347,10 +352,9 @@ class Connection:
         frames = session.open(record, self._now())
         most = self._house.limits.in_flight
         for place, frame in enumerate(frames):
-            if member.inflight >= most:
+            if self._resting or member.inflight >= most:
                 self._held.extendleft(reversed(frames[place:]))
-                if self._unholding is None:
-                    self._unholding = self._loop.create_task(self._unhold(member, most))
+                self._read_no_further()
                 return
             self._take(frame)
 
@@ -363,10 +367,17 @@ class Connection:
         else:
             raise Malformed("a client sends requests and a bye, nothing else")
 
+    def _read_no_further(self) -> None:
+        """Until everything that is held was taken."""
+        if self._unholding is None and self._member is not None:
+            self._unholding = self._loop.create_task(self._unhold(self._member, self._house.limits.in_flight))
+
     async def _unhold(self, member: Member, most: int) -> None:
-        """Read no more until everything that is held was taken."""
         self._socket.listen(False)
-        while self._held and not self._end.done():
+        while (self._held or self._resting) and not self._end.done():
+            if self._resting:
+                await asyncio.sleep(REST)
+                self._resting, self._refused = False, 0
             await member.below(most)
             if self._held and not self._end.done():
                 self._guarded(self._held.popleft())
@@ -383,8 +394,19 @@ class Connection:
             self._member.ask(request)
             return
         metrics.count("requests_refused", kind)
+        self._mind_refusal()
         refusal = Error(Code.QUOTA, wait, "quota used up", 0, bytes(32))
         self.send(Frame.of(Answer.of(request.number, refusal)).encode())
+
+    def _mind_refusal(self) -> None:
+        """Whoever asks on and on in spite of what it is told, costs others no more than a few answers a second."""
+        at = self._loop.time()
+        if at - self._refused_since > 1.0:
+            self._refused_since, self._refused = at, 0
+        self._refused += 1
+        if self._refused > REFUSED:
+            self._resting = True
+            self._read_no_further()
 
     def _watch(self, session: Session) -> None:
         """End the session when its time is over or nothing has come for too long; look again when it may be so."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import shutil
@@ -34,6 +35,8 @@ from relay.workers import ALONE, Worker
 from securechan.errors import NotReady, SecurechanError
 
 log = logging.getLogger("relay.process")
+
+COLLECT: Final = (20_000, 20, 20)  # a group commit makes thousands of objects, which go without the collector
 
 ORPHANED: Final = 0.5  # seconds between two looks whether the parent is there
 
@@ -193,5 +196,7 @@ def _serve(work: Coroutine[Any, Any, None]) -> None:
         from uvloop import new_event_loop  # noqa: PLC0415 - optional: same behaviour, less time
 
         factory = new_event_loop
+    gc.freeze()  # what is there now stays: the collector need not look at it again
+    gc.set_threshold(*COLLECT)
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(work)

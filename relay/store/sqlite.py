@@ -200,7 +200,7 @@ class SqliteStore(LocalStore):
 
     async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
         async with self._turn:
-            work = asyncio.ensure_future(self._write(lambda: self._transaction(batch)))
+            work = asyncio.get_running_loop().run_in_executor(self._writer, self._transaction, batch)
             # a caller that goes away must not leave the next batch beside this one in the writer
             try:
                 return await asyncio.shield(work)

@@ -37,4 +37,6 @@ def advance(position: Position, kind: int, entry_id: bytes, sequence: int, body:
     """The position after one more entry. ``entry_id`` is 32 bytes."""
     about = _ENTRY.pack(kind, entry_id, sequence, len(body))
     joined = b"".join((LABEL, position.chain, about, hashlib.sha384(body).digest()))
-    return Position(sequence, hashlib.sha384(joined).digest())
+    made = Position.__new__(Position)
+    made.__dict__.update(sequence=sequence, chain=hashlib.sha384(joined).digest())  # which fit: __init__ checks nothing
+    return made

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import field
-from typing import Annotated, Final, Self, TypeVar
+from typing import Annotated, Final, Self
 
 from securechan.codec import U8, U16, U32, U64, Enum8, Enum16, Reader, Struct, fixed, opaque, select, text, vec
 from securechan.wire.chain import ChainValue
@@ -435,16 +435,6 @@ class FrameKind(Enum8):
 
 FrameBody = Request | Answer | Entries | Heads | Bye
 
-S = TypeVar("S", bound=Struct)
-
-
-def _made(struct_of: type[S], values: dict[str, object]) -> S:
-    """A struct of values that fit it."""
-    made = struct_of.__new__(struct_of)
-    made.__dict__.update(values)
-    return made
-
-
 FRAMES: Final[dict[FrameKind, type[FrameBody]]] = {
     FrameKind.REQUEST: Request,
     FrameKind.ANSWER: Answer,
@@ -456,6 +446,10 @@ _FRAME_KIND: Final = {body: kind for kind, body in FRAMES.items()}
 
 
 _APPEND: Final = struct.Struct(">BIB32s32s")  # an append up to its body
+_UP_TO_BODY: Final = _APPEND.size
+_REQUEST_FRAME: Final = FrameKind.REQUEST
+_APPEND_KIND: Final = RequestKind.APPEND
+_BY_HAND: Final = (int(_REQUEST_FRAME), int(_APPEND_KIND))  # enumerations are slow to name and to compare
 
 
 class Frame(Struct):
@@ -471,8 +465,8 @@ class Frame(Struct):
         """As declared. What a relay reads by the ten thousand, an append that is no commit, is read in one go; all
         else, and whatever is wrong with anything, goes the declared way. The tests hold the two to each other."""
         data, pos = r.data, r.pos
-        at = pos + _APPEND.size
-        if at + 2 < r.end and data[pos] == FrameKind.REQUEST and data[pos + 5] == RequestKind.APPEND:
+        at = pos + _UP_TO_BODY
+        if at + 2 < r.end and data[pos] == _BY_HAND[0] and data[pos + 5] == _BY_HAND[1]:
             length = data[at]
             if length < 1 << 6:
                 at += 1
@@ -481,12 +475,14 @@ class Frame(Struct):
                 at += 2
             stop = at + length
             short = length < 1 << 6
-            if stop < r.end and data[stop] == 0 and length < 1 << 14 and short == (at == pos + _APPEND.size + 1):
+            if stop < r.end and data[stop] == 0 and length < 1 << 14 and short == (at == pos + _UP_TO_BODY + 1):
                 _, number, _, topic, entry_id = _APPEND.unpack_from(data, pos)
                 r.pos = stop + 1
-                body = _made(Append, {"topic": topic, "entry_id": entry_id, "body": data[at:stop], "commit": None})
-                request = _made(Request, {"number": number, "kind": RequestKind.APPEND, "body": body})
-                return _made(cls, {"kind": FrameKind.REQUEST, "body": request})
+                body, request, made = Append.__new__(Append), Request.__new__(Request), cls.__new__(cls)
+                body.__dict__.update({"topic": topic, "entry_id": entry_id, "body": data[at:stop], "commit": None})
+                request.__dict__.update({"number": number, "kind": _APPEND_KIND, "body": body})
+                made.__dict__.update({"kind": _REQUEST_FRAME, "body": request})
+                return made
         return super().read_from(r)
 
 
@@ -495,6 +491,9 @@ class Then(Enum8):
 
     STAY = 0
     REKEY = 1  # its next record is under the next keys of its direction
+
+
+_STAY: Final = Then.STAY  # 0
 
 
 class RecordBody(Struct):
@@ -507,12 +506,14 @@ class RecordBody(Struct):
     def read_from(cls, r: Reader) -> Self:
         """As declared. A record of one append, as comes by the ten thousand, is read in one go."""
         data, pos = r.data, r.pos
-        if pos + 3 < r.end and data[pos] == Then.STAY and data[pos + 1] & 0xC0 == 0x40:
+        if pos + 3 < r.end and not data[pos] and data[pos + 1] & 0xC0 == 0x40 and data[pos + 3] == _BY_HAND[0]:
             length = (data[pos + 1] ^ 0x40) << 8 | data[pos + 2]
             inside = Reader(data, pos + 3, pos + 3 + length)
-            if length >= 1 << 6 and inside.end <= r.end and data[pos + 3] == FrameKind.REQUEST:
+            if length >= 1 << 6 and inside.end <= r.end:
                 frame = Frame.read_from(inside)
                 if inside.pos == inside.end:
                     r.pos = inside.end
-                    return _made(cls, {"then": Then.STAY, "frames": (frame,)})
+                    made = cls.__new__(cls)
+                    made.__dict__.update({"then": _STAY, "frames": (frame,)})
+                    return made
         return super().read_from(r)

@@ -32,14 +32,14 @@ def quotas(**values: object) -> dict[str, str]:
 def tables() -> Iterator[Table]:
     if not load.more_files(IDLE + ACTIVE + 500):
         raise SystemExit("error: too few open files are allowed\nhint: ulimit -n 8192, or SCALE=0.1")
-    table = Table("a crowded relay, 1 KiB, SQLite synchronous=FULL")
-    with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(measured(table, Path(folder)))
-    yield table
+    for title, measured in (("a crowded relay", crowds), ("a relay under attack", attacks)):
+        table = Table(f"{title}, 1 KiB, SQLite synchronous=FULL")
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(measured(table.rows, Path(folder)))
+        yield table
 
 
-async def measured(table: Table, folder: Path) -> None:
-    rows = table.rows
+async def crowds(rows: list[Row], folder: Path) -> None:
     with Crowd(folder / "crowd", ACTIVE + 1) as crowd:
         await crowd.admit()
         crowded = await load.idle_and_active(crowd, IDLE, ACTIVE, messages=50)
@@ -51,6 +51,9 @@ async def measured(table: Table, folder: Path) -> None:
         storm = await load.reconnect(crowd, CUT)
         note = f"all back after {storm.seconds:.1f} s wall, {storm.put_off} times told to wait"
         rows.append(Row(f"{CUT} cut off at once and back", storm.each, None, note))
+
+
+async def attacks(rows: list[Row], folder: Path) -> None:
     with Crowd(folder / "flood", 2, quotas(appends_per_minute=1200)) as crowd:
         flood = await load.one_floods(crowd, SECONDS)
         note = f"p95 of others × {flood.during.p95 / flood.before.p95:.2f}; granted {flood.granted:,}, refused"

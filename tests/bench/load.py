@@ -112,6 +112,13 @@ async def together(count: int, each: Callable[[int], Awaitable[Line]], at_once: 
     return list(await asyncio.gather(*(one(n) for n in range(count))))
 
 
+async def leave(*lines: Line) -> None:
+    """All say bye, and are gone."""
+    for line in lines:
+        line.bye()
+    await asyncio.gather(*(line.lost for line in lines))
+
+
 # ------------------------------------------------------------------------------------------------------------ crowds
 
 
@@ -165,8 +172,7 @@ async def idle_and_active(crowd: Crowd, idle: int, active: int, messages: int) -
         lasts.append(time.perf_counter() - start)
         await asyncio.sleep(max(0.0, 0.1 - lasts[-1]))
     assert await silent[-1].told(Ping()) if silent else True
-    for line in [*silent, *readers, publisher]:
-        line.bye()
+    await leave(*silent, *readers, publisher)
     return Crowded(each, lasts, idle_cpu)
 
 
@@ -203,8 +209,7 @@ async def reconnect(crowd: Crowd, count: int) -> Storm:
     back = list(await asyncio.gather(*(again(n) for n in range(count))))
     storm = Storm(time.perf_counter() - start, put_off, (crowd.cpu() - cpu) / count)
     assert all(await asyncio.gather(*(line.told(Ping()) for line in back)))
-    for line in back:
-        line.bye()
+    await leave(*back)
     return storm
 
 
@@ -219,6 +224,7 @@ class Flood:
     during: Probe
     granted: int
     refused: int
+    seconds: float
 
 
 async def one_floods(crowd: Crowd, seconds: float) -> Flood:
@@ -233,14 +239,14 @@ async def one_floods(crowd: Crowd, seconds: float) -> Flood:
             rude.ask(append())
 
     rude.on_answer = answer
+    start = time.perf_counter()
     async with probing(line) as during:
         for _ in range(60):
             rude.ask(append())
         await asyncio.sleep(seconds)
         over = True
-    for each in (line, rude):
-        each.bye()
-    return Flood(before, during, answers[True], answers[False])
+    await leave(line, rude)
+    return Flood(before, during, answers[True], answers[False], time.perf_counter() - start)
 
 
 async def slow_reader(crowd: Crowd, messages: int) -> tuple[int, int]:
@@ -268,8 +274,7 @@ async def slow_reader(crowd: Crowd, messages: int) -> tuple[int, int]:
     slow.transport.resume_reading()
     async with asyncio.timeout(60):
         await over.wait()
-    for each in (line, slow):
-        each.bye()
+    await leave(line, slow)
     return grown, held
 
 
@@ -341,5 +346,5 @@ async def siege(crowd: Crowd, seconds: float, kinds: tuple[str, ...] = STRANGERS
         over = True
         await asyncio.gather(*besiegers)
     spent = crowd.cpu() - cpu
-    line.bye()
+    await leave(line)
     return Siege(before, during, came, crowd.memory() - memory, spent / max(came, 1))

@@ -91,8 +91,9 @@ class RelayProcess:
     def _ready_line(self) -> str:
         assert self._process is not None
         assert self._process.stdout is not None
-        readable, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
-        return self._process.stdout.readline().decode() if readable else "(nothing in time)"
+        waiting = select.poll()  # not select: a test may have thousands of files open
+        waiting.register(self._process.stdout, select.POLLIN | select.POLLHUP)
+        return self._process.stdout.readline().decode() if waiting.poll(PATIENCE * 1000) else "(nothing in time)"
 
     def stop(self) -> int:
         """SIGTERM; the exit code."""
