@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from relay.mailroom import Mailroom
+from relay.groups import Groups
 from relay.outgoing import refusal
 from securechan.agent import forgotten
 from securechan.agent.events import Alarm, AlarmKind, Held, OpaqueReceived
@@ -22,15 +22,15 @@ from tests.support.world import Actor, World
 def ends(monkeypatch: pytest.MonkeyPatch) -> dict[bytes, int]:
     """Topics that the relay has forgotten after an entry: whoever subscribes behind that is told so."""
     known: dict[bytes, int] = {}
-    honest = Mailroom._subscribe
+    honest = Groups.subscribe
 
-    def subscribe(self: Mailroom, member: Any, body: Subscribe, topic: Any) -> Any:
+    def subscribe(self: Groups, member: Any, body: Subscribe, topic: Any) -> Any:
         end = known.get(body.topic)
         if end is not None and body.after > end:
             return refusal(Code.STALE, "the topic does not reach that far", sequence=end)
         return honest(self, member, body, topic)
 
-    monkeypatch.setattr(Mailroom, "_subscribe", subscribe)
+    monkeypatch.setattr(Groups, "subscribe", subscribe)
     return known
 
 

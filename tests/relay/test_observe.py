@@ -66,7 +66,7 @@ async def test_numbers_have_help_and_no_names(running: Running) -> None:
 async def test_whoever_is_not_ready_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with relay_inside(tmp_path) as (relay, _):
         assert relay.unready() == []
-        monkeypatch.setattr(relay._mailroom, "_disk", lambda: 0.01)
+        monkeypatch.setattr(relay._mailroom._room, "disk", lambda: 0.01)
         assert relay.unready() == ["the disk is nearly full"]
         assert (await relay.gauges())["disk_free_ratio"] == 0.01
         relay._mailroom.failed.set()
