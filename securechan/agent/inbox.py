@@ -106,7 +106,7 @@ def _use(turn: Turn, letter: Letter, record: DeviceRecord) -> None:
         case ReceiptsLetter(batch):
             receipts.came(turn, batch[: letters.MOST_RECEIPTS], record)
         case ReaddLetter():
-            recovery.asked_to_readd(turn, body, record)
+            recovery.asked_to_readd(turn, body, record, letter.time)
         case AskConsentLetter():
             consents.asked(turn, body, record)
         case ConsentLetter():

@@ -129,6 +129,7 @@ def blank(
         officers=(),
         leaving=(),
         returning=(),
+        heeded=(),
         intruders=(),
         asked=(),
         owed=(),
@@ -336,7 +337,7 @@ def _enter(turn: Turn, offer: Offer, group: Group, policy: Policy, package: str)
     name = name or succession.take_over(turn, offer, group, policy) or _local_name(turn, offer, group, policy)
     fresh = blank(turn, topic, name, Standing.MEMBER, offer.base, offer.base.sequence, offer.trust)
     if known is not None:
-        fresh = replace(fresh, seen=known.seen, unread=known.unread, read=known.read)
+        fresh = replace(fresh, seen=known.seen, unread=known.unread, read=known.read, heeded=known.heeded)
     if policy.by_officer:
         there = seats_of(group).values()
         strange = {each for each in offer.intruders if each != turn.me.device}

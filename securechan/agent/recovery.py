@@ -19,7 +19,7 @@ from securechan.agent.events import AlarmKind, Frozen
 from securechan.agent.letters import ReaddLetter
 from securechan.agent.membership import admitted, belongs
 from securechan.agent.policy import seats_of
-from securechan.agent.state import CONVERSATIONS, GROUPS, Standing
+from securechan.agent.state import CONVERSATIONS, GROUPS, Heeded, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Denied, NotFound
 from securechan.trust.records import DeviceRecord
@@ -27,6 +27,7 @@ from securechan.wire.frames import Unsubscribe
 
 ASKED: Final = 3  # members asked at a time
 MOST_UNINVITED: Final = 100  # conversations in ten minutes
+MOST_HEEDED: Final = 256  # devices of which it is remembered when they last asked
 AGAIN: Final = 600  # seconds before others are asked
 
 
@@ -103,16 +104,22 @@ def uninvited(turn: Turn, topic: bytes, by: DeviceRecord) -> None:
             turn.put(replace(known, asked=(*known.asked, by.name)[-64:]))
 
 
-def asked_to_readd(turn: Turn, letter: ReaddLetter, by: DeviceRecord) -> None:
-    """A member can't go on: put it out and in again with our next commit. Raises `NotFound`, `Denied`."""
+def asked_to_readd(turn: Turn, letter: ReaddLetter, by: DeviceRecord, written: int) -> None:
+    """A member can't go on: put it out and in again with our next commit. ``written``: when the letter was (Unix
+    seconds): the relay has those of long ago as well, and must not move anybody with them. Raises `NotFound`,
+    `Denied`."""
     conversation = turn.rows.get(CONVERSATIONS, letter.topic.hex())
     if conversation is None or conversation.standing is not Standing.MEMBER:
         raise NotFound("asked to add somebody to a conversation that we are not in")
     present = any(seat.device == by.name for seat in turn.seats(letter.topic).values())
     if not present and not belongs(by, turn.policy(letter.topic)):
         raise Denied(f"{by.name} does not belong in {conversation.name}")
-    if by.name not in conversation.returning:
-        turn.put(replace(conversation, returning=(*conversation.returning, by.name)[-64:]))
+    if any(each.device == by.name and each.time >= written for each in conversation.heeded):
+        raise Denied(f"{by.name} asks in an old letter to be added again")
+    others = tuple(each for each in conversation.heeded if each.device != by.name)
+    conversation = replace(conversation, heeded=(*others, Heeded(by.name, written))[-MOST_HEEDED:])
+    returning = tuple(each for each in conversation.returning if each != by.name)
+    turn.put(replace(conversation, returning=(*returning, by.name)[-64:]))
 
 
 def cut_off(turn: Turn, topic: bytes, why: str) -> None:

@@ -128,6 +128,13 @@ class Owed(Struct):
     since: U64  # Unix seconds
 
 
+class Heeded(Struct):
+    """When the newest letter was written in which a device asked to be added again: older ones have done their work."""
+
+    device: Name
+    time: U64  # Unix seconds, by its clock
+
+
 class Conversation(Struct):
     topic: Hash32
     name: Name
@@ -146,6 +153,7 @@ class Conversation(Struct):
     officers: Annotated[tuple[Name, ...], vec(1 << 19)]  # officers that ever had a leaf (where membership goes by them)
     leaving: Annotated[tuple[Name, ...], vec(1 << 19)]  # devices that asked to leave
     returning: Annotated[tuple[Name, ...], vec(1 << 16)]  # devices that asked to be added again, of us
+    heeded: Annotated[tuple[Heeded, ...], vec(1 << 16)]
     intruders: Annotated[tuple[Name, ...], vec(1 << 18)]  # devices brought in though nobody had vouched for them
     asked: Annotated[tuple[Name, ...], vec(1 << 15)]  # whom we asked to add us again
     owed: Annotated[tuple[Owed, ...], vec(1 << 18)]  # newcomers that may never have been welcomed

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from securechan.agent import letters, reconcile
+import pytest
+
+from securechan.agent import inbox, letters, reconcile
 from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Frozen, MemberAdded
 from securechan.agent.inputs import RotateEpochs, SendText
-from securechan.agent.letters import ReaddLetter
+from securechan.agent.letters import LetterBody, OpaqueLetter, ReaddLetter
 from securechan.agent.policy import seats_of
 from securechan.agent.state import LETTERS
 from securechan.agent.turn import Turn
@@ -118,6 +120,33 @@ def test_who_asks_to_be_added_again_and_again_makes_no_stream_of_commits(world: 
     world.run(60)
     assert first + 2 <= group_of(ana, topic).epoch <= first + 3
     assert len([each for each in ana.told(MemberAdded, topic) if each.device == cene.name]) <= 4
+
+
+def test_a_relay_that_says_an_old_letter_again_moves_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The relay has every letter that it ever carried; one that asked to be added again has done its work."""
+    monkeypatch.setattr(inbox, "LETTERS_KEPT", 1)
+    ana, _bor, cene, topic = community(world)
+    member = cene.member
+    assert member is not None
+
+    def sealed(body: LetterBody) -> bytes:
+        turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now)
+        assert letters.write(turn, (turn.view.device(ana.name),), body)
+        return max(turn.rows.all(LETTERS).items())[1].copies[0].body
+
+    def deliver(letter: bytes) -> int:
+        world.loop.run_until_complete(member.request(Deliver(inbox_topic(ana.name), world.chance(32), letter)))
+        world.run(130)
+        return len([each for each in ana.told(MemberAdded, topic) if each.device == cene.name])
+
+    old = sealed(ReaddLetter(topic, 1, "lost"))
+    first = deliver(sealed(OpaqueLetter("other", b"")))
+    heeded = deliver(old)
+    assert heeded > first
+    assert deliver(sealed(OpaqueLetter("other", b""))) == heeded
+    assert deliver(old) == heeded
+    assert "old letter" in ana.told(Alarm)[-1].text
+    assert deliver(sealed(ReaddLetter(topic, 2, "lost again"))) > heeded
 
 
 def late_commit(world: World, *, announced: bool) -> tuple[Actor, Actor, Actor, bytes]:
