@@ -1,6 +1,6 @@
 """``make bench``: every table of this folder, one after the other; name some to run only those.
 
-python -m tests.bench [--json] [crypto mls relay channel]
+python -m tests.bench [--json] [crypto mls relay channel peers load …]
 """
 
 from __future__ import annotations
