@@ -155,8 +155,7 @@ class Relay:
                 write_limit=(WRITE_HIGH, WRITE_HIGH // 4),
                 open_timeout=OPEN_TIMEOUT,
                 close_timeout=5,
-                ping_interval=30,
-                ping_timeout=30,
+                ping_interval=None,  # a handshake is timed, and a session ends that has heard nothing for too long
                 server_header=None,
                 create_connection=Here,
                 ssl=self._coat,

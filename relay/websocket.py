@@ -47,7 +47,7 @@ class Socket(ServerConnection):
     """A WebSocket that tells what it hears and when its write buffer has emptied, and who is counted at the door until
     let in."""
 
-    house: Any
+    house: _House
     bell: Doorbell | None = None
     address: str = ""
     at_door: bool = False
@@ -70,16 +70,12 @@ class Socket(ServerConnection):
         """Be counted; False where there is no room. Counted once, until `pass_door` or the end."""
         self.address = address
         self.at_door = True
-        counted: bool = self.house.guard.arrive(address)
-        return counted
+        return self.house.guard.arrive(address)
 
     def pass_door(self) -> None:
         if self.at_door:
             self.at_door = False
             self.house.guard.depart(self.address)
-
-    def start_keepalive(self) -> None:
-        """None: a handshake is timed, and a session ends that has heard nothing for too long."""
 
     # --------------------------------------------------------------------------------------------------------- inwards
 
