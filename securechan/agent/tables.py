@@ -28,7 +28,7 @@ class Write:
 
     table: str
     id: str
-    value: bytes | None
+    value: bytes | None = field(repr=False)  # which may hold keys
 
 
 class Table(Protocol[T]):

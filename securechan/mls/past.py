@@ -7,7 +7,7 @@ member, and the ratchets, of which each key goes with its message. Nothing of a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from securechan.codec import U32, Struct, opaque, vec
@@ -41,7 +41,7 @@ class PastState(Struct):
     sender_data: SecretBytes
     own_leaf: U32
     differing: Annotated[tuple[Then, ...], vec(max=TREE_BOUND)]
-    ratchets: Annotated[bytes, opaque(max=1 << 29)]
+    ratchets: Annotated[bytes, opaque(max=1 << 29)] = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

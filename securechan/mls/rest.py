@@ -19,6 +19,7 @@ All of it holds private keys or message keys, and what is read is our own and is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import field
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -68,10 +69,10 @@ class EpochWithTree(Struct):
 class MessageState(Struct):
     """That which changes with each message, in one."""
 
-    ratchets: _Large
+    ratchets: _Large = field(repr=False)
     pending: tuple[Pending, ...]
     own_updates: tuple[SecretBytes, ...]
-    past: Annotated[tuple[_Large, ...], vec(max=(1 << 30) - 1)]
+    past: Annotated[tuple[_Large, ...], vec(max=(1 << 30) - 1)] = field(repr=False)
 
 
 def encode_epoch(group: Group) -> bytes:
@@ -237,7 +238,7 @@ class Advance(Struct):
     epoch: EpochState
     leaf_count: U32
     nodes: Annotated[tuple[Placed, ...], vec(max=TREE_BOUND)]
-    ratchets: _Large
+    ratchets: _Large = field(repr=False)
 
 
 def advance(before: Group, after: Group) -> bytes:

@@ -7,7 +7,7 @@ with the key spent that sealed it. A step can be saved and read again like a gro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from securechan.codec import U8, U32, Opaque, Struct, opaque, vec
@@ -42,9 +42,9 @@ class Renewed(Struct):
 class StepState(Struct):
     """How a step is kept at rest: the group, how the next differs from it, the messages, and what the commit does."""
 
-    epoch: _Large
-    ratchets: _Large
-    advance: _Large
+    epoch: _Large = field(repr=False)
+    ratchets: _Large = field(repr=False)
+    advance: _Large = field(repr=False)
     commit: Annotated[bytes, opaque(max=TREE_BOUND)]
     welcomes: Annotated[tuple[_Large, ...], vec(max=(1 << 30) - 1)]
     added: tuple[U32, ...]

@@ -157,3 +157,7 @@ def test_what_is_secret_is_not_shown_in_print(world: World) -> None:
     assert me.device in shown
     assert not [each for each in secrets if repr(bytes(each))[2:-1] in shown]
     assert BlobRef.decode(blob.encode()) == blob
+
+
+def test_what_is_written_is_not_shown() -> None:
+    assert "secret" not in repr(Write("keys", "a", b"secret"))

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from securechan.crypto.suite import by_number
 from securechan.errors import Malformed
+from securechan.mls import rest
 from securechan.mls.group import Group
 from securechan.mls.outcomes import Application
+from securechan.mls.past import PastEpoch, PastState
+from securechan.mls.step import StepState
 from securechan.mls.terms import Terms
 from securechan.mls.treemath import LeafIndex
 from tests.support.mls import FAST, bundle, found
@@ -192,3 +195,23 @@ def test_an_advance_to_nodes_beyond_the_tree_is_malformed() -> None:
         alice.advanced(kept.replace(b"\x00\x00\x00\x10", b"\x00\x00\x00\x02", 1))
     assert alice.suite is FAST
     assert bob.epoch == alice.epoch
+
+
+def test_no_form_at_rest_shows_a_secret() -> None:
+    alice, bob = found("alice", "bob", suite=PLAIN)
+    alice, message = alice.protect(b"said")
+    bob, step = taken(bob, message), alice.commit()
+    forms = (
+        rest.MessageState.decode(bob.encode_ratchets()),
+        rest.Advance.decode(step.current.advance_to(step.next)),
+        PastState.decode(PastEpoch.of(bob).encode(bob.state.tree)),
+        StepState.decode(step.encode()),
+    )
+    secrets = [
+        bytes(secret)
+        for group in (bob, step.current, step.next)
+        for secret in (*group.ratchets.secrets.values(), *(each.secret for each in group.ratchets.ratchets.values()))
+    ]
+    assert len(secrets) > 4
+    shown = repr(forms)
+    assert not [secret for secret in secrets if repr(secret)[2:-1] in shown or secret.hex() in shown]
