@@ -100,8 +100,14 @@ def uninvited(turn: Turn, topic: bytes, by: DeviceRecord) -> None:
         turn.set_session(readds={**readds, topic: turn.now + AGAIN})
         packages.strange(turn)
         letters.write(turn, (by,), ReaddLetter(topic, 0, "the key package is not here any more"))
-        if known is not None and by.name not in known.asked:
+        if known is not None and by.name not in known.asked and _is_member(turn, topic, by.name):
             turn.put(replace(known, asked=(*known.asked, by.name)[-64:]))
+
+
+def _is_member(turn: Turn, topic: bytes, device: str) -> bool:
+    """Whether it has a leaf, as far as we have read: whom we asked may add us unasked, and anybody can write to us."""
+    group = turn.rows.get(GROUPS, topic.hex())
+    return group is not None and any(seat.device == device for seat in seats_of(group).values())
 
 
 def asked_to_readd(turn: Turn, letter: ReaddLetter, by: DeviceRecord, written: int) -> None:

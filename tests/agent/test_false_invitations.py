@@ -3,6 +3,7 @@ it neither takes the true one's place before people's eyes, nor keeps it out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from unittest import mock
 
 import pytest
@@ -25,6 +26,7 @@ from securechan.trust.records import key_hash
 from securechan.wire.chain import Position
 from securechan.wire.frames import Appended, Deliver, inbox_topic
 from tests.agent.places import STEWARDS, community, group_of, package, row_of, secret, words
+from tests.agent.test_succession import wedge
 from tests.support.federation import make_device
 from tests.support.world import Actor, World
 
@@ -163,3 +165,31 @@ def test_the_letter_names_intruders_until_somebody_vouches(world: World) -> None
         for row in (strange, vouched):
             letters.welcome(turn, row, Joiner(cene.name, b"", 0), made, row.cursor)
     assert [call.args[2].intruders for call in write.call_args_list] == [(bor.name,), ()]
+
+
+def test_a_stranger_takes_no_frozen_conversation_by_having_itself_asked(world: World) -> None:
+    """Whom we asked to be added again is followed unasked. A device without a leaf sends an invitation that can't be
+    opened, whereupon it is asked; the next one, to a group of its own making, must not be taken for the answer."""
+    ana, bor, cene, topic = community(world, bound=False)
+    cene.do(AcceptConversation(topic, by=ana.name))
+    world.run(1)
+    ana.disconnect()
+    bor.disconnect()
+    dora = world.enrol("cert-hr", "dora-laptop", "dora", "liaison").connect()
+    world.run(1)
+    wedge(cene, topic)
+    like, far = group_of(ana, topic), Position(1 << 63, bytes(48))
+    whole = dict(cene.agent.rows.all(PACKAGES))
+    rows = cene.agent.rows.edit()
+    gone = next(name for name, row in whole.items() if not row.last_resort)
+    forge(dora, cene, like, base=far)
+    rows.drop(PACKAGES, gone)
+    after, writes = rows.seal()
+    cene.adopt(writes)
+    cene.agent = replace(cene.agent, rows=after)
+    cene.restart().connect()
+    world.run(5)
+    forge(dora, cene, like, base=far)
+    world.run(5)
+    assert not [each for each in cene.told(ConversationJoined) if each.by == dora.name]
+    assert dora.name not in row_of(cene, topic).asked

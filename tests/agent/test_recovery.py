@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from securechan.agent import inbox, letters, reconcile
+from securechan.agent import inbox, letters, reconcile, recovery
 from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, Frozen, MemberAdded
 from securechan.agent.inputs import RotateEpochs, SendText
 from securechan.agent.letters import LetterBody, OpaqueLetter, ReaddLetter
@@ -15,6 +15,7 @@ from securechan.bulletin.payload import Payload, Text
 from securechan.bulletin.tlp import Tlp
 from securechan.wire.frames import Deliver, inbox_topic
 from tests.agent.places import Rogue, community, group_of, package, row_of, secret, words
+from tests.agent.test_succession import wedge
 from tests.support.world import Actor, World
 
 
@@ -147,6 +148,20 @@ def test_a_relay_that_says_an_old_letter_again_moves_nobody(world: World, monkey
     assert deliver(old) == heeded
     assert "old letter" in ana.told(Alarm)[-1].text
     assert deliver(sealed(ReaddLetter(topic, 2, "lost again"))) > heeded
+
+
+def test_a_stranger_is_not_asked_whatever_it_writes(world: World) -> None:
+    """Whom we asked may add us unasked: so a device that has no leaf isn't, though it sends an invitation by a key
+    package that isn't here. Else a second one, to a group of its own making, would take the conversation's place."""
+    ana, _bor, cene, topic = community(world)
+    dora = world.enrol("cert-si", "dora-laptop", "dora", "liaison")
+    wedge(cene, topic)
+    turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now)
+    recovery.uninvited(turn, topic, dora.device.record)
+    assert dora.name not in turn.conversation(topic).asked
+    turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now)
+    recovery.uninvited(turn, topic, ana.device.record)
+    assert ana.name in turn.conversation(topic).asked
 
 
 def late_commit(world: World, *, announced: bool) -> tuple[Actor, Actor, Actor, bytes]:
