@@ -8,12 +8,15 @@ run; CI judges a change by examples that do not change under it.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.cluster import Cluster, server
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background of a script it would be ignored by all
 
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.register_profile("ci", settings.get_profile("house"), derandomize=True, database=None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import signal
 import time
 from asyncio.subprocess import Process
 from collections.abc import Callable, Sequence
@@ -92,8 +91,8 @@ class Desk:
         news.set()
 
     async def close(self) -> int:
-        """End it as Ctrl-C does; its exit code."""
-        code = await self._children.end(self.process, signal.SIGINT)
+        """End it as Ctrl-C and a service manager do; its exit code."""
+        code = await self._children.end(self.process)
         await self._hush()
         return code
 

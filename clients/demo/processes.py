@@ -89,12 +89,13 @@ class Children:
         )
         self._running.add(process)
         if self._over:
-            await self.end(process, signal.SIGTERM)
+            await self.end(process)
             raise Broken("the demonstration is over")
         return process
 
-    async def end(self, process: Process, how: signal.Signals = signal.SIGINT) -> int:
-        """Ask a child to end, and see to it; its exit code."""
+    async def end(self, process: Process, how: signal.Signals = signal.SIGTERM) -> int:
+        """Have a child end, and see to it; its exit code. Not by SIGINT: where the demonstration itself runs in the
+        background of a script, its children ignore SIGINT."""
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.send_signal(how)
@@ -111,7 +112,7 @@ class Children:
     async def end_all(self) -> None:
         """Nothing that was started here goes on, and nothing more is started."""
         self._over = True
-        ending = [self.end(process, signal.SIGTERM) for process in self._running]
+        ending = [self.end(process) for process in self._running]
         await asyncio.gather(*ending)
 
 

@@ -190,7 +190,7 @@ async def absence(stage: Stage) -> None:
     with stage.narrator.step("absence", "a device that was away catches up") as step:
         away = stage[DESK_CC]
         code = await away.close()
-        claim(code in (0, 130), f"{DESK_CC.name} goes off as Ctrl-C ends it (exit code {code})")
+        claim(code in (0, 130), f"{DESK_CC.name} goes off as it is told to end (exit code {code})")
         before = len(stage.entries(stage.community))
         epoch = (await stage.of_one_mind(DESK_CC))["epoch"]
         wanted = [f"indicator {number} of {MISSED}: 192.0.2.{number}" for number in range(1, MISSED + 1)]

@@ -19,7 +19,7 @@ from clients import probe
 from clients.line import NONE, Line
 from clients.probe import answered, hello, takes_post_quantum
 from tests.relay.certificates import certify
-from tests.support.cluster import _ports, server
+from tests.support.cluster import free_ports, server
 from tests.support.proxies import Proxy
 
 
@@ -35,7 +35,7 @@ def run(story: Coroutine[Any, Any, None]) -> None:
 def test_a_server_that_takes_it_says_so_through_a_proxy_too(tmp_path: Path) -> None:
     """nats-server is written in Go, whose TLS takes the group; its WebSocket port speaks TLS from the first byte."""
     certificate, key = certify(tmp_path)
-    plain, secure = _ports(2)
+    plain, secure = free_ports(2)
     tls = f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}'
     text = f'listen: "127.0.0.1:{plain}"\nwebsocket {{ listen: "127.0.0.1:{secure}", {tls} }}\n'
     (tmp_path / "nats.conf").write_text(text)
