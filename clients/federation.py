@@ -60,7 +60,7 @@ class Address(Struct):
         if not packed.startswith(PREFIX) or len(packed) > 2048:
             raise Malformed(
                 "this is no federation's address",
-                hint=f"it is one line that begins with {PREFIX}: securechan root status",
+                hint=f"it is one line that begins with {PREFIX} (root publish prints it)",
             )
         packed = packed.removeprefix(PREFIX)
         try:

@@ -220,7 +220,7 @@ class Vault:
                 head = file.read(16)
         except FileNotFoundError:
             raise NotReady(
-                f"there is no vault at {path}", hint="enrol this device: securechan enrol INVITE", code="not-enrolled"
+                f"there is no vault at {path}", hint="enrol this device: securechan enrol -", code="not-enrolled"
             ) from None
         except OSError as e:
             raise _from_os(e, path) from e

@@ -81,7 +81,7 @@ def _pending_words(data: dict[str, Any]) -> str:
         lines += rosters.roster_words(roster)
     for wish in data["keys"]:
         what = f"wants key {wish['add'][:16]} listed" if wish["add"] else f"uses key {wish['drop'][:16]} no more"
-        lines.append(f"key        {wish['id']}  {wish['device']}  {what}")
+        lines.append(f"key        {wish['id']}  {wish['device']}  {what}: securechan admin relist {wish['id']}")
     if data["invites"]:
         lines.append(
             table(

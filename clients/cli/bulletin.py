@@ -398,7 +398,7 @@ def verify(
     except ValueError:
         root = b""
     if len(root) != 48:
-        raise Malformed("a root id has 96 hexadecimal digits", hint="securechan status shows it", code="usage")
+        raise Malformed("a root id has 96 hexadecimal digits", hint="all of it: securechan --json status", code="usage")
     data = check(packed, root)
     content = base64.b64decode(data["content"])
     if output is not None:

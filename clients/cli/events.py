@@ -90,6 +90,10 @@ def _words(event: dict[str, Any]) -> str:
             return f"the roster could not be renewed: {event['message']}"
         case "attachment-fetched":
             return f"fetched {event['attachment']}"
+        case "consent-asked":
+            why = f": {event['reason']}" if event["reason"] else ""
+            asked = f"{event['officer']} asks to forward {event['bulletin']} to {event['name']}"
+            return f"{asked} ({safe(', '.join(event['agencies']))}){why}  answer: securechan bulletin consents"
         case "opaque-received":
             return f"{event['officer']} has sent a letter ({event['kind']}): securechan admin pending"
         case kind:

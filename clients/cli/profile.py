@@ -20,7 +20,7 @@ def ls() -> None:
     me = here()
     data = profiles.ls(me.home, me.profile.name)
     if not data:
-        me.note("no profile yet: securechan enrol INVITE")
+        me.note("no profile yet: securechan enrol -")
     me.emit(data, lambda: table([_row(profile) for profile in data]))
 
 

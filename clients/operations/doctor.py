@@ -104,7 +104,7 @@ def _algorithms() -> Iterator[Json]:
 
 def _files(profile: Profile) -> Iterator[Json]:
     if not profile.folder.exists():
-        yield warn("profile", f"{profile.name} is not there yet", "securechan enrol INVITE")
+        yield warn("profile", f"{profile.name} is not there yet", "securechan enrol -")
         return
     for path, wanted in ((profile.folder, 0o700), *((each, 0o600) for each in _secret_files(profile))):
         status = path.stat()

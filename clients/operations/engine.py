@@ -154,7 +154,7 @@ def load(vault: Vault) -> Agent:
 def _not_enrolled(profile: Profile) -> NotReady:
     return NotReady(
         f"profile {profile.name} is not enrolled",
-        hint="enrol this device: securechan enrol INVITE",
+        hint="enrol this device: securechan enrol -",
         code="not-enrolled",
     )
 

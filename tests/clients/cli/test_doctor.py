@@ -53,7 +53,7 @@ def test_it_looks_without_a_profile(person: Person) -> None:
     assert data["device"] is None
     said = person.run("doctor", "--strict")
     assert said.code == 13
-    assert "warn  profile: default is not there yet\n      hint: securechan enrol INVITE" in said.out
+    assert "warn  profile: default is not there yet\n      hint: securechan enrol -" in said.out
 
 
 def test_a_relay_that_is_away_is_found(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,7 +125,7 @@ def test_a_vault_of_which_one_record_was_exchanged(town: Town) -> None:
 
 
 def test_a_missing_vault(tmp_path: Path) -> None:
-    told(run("--home", str(tmp_path), "--no-input", "read"), 8, "not enrolled", "securechan enrol INVITE")
+    told(run("--home", str(tmp_path), "--no-input", "read"), 8, "not enrolled", "securechan enrol -")
 
 
 @contextlib.contextmanager
