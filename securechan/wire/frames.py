@@ -504,16 +504,30 @@ class RecordBody(Struct):
 
     @classmethod
     def read_from(cls, r: Reader) -> Self:
-        """As declared. A record of one append, as comes by the ten thousand, is read in one go."""
+        """As declared. A record of one append of 64 bytes or more that is no commit, as comes by the ten thousand, is
+        read in one go: both lengths in two bytes, and the body reaches to the end of the frames but for a zero."""
         data, pos = r.data, r.pos
-        if pos + 3 < r.end and not data[pos] and data[pos + 1] & 0xC0 == 0x40 and data[pos + 3] == _BY_HAND[0]:
+        at = pos + 3 + _UP_TO_BODY
+        if (
+            at + 2 < r.end
+            and data[pos] == 0
+            and data[pos + 3] == _BY_HAND[0]
+            and data[pos + 8] == _BY_HAND[1]
+            and data[pos + 1] & 0xC0 == data[at] & 0xC0 == 0x40
+        ):
             length = (data[pos + 1] ^ 0x40) << 8 | data[pos + 2]
-            inside = Reader(data, pos + 3, pos + 3 + length)
-            if length >= 1 << 6 and inside.end <= r.end:
-                frame = Frame.read_from(inside)
-                if inside.pos == inside.end:
-                    r.pos = inside.end
-                    made = cls.__new__(cls)
-                    made.__dict__.update({"then": _STAY, "frames": (frame,)})
-                    return made
+            size = (data[at] ^ 0x40) << 8 | data[at + 1]
+            stop = at + 2 + size
+            if size >= 1 << 6 and stop + 1 == pos + 3 + length and stop < r.end and data[stop] == 0:
+                _, number, _, topic, entry_id = _APPEND.unpack_from(data, pos + 3)
+                r.pos = stop + 1
+                body, request = Append.__new__(Append), Request.__new__(Request)
+                frame, made = Frame.__new__(Frame), cls.__new__(cls)
+                body.__dict__.update(
+                    {"topic": topic, "entry_id": entry_id, "body": data[at + 2 : stop], "commit": None}
+                )
+                request.__dict__.update({"number": number, "kind": _APPEND_KIND, "body": body})
+                frame.__dict__.update({"kind": _REQUEST_FRAME, "body": request})
+                made.__dict__.update({"then": _STAY, "frames": (frame,)})
+                return made
         return super().read_from(r)
