@@ -40,6 +40,7 @@ SPENT_FOR: Final = 100 * 86400  # seconds for which a key package that was hande
 CHARGED_FOR: Final = 400 * 86400  # seconds for which charges are kept
 _FRONT: Final = struct.Struct(">QB32sQ")
 _TAIL_AT: Final = _FRONT.size
+_COMMIT: Final = int(EntryKind.COMMIT)  # asked of each entry for each reader
 
 
 class StoreFull(Refused):
@@ -76,7 +77,7 @@ def tail_of(body: bytes, commit: CommitClaim | None) -> bytes:
     return b"".join((length, body, b"\0" if commit is None else b"\1" + commit.encode()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # one an entry; nobody changes it, but frozen it takes longer to make
 class Stored:
     """An entry as it is kept: ``wire`` is exactly ``Entry.encode()``."""
 
@@ -103,7 +104,7 @@ class Stored:
 
     @property
     def is_commit(self) -> bool:
-        return self.wire[8] == EntryKind.COMMIT
+        return self.wire[8] == _COMMIT
 
     @property
     def body(self) -> bytes:

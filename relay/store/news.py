@@ -31,7 +31,7 @@ class Created:
     box: Box | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one an entry: frozen, it would take three times as long to make
 class Added:
     """An entry. ``position`` is the topic's after it, ``kind`` that of the topic, ``committer`` the tag of the device
     if it is a commit entry."""

@@ -61,6 +61,7 @@ T = TypeVar("T")
 _SHIFT: Final = 40  # sequences below 2^40, topic numbers below 2^23
 _LAST: Final = (1 << _SHIFT) - 1
 _HEADS: Final = 8192  # heads that the writer remembers
+_LOG: Final = 8192  # pages of the log (32 MiB) after which each goes into the file: the index's change often
 _READERS: Final = 2
 _RUNGS: Final = 64  # commits that are loaded with a head
 _ASKED: Final = 64  # entry ids that are looked up at once
@@ -154,7 +155,14 @@ class SqliteStore(LocalStore):
             self._path.touch(mode=0o600)
         self._db = _connect(
             self._path,
-            ("journal_mode=wal", "synchronous=full", "cache_size=-32768", "temp_store=memory", "busy_timeout=10000"),
+            (
+                "journal_mode=wal",
+                "synchronous=full",
+                f"wal_autocheckpoint={_LOG}",
+                "cache_size=-32768",
+                "temp_store=memory",
+                "busy_timeout=10000",
+            ),
         )
         self._connections.append(self._db)
         bring_up(self._db, self._path)
