@@ -35,6 +35,7 @@ Title = Annotated[str | None, typer.Option("--title", help="Instead of the title
 AckBy = Annotated[str | None, typer.Option("--ack-by", help="Have it acknowledged by people within: 4h.")]
 Valid = Annotated[str | None, typer.Option("--valid", help="It holds for so long: 30d.")]
 Wait = Annotated[str, typer.Option("--wait", help="Until when: queued (durable here) or sent (every member reads it).")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file, where there is one.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")]
 
 
@@ -64,6 +65,7 @@ def draft(
     kind: Annotated[str, typer.Argument(help="stix, csaf or text.")],
     title: Annotated[str, typer.Option("--title", help="Its title.")] = "Untitled",
     output: Annotated[str, typer.Option("-o", "--output", help="Where to write; - is stdout.")] = "-",
+    force: Force = False,
 ) -> None:
     """Write a valid skeleton, to be filled in."""
     from clients.operations.skeleton import skeleton  # noqa: PLC0415 - this verb alone needs it
@@ -76,6 +78,7 @@ def draft(
     if me.json:
         me.emit({"kind": kind, "content": content}, "")
     else:
+        me.spare(output, force)
         me.write_out(output, content.encode())
 
 
@@ -289,9 +292,12 @@ def show(
     revision: Annotated[int | None, typer.Option("--revision", min=1, help="Instead of the newest.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="The document alone, byte for byte.")] = False,
     output: Annotated[str, typer.Option("-o", "--output", help="Where --raw writes; - is stdout.")] = "-",
+    force: Force = False,
 ) -> None:
     """A bulletin and its document."""
     me = here()
+    if raw and not me.json:
+        me.spare(output, force)
     data = do("bulletin.show", online=False, bulletin=bulletin, revision=revision)
     content = base64.b64decode(data["content"])
     if raw and not me.json:
@@ -360,11 +366,13 @@ def export(
     bulletin: Bulletin,
     output: Annotated[str, typer.Option("-o", "--output", help="The file to write; - is stdout.")],
     revision: Annotated[int | None, typer.Option("--revision", min=1, help="Instead of the newest.")] = None,
+    force: Force = False,
 ) -> None:
     """Write a file that proves a bulletin anywhere.
 
     With it the bulletin can be verified outside the channel, years from now."""
     me = here()
+    me.spare(output, force)
     data = do("bulletin.export", online=False, bulletin=bulletin, revision=revision)
     packed = base64.b64decode(data.pop("export"))
     me.write_out(output, packed)
@@ -384,6 +392,7 @@ def verify(
         str | None, typer.Option("--root-id", help="The federation's root id (96 hexadecimal digits), from elsewhere.")
     ] = None,
     output: Annotated[str | None, typer.Option("-o", "--output", help="Write the document there.")] = None,
+    force: Force = False,
 ) -> None:
     """Verify an exported bulletin.
 
@@ -391,6 +400,8 @@ def verify(
     from clients.operations.bulletin import verify as check  # noqa: PLC0415 - it costs the validators
 
     me = here()
+    if output is not None:
+        me.spare(output, force)
     packed = me.read_in(file, 80 << 20)
     said = root_id or _own_root(file)
     try:

@@ -28,7 +28,7 @@ from typer.core import TyperGroup
 
 from clients.profile import Home, Passphrases, Profile, terminal
 from clients.render import safe
-from securechan.errors import Denied, Invalid, Malformed, NotFound, NotReady
+from securechan.errors import Conflict, Denied, Invalid, Malformed, NotFound, NotReady
 
 VERSION: Final = 1  # of the form of what --json says
 PATIENCE: Final = 1.0  # seconds before people are told what they wait for
@@ -239,6 +239,10 @@ class Invocation:
                     content = file.read(limit + 1)
             except FileNotFoundError:
                 raise NotFound(f"there is no file {path}", hint="check the path") from None
+            except IsADirectoryError:
+                raise NotReady(
+                    f"{path} is a folder", hint="name the file that is meant", code="file-unreadable"
+                ) from None
             except OSError as e:
                 raise NotReady(
                     f"{path} can't be read: {e.strerror}", hint="check its permissions", code="file-unreadable"
@@ -246,6 +250,15 @@ class Invocation:
         if len(content) > limit:
             raise Malformed(f"{path} holds more than {limit} bytes", hint="check which file is asked for")
         return content
+
+    def spare(self, path: str | Path, force: bool) -> None:
+        """Return if nothing stands at ``path`` yet, or it may be overwritten. Raises Conflict (``file-exists``)."""
+        if not force and str(path) != "-" and os.path.lexists(path):
+            raise Conflict(
+                f"there is a file {path} already",
+                hint="choose another name, or overwrite it with --force",
+                code="file-exists",
+            )
 
     def write_out(self, path: str | Path, content: bytes) -> None:
         """Write a file, whole or not at all, or to stdout for ``-`` (to a terminal only what does nothing but show)."""

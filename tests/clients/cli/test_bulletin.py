@@ -60,6 +60,9 @@ def test_a_draft_is_valid_as_it_is(tmp_path: Path) -> None:
     assert json.loads(run("bulletin", "draft", "stix").out)["type"] == "bundle"
     assert run("--json", "bulletin", "draft", "csaf").data["kind"] == "csaf"
     assert run("bulletin", "draft", "pdf").code == 2
+    (tmp_path / "text").write_bytes(b"filled in")
+    assert run("bulletin", "draft", "text", "-o", str(tmp_path / "text")).code == 12
+    assert (tmp_path / "text").read_bytes() == b"filled in"
 
 
 def test_published_listed_shown_acknowledged(town: Town, csaf: str, tmp_path: Path) -> None:
@@ -83,7 +86,18 @@ def test_published_listed_shown_acknowledged(town: Town, csaf: str, tmp_path: Pa
     file = tmp_path / "out.scb"
     exported = town.si.run("bulletin", "export", bulletin, "-o", str(file))
     root = exported.out.split("--root-id ")[1].strip()
-    verified = run("--home", str(tmp_path / "none"), "bulletin", "verify", str(file), "--root-id", root)
+    again = town.si.run("bulletin", "export", bulletin, "-o", str(file))
+    assert again.code == 12
+    assert "--force" in again.err
+    assert town.si.run("bulletin", "export", bulletin, "-o", str(file), "--force").code == 0
+    kept = tmp_path / "kept"
+    kept.write_bytes(b"precious")
+    words = ["--home", str(tmp_path / "none"), "bulletin", "verify", str(file), "--root-id", root, "-o", str(kept)]
+    assert run(*words).code == 12
+    assert town.si.run("bulletin", "show", bulletin, "--raw", "-o", str(kept)).code == 12
+    assert kept.read_bytes() == b"precious"
+    verified = run(*words, "--force")
+    assert kept.read_bytes() == Path(csaf).read_bytes()
     assert verified.code == 0
     assert verified.out.startswith(f"good       {bulletin} rev 1")
     assert town.si.run("bulletin", "verify", str(file)).code == 0

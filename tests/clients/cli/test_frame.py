@@ -224,6 +224,7 @@ def test_files_are_read_within_a_bound(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(NotReady) as e:
         me.read_in(tmp_path)
     assert e.value.code == "file-unreadable"
+    assert e.value.message == f"{tmp_path} is a folder"
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"piped")))
     assert me.read_in("-") == b"piped"
 
