@@ -174,7 +174,12 @@ def check_config(home: Home = None, config: Config = None, as_json: Json = False
     from relay import tls  # noqa: PLC0415 - likewise
     from relay.config import home_folder, load  # noqa: PLC0415 - likewise
 
-    settings = load(home_folder(home), config)
+    folder = home_folder(home)
+    if not folder.is_dir() and (home is not None or config is None):
+        from securechan.errors import NotFound  # noqa: PLC0415 - nothing else has needed it
+
+        raise NotFound(f"there is no relay's folder {folder}", hint="make one with: securechan-relay init")
+    settings = load(folder, config)
     if settings.tls is not None:
         tls.context(settings.tls)
     data = settings.model_dump(mode="json")
@@ -202,7 +207,8 @@ def drain(
     from relay.config import home_folder  # noqa: PLC0415 - likewise
 
     done = running.drain(home_folder(home), wait)
-    say(as_json, done, f"drained    {done['sessions']} sessions; everything acknowledged is on the disk")
+    sessions = "1 session" if done["sessions"] == 1 else f"{done['sessions']} sessions"
+    say(as_json, done, f"drained    {sessions}; everything acknowledged is on the disk")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -35,9 +35,14 @@ def _synced(data: dict[str, Any]) -> str:
     return f"synced  {count(len(data['conversations']), 'conversation')}  unread {data['unread']}  {came}"
 
 
+_STATES: Final = ("frozen", "held", "synced")  # kinds of event that no noun begins: 2 held
+
+
 def _counted(kind: str, number: int) -> str:
     """A kind of event, so many times: ``2 receipts received``."""
     thing, _, what = kind.partition("-")
+    if kind in _STATES:
+        return f"{number} {kind}"
     return f"{count(number, thing)} {what.replace('-', ' ')}".rstrip()
 
 

@@ -211,7 +211,6 @@ def init(
     kept = newcomers.with_directory(newcomer, directory)
     _create(profile, vault_passphrase, kept)
     write_private(out, papers.encode())
-    out.chmod(0o644)
     return {
         "agency": agency,
         "device": mine.record.name,
@@ -289,7 +288,6 @@ def sign_authority(papers: Application, keys: Sequence[KeyFile], passphrases: Pa
 def rewrite(path: Path, papers: Application) -> None:
     """Put the application back."""
     write_private(path, papers.encode(), replace=True)
-    path.chmod(0o644)
 
 
 # -------------------------------------------------------------------------------------------------------------- joining

@@ -111,6 +111,24 @@ def test_check_config_shows_what_holds(tmp_path: Path, capsys: pytest.CaptureFix
     assert "quotas.idle" in out
 
 
+def test_check_config_of_a_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = run(capsys, "check-config", "--home", str(tmp_path / "nothere"))
+    assert (code, out) == (9, "")
+    assert "nothere" in err
+    assert "hint: make one with: securechan-relay init" in err
+    (tmp_path / "relay.toml").write_text("")
+    assert run(capsys, "check-config", "--config", str(tmp_path / "relay.toml"))[0] == 0
+
+
+@pytest.mark.parametrize(("sessions", "words"), [(0, "0 sessions;"), (1, "1 session;"), (2, "2 sessions;")])
+def test_drain_counts_its_sessions(
+    sessions: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.running.drain", lambda *_: {"sessions": sessions})
+    code, out, _ = run(capsys, "drain")
+    assert (code, words in out) == (0, True)
+
+
 def test_status_of_nothing_is_not_ready(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, "status", "--home", str(tmp_path))
     assert code == 8

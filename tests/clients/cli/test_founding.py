@@ -43,6 +43,7 @@ def test_an_agency_of_one_administrator_is_complete_at_once(alice: Person, tmp_p
     papers = founding.read_application(tmp_path / "cert-ee.application")
     papers.check()
     assert (papers.record.title, papers.record.country, papers.threshold) == ("CERT Estonia", "EE", 1)
+    assert (tmp_path / "cert-ee.application").stat().st_mode & 0o777 == 0o600
     (key,) = made["authority"]
     assert Path(str(key)).stat().st_mode & 0o777 == 0o600
 
@@ -69,6 +70,7 @@ def test_a_second_administrator_signs_what_lists_them(alice: Person, bob: Person
     application = str(tmp_path / "cert-ee.application")
     assert bob.run("admin", "sign", application).code == 2  # shows, and needs a yes
     assert bob.json("admin", "sign", application, "--yes")["complete"]
+    assert Path(application).stat().st_mode & 0o777 == 0o600
     assert bob.run("--json", "admin", "sign", application, "--yes").error["code"] == "wrong-key"
 
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from clients.cli.watch import _news
+from clients.cli.watch import _counted, _news
 from tests.clients.conftest import Town
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -20,6 +20,12 @@ def test_sync_in_words(town: Town) -> None:
     town.hr.json("send", name, "-m", "x")
     assert "1 message received" in town.si.run("sync", "--once").out
     assert "nothing new" in town.si.run("sync").out
+
+
+def test_events_are_counted_as_people_say_it() -> None:
+    said = [_counted(kind, 2) for kind in ("held", "frozen", "alarm", "receipt-received")]
+    assert said == ["2 held", "2 frozen", "2 alarms", "2 receipts received"]
+    assert _counted("conversation-offered", 1) == "1 conversation offered"
 
 
 def test_a_relay_that_is_down_is_one_piece_of_news() -> None:
