@@ -7,6 +7,7 @@ from typing import Final, assert_never
 from securechan.agent import (
     blobs,
     bulletins,
+    commits,
     consents,
     forwards,
     joining,
@@ -18,7 +19,7 @@ from securechan.agent import (
     sending,
     succession,
 )
-from securechan.agent.asks import Boxing, Following, Publishing
+from securechan.agent.asks import Boxing, Dropped, Following, Publishing
 from securechan.agent.inputs import (
     AcceptConversation,
     Acknowledge,
@@ -55,7 +56,7 @@ from securechan.agent.turn import Turn
 from securechan.bulletin.payload import CONTENT_MAX, TEXT_MAX, Attachment, Text
 from securechan.bulletin.payload import Leave as LeavePayload
 from securechan.errors import Conflict, Denied, Invalid, NotFound, NotReady, Unfit
-from securechan.wire.frames import Append, CreateBox, Publish, RequestBody, Subscribe
+from securechan.wire.frames import Append, CreateBox, Publish, RequestBody, Subscribe, Unsubscribe
 
 MOST_OPAQUE: Final = 1 << 20  # bytes
 
@@ -84,7 +85,7 @@ def run(turn: Turn, command: Command) -> object | None:
         case AnswerConsent():
             consents.answer(turn, command)
         case Leave(topic):
-            return sending.queue(turn, topic, LeavePayload())
+            return _leave(turn, topic)
         case RotateEpochs(topic):
             return rotation.epochs(turn, topic)
         case RotateSignature():
@@ -122,6 +123,17 @@ def run(turn: Turn, command: Command) -> object | None:
         case _:
             assert_never(command)
     return None
+
+
+def _leave(turn: Turn, topic: bytes) -> bytes | None:
+    """Ask the others to remove us; who is alone there needs nobody for it. The answer is the payload's id, if any."""
+    conversation = turn.conversation(topic)
+    if conversation.standing is Standing.MEMBER and len(turn.seats(topic)) == 1:
+        turn.send(Unsubscribe(topic), Dropped(topic))
+        turn.session_forget(topic)
+        commits.gone(turn, topic, turn.me.device, conversation.cursor.sequence)
+        return None
+    return sending.queue(turn, topic, LeavePayload())
 
 
 def _ask(turn: Turn, body: RequestBody, ask: Boxing | Following | Publishing) -> None:

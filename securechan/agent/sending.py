@@ -32,7 +32,7 @@ from securechan.agent.state import (
 from securechan.agent.turn import Turn, access_secret
 from securechan.bulletin.payload import Announcement, Entered, Forward, Payload, PayloadBody, Text
 from securechan.bulletin.tlp import Tlp
-from securechan.errors import Conflict, Denied, Misuse, NotReady, SecurechanError
+from securechan.errors import Conflict, Denied, Misuse, NotFound, NotReady, SecurechanError
 from securechan.wire.frames import MAX_ENTRY, Append, Entry, Show, Subscribe
 
 MOST_QUEUED: Final = 10_000  # rows of the outbox
@@ -78,7 +78,8 @@ def queue(
     identity: bytes = b"",
     needs: tuple[bytes, ...] = (),
 ) -> bytes:
-    """Put a payload into the outbox. The answer is its id. Raises `Denied`, `NotReady`, `Conflict`, `Misuse`."""
+    """Put a payload into the outbox. The answer is its id. Raises `Denied`, `NotFound`, `NotReady`, `Conflict`,
+    `Misuse`."""
     conversation = turn.conversation(topic)
     if conversation.standing is Standing.GONE:
         raise Denied("you are no member of this conversation any more")
@@ -86,6 +87,7 @@ def queue(
         raise Misuse("a payload id has 16 bytes")
     if label is not None:
         reach.allow(turn, conversation, label)
+        _somebody_reads(turn, conversation)
     payload = Payload.of(identity or turn.random(16), turn.ms, body)
     encoded = payload.encode()
     if len(encoded) > MAX_ENTRY - ROOM:
@@ -148,8 +150,24 @@ def _talks_to_itself(turn: Turn, topic: bytes, difference: Difference) -> bool:
     """A joiner reads nothing that was sealed before it came: so the first words wait for the first readers."""
     there, policy = turn.seats(topic), turn.policy(topic)
     if policy.kind is Kind.DIRECT:
-        return not set(policy.officers) <= {seat.officer for seat in there.values()}
+        away = set(policy.officers) - {seat.officer for seat in there.values()}
+        return any(turn.view.devices_of(officer) for officer in away)  # whoever has no device isn't on the way
     return len(there) == 1 and bool(difference.adds)
+
+
+def _somebody_reads(turn: Turn, conversation: Conversation) -> None:
+    """Raises `NotFound` where a direct conversation has lost the other's last device: its words would reach nobody."""
+    if conversation.standing is not Standing.MEMBER:
+        return
+    policy = turn.policy(conversation.topic)
+    if policy.kind is Kind.DIRECT:
+        there = {seat.officer for seat in turn.seats(conversation.topic).values()}
+        for officer in set(policy.officers) - there:
+            if not turn.view.devices_of(officer):
+                raise NotFound(
+                    f"{officer} has no device any more: nobody could read it",
+                    hint=f"write again when {officer} is enrolled anew, or leave: securechan conversation leave NAME",
+                )
 
 
 def post(turn: Turn, topic: bytes) -> None:
@@ -183,6 +201,7 @@ def _seal(turn: Turn, conversation: Conversation, row: str, item: Outgoing) -> O
     if item.label:
         try:
             reach.allow(turn, conversation, Tlp(item.label))
+            _somebody_reads(turn, conversation)
             body = Payload.decode(item.payload).body
             if isinstance(body, Forward):
                 reach.allow_again(turn, conversation, Tlp(item.label), body)

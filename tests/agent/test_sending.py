@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from securechan.agent.events import MessageDropped, MessageSent
-from securechan.agent.inputs import ChangePolicy, RotateEpochs, SendText
+from securechan.agent.inputs import AcceptConversation, ChangePolicy, CreateConversation, Leave, RotateEpochs, SendText
 from securechan.bulletin.payload import TEXT_MAX
 from securechan.bulletin.tlp import Tlp
-from securechan.errors import Conflict, Denied, Misuse, Unfit
+from securechan.errors import Conflict, Denied, Misuse, NotFound, Unfit
 from tests.agent.places import STEWARDS, community, words
 from tests.support.world import World
 
@@ -98,4 +98,30 @@ def test_a_commit_that_the_relay_wants_later_holds_up_nobodys_words(world: World
     assert words(bor, topic) == ["said all the same"]
     world.run(waiting.pending_until - world.now + 5)
     assert ana.agent.conversation(topic).epoch == bor.agent.conversation(topic).epoch > waiting.epoch
+    assert ana.agent.idle
+
+
+def test_who_talks_to_nobody_is_told_and_nothing_waits_for_nobody(world: World) -> None:
+    """The last device of the other officer is revoked while words for it wait: they come back, and all goes on."""
+    ana, _bor, cene, _ = community(world)
+    talk = ana.do(CreateConversation(world.direct("talk", "ana@cert-hr", "cene@cert-si")))
+    world.run(5)
+    cene.do(AcceptConversation(talk, ""))
+    world.run(3)
+    ana.disconnect()
+    ana.do(SendText(talk, "too late", Tlp.GREEN))
+    world.revoke(cene)
+    ana.connect()
+    world.run(10)
+    assert [each.body for each in ana.told(MessageDropped)] == ["too late"]
+    assert [seat.officer for seat in ana.agent.conversation(talk).members] == ["ana@cert-hr"]
+    assert ana.agent.idle
+    with pytest.raises(NotFound, match="no device any more"):
+        ana.do(SendText(talk, "and again", Tlp.GREEN))
+    ana.do(RotateEpochs(talk))
+    world.run(3)
+    assert ana.agent.idle
+    ana.do(Leave(talk))  # nobody is there who could put it out
+    world.run(3)
+    assert ana.agent.conversation(talk).standing == "gone"
     assert ana.agent.idle
