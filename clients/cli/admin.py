@@ -116,7 +116,7 @@ def approve(
     except ValueError as e:
         raise typer.BadParameter(str(e)) from None
     params = {"id": request, "words": said, "roles": role or [], "not_after": not_after, "note": note}
-    data = do("approve", params, "signing and publishing")
+    data = do("approve", params, "comparing the words; where they fit, signing and publishing")
     keep_file(data, out)
     me.emit(
         data,

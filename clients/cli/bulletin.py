@@ -396,7 +396,8 @@ def verify(
 ) -> None:
     """Verify an exported bulletin.
 
-    Exit 6 or 4 where it isn't what it says. With --root-id it needs no profile."""
+    Exit 6 where it is damaged or forged, 4 where its evidence doesn't hold, 11 where it is no export at all.
+    With --root-id it needs no profile."""
     from clients.operations.bulletin import verify as check  # noqa: PLC0415 - it costs the validators
 
     me = here()

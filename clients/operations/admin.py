@@ -207,8 +207,9 @@ async def approve(work: Work, params: Json) -> Json:
     check(said.text("words"), len(six_words(request)))
     if not words_match(said.text("words"), request):
         raise Denied(
-            "the six words differ: this is another request than the one of the person you spoke to",
-            hint="deny it, and make a new invite: somebody may have stolen this one",
+            "the six words differ: misheard, or this is not the request of the person you spoke to",
+            hint="have them read out again, spelt; if they still differ somebody may have stolen the invite: "
+            "deny the request, and make a new invite",
             code="words-differ",
         )
     roles = said.texts("roles") or None

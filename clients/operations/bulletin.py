@@ -24,12 +24,14 @@ from securechan.agent.inputs import (
     WithdrawBulletin,
 )
 from securechan.bulletin import tlp
-from securechan.bulletin.bulletin import BulletinHeader, Export, SignedBulletin, resolve
+from securechan.bulletin.bulletin import BulletinHeader, Export, SignedBulletin, VerifiedBulletin, resolve
 from securechan.bulletin.consent import SignedConsent
 from securechan.bulletin.document import Document, inspect
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import (
+    CannotOpen,
     Conflict,
+    Invalid,
     Malformed,
     NotFound,
     NotReady,
@@ -42,6 +44,7 @@ from securechan.errors import (
 
 if TYPE_CHECKING:
     from securechan.agent.look import BulletinSummary, Receipted
+    from securechan.trust.evidence import Holding
 
 TITLE_BYTES: Final = 256
 
@@ -409,18 +412,19 @@ async def export(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 
 def verify(packed: bytes, root_id: bytes) -> dict[str, Any]:
     """What an exported bulletin says, once header, content and evidence have been verified against a root id (48
-    bytes). Raises Malformed, BadSignature, Invalid, Untrusted."""
-    from securechan.trust.evidence import verify_evidence  # noqa: PLC0415 - this verb alone needs it
-
-    export_ = Export.unpack(packed)
-    claim = export_.claim
-    if not export_.evidence:
-        raise Untrusted("this export brings no evidence of who signed it", code="no-evidence", hint="ask for another")
-    holdings = [
-        verify_evidence(each, root_id=root_id, device=claim.device, key_hash=claim.signer) for each in export_.evidence
-    ]
-    verified = export_.verify(holdings[0].public)
-    header = verified.header
+    bytes). Raises Malformed where the file is no export, CannotOpen (``damaged``) or BadSignature where it was altered,
+    and Untrusted where the evidence doesn't hold."""
+    try:
+        verified, holdings = _proved(packed, root_id)
+        header = verified.header
+    except (Malformed, Invalid) as e:
+        if e.hint:  # it is another file altogether
+            raise
+        raise CannotOpen(
+            f"this export is damaged, cut or altered: {e.message}",
+            hint="fetch it again from who exported it, and verify that",
+            code="damaged",
+        ) from e
     stone = next((holding.tombstone for holding in holdings if holding.tombstone is not None), None)
     return {
         "bulletin": header.id,
@@ -443,6 +447,19 @@ def verify(packed: bytes, root_id: bytes) -> dict[str, Any]:
         "content": base64.b64encode(verified.content).decode(),
         "document": judge(verified.content, header.media_type),
     }
+
+
+def _proved(packed: bytes, root_id: bytes) -> tuple[VerifiedBulletin, list[Holding]]:
+    from securechan.trust.evidence import verify_evidence  # noqa: PLC0415 - this verb alone needs it
+
+    export_ = Export.unpack(packed)
+    claim = export_.claim
+    if not export_.evidence:
+        raise Untrusted("this export brings no evidence of who signed it", code="no-evidence", hint="ask for another")
+    holdings = [
+        verify_evidence(each, root_id=root_id, device=claim.device, key_hash=claim.signer) for each in export_.evidence
+    ]
+    return export_.verify(holdings[0].public), holdings
 
 
 async def root(work: Work, _: dict[str, Any]) -> dict[str, Any]:

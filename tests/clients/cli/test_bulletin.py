@@ -103,7 +103,21 @@ def test_published_listed_shown_acknowledged(town: Town, csaf: str, tmp_path: Pa
     assert town.si.run("bulletin", "verify", str(file)).code == 0
     assert run("bulletin", "verify", str(file), "--root-id", "00" * 48).code == 4
     assert run("bulletin", "verify", str(file), "--root-id", "xyz").code == 2
-    file.write_bytes(file.read_bytes()[:-7])
+    whole = file.read_bytes()
+    middle, document = len(whole) // 2, Path(csaf).read_bytes()
+    for broken, code in (
+        (whole[:-7], 6),
+        (whole[:middle], 6),
+        (whole.replace(document, document[:-9] + b" " * 9), 6),
+        (whole[:-40] + bytes([whole[-40] ^ 1]) + whole[-39:], 4),
+    ):
+        file.write_bytes(broken)
+        assert run("bulletin", "verify", str(file), "--root-id", root).code == code
+    file.write_bytes(whole[:-7])
+    cut = run("bulletin", "verify", str(file), "--root-id", root).err
+    assert "damaged, cut or altered" in cut
+    assert "hint: fetch it again" in cut
+    file.write_bytes(b"x" + whole)
     assert run("bulletin", "verify", str(file), "--root-id", root).code == 11
 
 

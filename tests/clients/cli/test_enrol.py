@@ -95,6 +95,11 @@ def test_a_device_comes_in_while_it_waits(office: Station, person: Person) -> No
     line = invite(office, "liaison-7", "--role", "liaison")
     asked = person.json("enrol", "-", "--device", "laptop-7", "--no-wait", stdin=line.encode() + b"\n")
     assert (asked["device"], asked["enrolled"]) == ("cert-hr/laptop-7", False)
+    misheard = [*asked["words"][:-1], "babab" if asked["words"][-1] != "babab" else "dadad"]
+    refused = office.run("admin", "approve", "laptop-7", "--words", " ".join(misheard))
+    assert refused.code == 7
+    assert "misheard, or " in refused.err
+    assert "read out again" in refused.err
     approved = office.json("admin", "approve", "laptop-7", "--words", " ".join(asked["words"]), "--for", "300d")
     assert approved["published"]
     said = person.run("enrol", "--resume", "--timeout", "60s")

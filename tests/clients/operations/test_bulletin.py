@@ -11,7 +11,7 @@ import pytest
 from clients.operations.bulletin import verify
 from clients.operations.skeleton import skeleton
 from securechan.bulletin.bulletin import Export
-from securechan.errors import BadSignature, Invalid, Malformed, Untrusted
+from securechan.errors import BadSignature, CannotOpen, Malformed, Untrusted
 from tests.clients.conftest import Town
 
 
@@ -121,10 +121,12 @@ def test_an_export_is_verified_without_a_profile_and_every_lie_is_caught(town: T
     assert good["revoked"] is None
     with pytest.raises(Untrusted):
         verify(packed, bytes(48))
-    with pytest.raises(Malformed):
+    with pytest.raises(CannotOpen, match="damaged"):
         verify(packed[:-1], root)
+    with pytest.raises(Malformed):
+        verify(packed[1:], root)
     content = Path(csaf).read_bytes()
-    with pytest.raises(Invalid):
+    with pytest.raises(CannotOpen, match="damaged"):
         verify(packed.replace(content, content.replace(b"Patch now", b"Patch not")), root)
     export = Export.unpack(packed)
     signature = export.bulletin.signature
