@@ -310,13 +310,13 @@ def _shown(data: dict[str, Any], content: bytes) -> str:
     exercise = "  EXERCISE" if data["exercise"] else ""
     head = [
         f"bulletin   {data['bulletin']} rev {data['revision']}  {data['status']}{exercise}",
-        f"issuer     {data['issuer']}  by {safe(data['device'])}  {data['time']}  key {data['signer'][:16]}",
+        f"issuer     {data['issuer']}  by {safe(data['device'])}  {data['issued']}  key {data['signer'][:16]}",
         f"label      tlp:{data['tlp']}   in {safe(data['name'])}   {data['media_type']}  {size(len(content))}",
         f"title      {stranger(data['title'])}",
     ]
     if data["forwarded_by"]:
         consent = f", with the consent of {safe(data['consent_by'])}" if data["consent_by"] else ""
-        head.append(f"brought by {safe(data['forwarded_by'])}{consent}")
+        head.append(f"brought by {safe(data['forwarded_by'])}  {data['time']}{consent}")
     if data["ack_by"]:
         head.append(f"due        {_state(data)}")
     return "\n".join([*head, "", stranger(content.decode(errors="replace"), lines=True)])

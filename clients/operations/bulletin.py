@@ -31,6 +31,7 @@ from securechan.bulletin.tlp import Tlp
 from securechan.errors import (
     CannotOpen,
     Conflict,
+    Denied,
     Invalid,
     Malformed,
     NotFound,
@@ -148,6 +149,7 @@ async def forward(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     params = Params(said)
     topic = await recipient(work, params.text("to"))
     found = _find(work, params.text("bulletin"), away_from=topic)
+    _fits(work, found, topic)
     event = _content(work, found, found.revision)
     content = base64.b64decode(event["content"])
     try:
@@ -158,11 +160,23 @@ async def forward(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     return await _told(work, params, topic, published)
 
 
+def _fits(work: Work, found: BulletinSummary, topic: bytes) -> None:
+    """Return if the conversation's ceiling lets the bulletin in: no consent of its issuer lifts that. Raises Denied."""
+    there = work.agent.conversation(topic)
+    if there.policy is not None and found.tlp > there.policy.ceiling:
+        raise Denied(
+            f"{found.bulletin} is tlp:{found.tlp.word}, and {there.name} takes at most tlp:{there.policy.ceiling.word}",
+            hint="forward it to a conversation with a higher ceiling, or have a steward raise this one's",
+            code="tlp-denied",
+        )
+
+
 async def ask_consent(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Ask the desk that issued a bulletin whether it may be read in ``to``; ``reason`` is for people there."""
     params = Params(said)
     topic = await recipient(work, params.text("to"))
     found = _find(work, params.text("bulletin"), away_from=topic)
+    _fits(work, found, topic)
     await work.runtime.do(AskConsent(found.bulletin, topic, params.text("reason", "")))
     await _delivered(work, params, "the question")
     return next(each for each in _consents(work) if each["bulletin"] == found.bulletin and each["to"] == topic.hex())
@@ -322,13 +336,16 @@ def _content(work: Work, found: BulletinSummary, revision: int = 0) -> dict[str,
 
 
 async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """One bulletin with its content (base64): ``bulletin``, ``revision`` (else the newest)."""
+    """One bulletin with its content (base64): ``bulletin``, ``revision`` (else the newest). ``issued`` is when it
+    was signed, ``time`` when it came into this conversation: a forward comes later."""
     params = Params(said)
     found = _find(work, params.text("bulletin"))
     event = _content(work, found, params.number("revision", 0))
     header = BulletinHeader.decode(base64.b64decode(event["header"]))
     return _summary(found) | {
         "revision": header.revision,
+        "issued": lookup.moment(header.time),
+        "time": lookup.moment(event["time"]),
         "media_type": header.media_type,
         "exercise": bool(header.exercise),
         "valid_until": lookup.moment(header.valid_until),

@@ -72,9 +72,7 @@ def _offer(work: Work, each: Offer) -> dict[str, Any]:
 
 
 def _inviter(work: Work, offer: Offer) -> str:
-    """The officer whose device offers it; the device where trust knows none."""
-    record = work.agent.view.find(offer.by)
-    return offer.by if record is None else record.address
+    return lookup.inviter(work.agent, offer)
 
 
 async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
@@ -161,6 +159,12 @@ async def direct(work: Work, officer: str) -> bytes:
         policy = each.policy
         if policy is not None and policy.kind is Kind.DIRECT and frozenset(policy.officers) == both:
             return each.topic
+    if any(_inviter(work, each) == officer for each in work.agent.offers()):
+        raise Conflict(
+            f"a conversation that {officer} offers you waits: another one would go past it",
+            hint=f"securechan conversation accept {officer} (or decline), then send again",
+            code="offered",
+        )
     officers = tuple(sorted(both))
     policy = Policy(" and ".join(officers)[:64], Kind.DIRECT, (), officers, officers, Tlp.RED, RENEWAL)
     if not work.agent.view.started:
@@ -181,7 +185,8 @@ def known(work: Work, policy: Policy) -> None:
         if not work.agent.view.devices_of(officer):
             raise Untrusted(
                 f"{officer} has no device in this federation",
-                hint="check the address; securechan contact ls shows who there is",
+                hint="check the address (securechan contact ls shows who there is); who is new here is known after: "
+                "securechan sync",
                 code="unknown-officer",
             )
 

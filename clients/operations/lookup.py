@@ -16,6 +16,7 @@ from securechan.errors import Conflict, NotFound
 if TYPE_CHECKING:
     from securechan.agent.agent import Agent
     from securechan.agent.look import ConversationSummary
+    from securechan.agent.state import Offer
 
 SHORTEST_PREFIX: Final = 8  # hexadecimal digits
 SOON: Final = 4  # seconds until our turn that a short command waits for
@@ -39,10 +40,18 @@ def conversation(agent: Agent, said: str) -> ConversationSummary:
     return found[0]
 
 
+def inviter(agent: Agent, offer: Offer) -> str:
+    """The officer whose device offers a conversation; the device where trust knows none."""
+    record = agent.view.find(offer.by)
+    return offer.by if record is None else record.address
+
+
 def _meant(agent: Agent, said: str) -> str:
     """What may have been meant: an officer by handle alone, or a name with a slip in it."""
     from difflib import get_close_matches  # noqa: PLC0415 - who types what there is never needs it
 
+    if any(said == inviter(agent, each) for each in agent.offers()):
+        return f"one that {said} offers waits: securechan conversation accept {said}"
     if agent.view.started and said in agent.view.officers(None):
         return f"there is none with {said} yet: securechan send {said} begins one"
     word = said.casefold()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from clients.cli.bulletin import _shown
 from clients.operations.skeleton import skeleton
 from tests.clients.cli.conftest import Person
 from tests.clients.conftest import Town
@@ -144,6 +146,20 @@ def test_who_has_no_profile_is_told_to_name_the_federation(person: Person, tmp_p
     said = person.run("bulletin", "verify", str(tmp_path / "export.scb"))
     assert said.code == 8
     assert "--root-id" in said.err
+
+
+def test_a_forward_tells_when_it_was_issued_and_when_it_was_brought() -> None:
+    told = ("bulletin", "revision", "status", "title", "tlp", "media_type", "name", "signer", "consent_by")
+    data: dict[str, Any] = dict.fromkeys((*told, "exercise", "ack_by"), "") | {
+        "issuer": "cert-hr",
+        "device": "cert-hr/desk",
+        "forwarded_by": "cert-si/desk",
+        "issued": "2026-01-01T00:00:00Z",
+        "time": "2026-01-02T00:00:00Z",
+    }
+    lines = _shown(data, b"x").splitlines()
+    assert lines[1].startswith("issuer     cert-hr  by cert-hr/desk  2026-01-01T00:00:00Z")
+    assert "brought by cert-si/desk  2026-01-02T00:00:00Z" in lines
 
 
 def test_a_single_finding_is_said_once(person: Person, tmp_path: Path) -> None:

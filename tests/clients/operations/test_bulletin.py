@@ -148,6 +148,12 @@ def test_forwarding_is_a_rule_and_consent_widens_it(town: Town, csaf: str) -> No
     refused = town.si.run("--json", "bulletin", "forward", bulletin, "--to", second)
     assert (refused.code, refused.error["code"]) == (7, "tlp-denied")
     assert f"securechan bulletin ask-consent {bulletin} --to {second}" in refused.error["hint"]
+    low = town.community(ceiling="green")
+    for words in (("bulletin", "forward", bulletin, "--to", low), ("bulletin", "ask-consent", bulletin, "--to", low)):
+        refused = town.si.run("--json", *words)
+        assert (refused.code, refused.error["code"]) == (7, "tlp-denied")
+        assert "at most tlp:green" in refused.error["message"]
+        assert "higher ceiling" in refused.error["hint"]
     assert town.si.run("--json", "bulletin", "forward", bulletin, "--to", first).code == 12
     assert town.si.run("--json", "bulletin", "forward", "SC-2020-0001", "--to", second).code == 9
     asked = town.si.json("bulletin", "ask-consent", bulletin, "--to", second, "--reason", "they can help")

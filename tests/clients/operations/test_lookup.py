@@ -14,7 +14,8 @@ from tests.clients.conftest import Town
 
 def agent(*names: tuple[str, str]) -> Any:
     every = tuple(SimpleNamespace(name=name, topic=bytes.fromhex(topic * 8)) for name, topic in names)
-    return cast("Any", SimpleNamespace(view=SimpleNamespace(started=False), conversations=lambda: every))
+    view = SimpleNamespace(started=False)
+    return cast("Any", SimpleNamespace(view=view, conversations=lambda: every, offers=tuple))
 
 
 TWO = agent(("eu-csirts", "aabbccdd"), ("desk", "aabbccde"))

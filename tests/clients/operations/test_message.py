@@ -67,6 +67,15 @@ def test_an_officer_is_written_to_directly(town: Town) -> None:
     town.hr.json("sync")
     offers = [each["by"] for each in town.hr.json("conversation", "ls")["offers"]]
     assert "liaison-1@cert-si" in offers
+    early = town.hr.run("--json", "send", "liaison-1@cert-si", "-m", "past each other")
+    assert (early.code, early.error["code"]) == (12, "offered")
+    assert "securechan conversation accept liaison-1@cert-si" in early.error["hint"]
+    talk = town.hr.run("--json", "chat", "liaison-1@cert-si")
+    assert talk.code == 9
+    assert "securechan conversation accept liaison-1@cert-si" in talk.error["hint"]
+    stranger = town.hr.run("--json", "send", "nobody@cert-si", "-m", "x")
+    assert stranger.code == 4
+    assert "securechan sync" in stranger.error["hint"]
     joined = town.hr.json("conversation", "accept", "liaison-1@cert-si")
     assert (joined["kind"], joined["name"], joined["id"]) == ("direct", "liaison-1@cert-si", queued["conversation"])
     town.si.json("sync")
