@@ -161,7 +161,7 @@ def appends(draw: st.DrawFn) -> bytes:
     wire = bytearray(Frame.of(Request.of(draw(st.integers(0, 2**32 - 1)), Append(T, T, bytes(size), commit))).encode())
     for _ in range(draw(st.integers(0, 2))):
         place = draw(st.sampled_from([0, 5, 70, 71, 72, len(wire) - 1]) | st.integers(0, len(wire) - 1))
-        wire[place] = draw(st.integers(0, 255))
+        wire[min(place, len(wire) - 1)] = draw(st.integers(0, 255))
     return bytes(wire) + draw(st.binary(max_size=4))
 
 
