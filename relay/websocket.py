@@ -27,7 +27,6 @@ _MASKED: Final = 0x80
 _REQUEST_ENDS: Final = b"\r\n\r\n"
 _FRAGMENTS: Final = 1024  # of one message
 _WAITING: Final = 4  # messages before a session that are not read yet
-_COPIED: Final = 1 << 14  # bytes of a message that is copied behind its frame's head rather than written beside it
 
 
 class Doorbell(Protocol):
@@ -206,10 +205,8 @@ class Socket(ServerConnection):
             head = b"\x82\x7e" + size.to_bytes(2, "big")
         else:
             head = b"\x82\x7f" + size.to_bytes(8, "big")
-        if size < _COPIED:
-            self.transport.write(head + message)
-        else:
-            self.transport.writelines((head, message))
+        # Not writelines(): in Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1 it knows no limit (CVE-2024-12254).
+        self.transport.write(head + message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)

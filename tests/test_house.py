@@ -97,3 +97,8 @@ def test_dependencies_are_pinned_and_hashed() -> None:
         assert len(re.findall(r"^[a-z0-9._-]+==", text, flags=re.MULTILINE | re.IGNORECASE)) <= text.count(
             "--hash=sha256:"
         )
+
+
+def test_nothing_is_written_past_the_limit() -> None:
+    """``writelines()`` of asyncio's transports buffers without bound in some Pythons that we run on (CVE-2024-12254)."""
+    assert [path.name for path in MODULES if ".writelines(" in path.read_text()] == []
