@@ -346,8 +346,15 @@ async def test_the_feed_goes_on_when_its_consumer_is_gone(cluster: Cluster) -> N
 async def test_a_relay_that_missed_something_says_so(cluster: Cluster) -> None:
     async with relays(cluster, 2) as (first, second):
         ear = Ear(second)
-        second.feed.position -= 1  # as if one had not been delivered before it was purged
+        before = second.feed.position
         await one(first, GROUP)
+
+        async def follows() -> bool:
+            return second.feed.position > before
+
+        await eventually(follows)
+        second.feed.position -= 1  # as if one had not been delivered before it was purged
+        await one(first, entry("a"))
         await ear.until(lambda heard: Lost() in heard)
         assert isinstance(first.writes, TopicWrites)
 
