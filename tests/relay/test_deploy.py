@@ -231,9 +231,7 @@ async def test_three_servers_make_a_cluster_that_lets_in_relays_alone(tmp_path: 
             while True:  # until they listen, and have a leader; the test has its own limit
                 try:
                     return await work()
-                except Exception as error:
-                    if "permission" in str(error).lower():
-                        raise
+                except (nats.errors.NoServersError, nats.errors.TimeoutError, nats.js.errors.Error, OSError):
                     await asyncio.sleep(0.1)
 
         client = await patiently(lambda: connected(relay))
@@ -244,7 +242,7 @@ async def test_three_servers_make_a_cluster_that_lets_in_relays_alone(tmp_path: 
         assert (await stream.stream_info("t")).cluster.leader in {"nats-1", "nats-2", "nats-3"}
         await client.close()
         for stranger in (None, other):
-            with pytest.raises(Exception, match=r"(?i)authorization|tls|certificate|reset|connect|empty|EOF"):
+            with pytest.raises((nats.errors.Error, OSError)):  # how a door is shut depends on who writes first
                 await connected(stranger, max_reconnect_attempts=1)
 
 
