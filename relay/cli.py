@@ -86,8 +86,8 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Make the relay's keys, relay.toml and the card that the federation's administrators need."""
-    from relay import setup  # noqa: PLC0415 - only the command that runs loads its parts
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import setup
+    from relay.config import home_folder
 
     folder = home_folder(home)
     card = setup.init(folder, name=name, url=url, host=host, port=port)
@@ -107,8 +107,8 @@ def adopt(
     as_json: Json = False,
 ) -> None:
     """Serve the federation of this bundle; a running relay takes it up within a second."""
-    from relay import setup  # noqa: PLC0415 - likewise
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import setup
+    from relay.config import home_folder
 
     adopted = setup.adopt(home_folder(home), bundle)
     say(as_json, adopted, f"adopted    federation {adopted['root'][:16]}…  relay {adopted['relay']}")
@@ -126,8 +126,8 @@ def run(
     ] = 1,
 ) -> None:
     """Serve until SIGTERM. Prints `ready ws://HOST:PORT` once it listens."""
-    from relay import process  # noqa: PLC0415 - likewise
-    from relay.config import home_folder, load  # noqa: PLC0415 - likewise
+    from relay import process
+    from relay.config import home_folder, load
 
     folder = home_folder(home)
     given = {"host": host, "port": port, "name": name}
@@ -144,8 +144,8 @@ def rotate(
     as_json: Json = False,
 ) -> None:
     """Make a new KEM key and card; or, once the federation has published it, drop the old one."""
-    from relay import setup  # noqa: PLC0415 - likewise
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import setup
+    from relay.config import home_folder
 
     done = setup.rotate(home_folder(home), drop=drop_old)
     if drop_old:
@@ -161,8 +161,8 @@ def rotate(
 @app.command()
 def status(home: Home = None, as_json: Json = False) -> None:
     """Who this relay is, whether it runs, and what it holds."""
-    from relay import running  # noqa: PLC0415 - likewise
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import running
+    from relay.config import home_folder
 
     told = running.status(home_folder(home))
     say(as_json, told, running.words(told))
@@ -171,12 +171,12 @@ def status(home: Home = None, as_json: Json = False) -> None:
 @app.command("check-config")
 def check_config(home: Home = None, config: Config = None, as_json: Json = False) -> None:
     """Read the configuration as `run` would, and say what is wrong with it."""
-    from relay import tls  # noqa: PLC0415 - likewise
-    from relay.config import home_folder, load  # noqa: PLC0415 - likewise
+    from relay import tls
+    from relay.config import home_folder, load
 
     folder = home_folder(home)
     if not folder.is_dir() and (home is not None or config is None):
-        from securechan.errors import NotFound  # noqa: PLC0415 - nothing else has needed it
+        from securechan.errors import NotFound
 
         raise NotFound(f"there is no relay's folder {folder}", hint="make one with: securechan-relay init")
     settings = load(folder, config)
@@ -189,8 +189,8 @@ def check_config(home: Home = None, config: Config = None, as_json: Json = False
 @app.command()
 def reload(home: Home = None, as_json: Json = False) -> None:
     """Have the running relay read its configuration again, as SIGHUP does: limits, quotas, certificate, log level."""
-    from relay import running  # noqa: PLC0415 - likewise
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import running
+    from relay.config import home_folder
 
     told = running.reload(home_folder(home))
     say(as_json, told, "reloaded   sessions go on, with the limits that they were told")
@@ -203,8 +203,8 @@ def drain(
     as_json: Json = False,
 ) -> None:
     """Have the running relay finish what it accepted, say bye to everyone and end, as SIGTERM does."""
-    from relay import running  # noqa: PLC0415 - likewise
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import running
+    from relay.config import home_folder
 
     done = running.drain(home_folder(home), wait)
     sessions = "1 session" if done["sessions"] == 1 else f"{done['sessions']} sessions"
@@ -219,8 +219,8 @@ def backup(
     as_json: Json = False,
 ) -> None:
     """Write the relay into one file, while it runs or rests."""
-    from relay import backup as keeping  # noqa: PLC0415 - likewise
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import backup as keeping
+    from relay.config import home_folder
 
     done = keeping.backup(home_folder(home), file, move=move)
     words = f"written    {done['file']}  {done['size']} bytes; it holds the relay's keys"
@@ -241,9 +241,9 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Put a backup, or a mirror with all that was acknowledged, back into an empty folder."""
-    from relay import backup as keeping  # noqa: PLC0415 - likewise
-    from relay import mirror  # noqa: PLC0415 - likewise
-    from relay.config import home_folder  # noqa: PLC0415 - likewise
+    from relay import backup as keeping
+    from relay import mirror
+    from relay.config import home_folder
 
     folder = home_folder(home)
     done = mirror.restore(file, folder) if file.is_dir() else keeping.restore(file, folder, accept_loss=accept_loss)
@@ -271,7 +271,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as error:  # the last place where an error can be told
-        from securechan.errors import SecurechanError  # noqa: PLC0415 - nothing else has needed it
+        from securechan.errors import SecurechanError
 
         if not isinstance(error, SecurechanError) and not as_json:
             raise

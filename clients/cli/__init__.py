@@ -100,7 +100,7 @@ app = group("A post-quantum secure channel for cyber-defence agencies and liaiso
 
 def _show_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - only who asks pays for it
+        from importlib.metadata import PackageNotFoundError, version
 
         try:
             number = version(PROGRAM)
@@ -135,7 +135,7 @@ def tell(as_json: bool, told: dict[str, Any]) -> None:
     if as_json:
         sys.stderr.write(json.dumps({"v": VERSION, "ok": False, "error": told}) + "\n")
         return
-    from clients.render import safe  # noqa: PLC0415 - what goes well needs no rendering of errors
+    from clients.render import safe
 
     sys.stderr.write(f"error: {safe(told['message'])}\n")
     for finding in told.get("findings", ()):
@@ -147,7 +147,7 @@ def tell(as_json: bool, told: dict[str, Any]) -> None:
 
 
 def _usage(error: Any) -> dict[str, Any]:
-    from clients.cli.meant import guess  # noqa: PLC0415 - only a mistake needs it
+    from clients.cli.meant import guess
 
     context = getattr(error, "ctx", None)
     path = PROGRAM if context is None else context.command_path
@@ -188,7 +188,7 @@ def invoke(argv: Sequence[str]) -> int:
 def _dispatch(invocation: Invocation, words: Sequence[str]) -> int:
     command: Any = typer.main.get_command(app)
     if COMPLETE in os.environ:  # the shell asks what could stand here
-        from clients.cli.completion import prepare  # noqa: PLC0415 - only a shell does
+        from clients.cli.completion import prepare
 
         prepare()
     with invoked(replace(invocation, command=typed(words))):
@@ -215,7 +215,7 @@ def _internal(error: Exception) -> dict[str, Any]:
 
 def _trace() -> None:
     if os.environ.get("SECURECHAN_DEBUG") == "1":
-        import traceback  # noqa: PLC0415 - for who looks for a fault
+        import traceback
 
         traceback.print_exc()
 

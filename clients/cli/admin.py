@@ -44,7 +44,7 @@ def invite(
     """Make an invite for a new device.
 
     It is one line, good once, to be handed over by a way that nobody else reads."""
-    from clients.render import parse_duration  # noqa: PLC0415 - likewise
+    from clients.render import parse_duration
 
     try:
         seconds = parse_duration(lifetime)
@@ -107,7 +107,7 @@ def approve(
     """Let a device in, by its six words.
 
     Type the words that its officer tells you, don't read them off the screen."""
-    from clients.render import parse_duration  # noqa: PLC0415 - likewise
+    from clients.render import parse_duration
 
     me = here()
     said = words or me.ask("the six words, as the officer tells you: ", needed="the officer's six words (--words)")

@@ -41,7 +41,7 @@ Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at mo
 
 def _read(file: str, media_type: str | None) -> tuple[str, dict[str, Any]]:
     """A document that is fit, in base64, and what it is. Raises Unfit before anything else is opened."""
-    from clients.operations.bulletin import judge  # noqa: PLC0415 - it costs the validators
+    from clients.operations.bulletin import judge
 
     content = here().read_in(file, MAX_CONTENT)
     return base64.b64encode(content).decode(), judge(content, media_type or "")
@@ -68,7 +68,7 @@ def draft(
     force: Force = False,
 ) -> None:
     """Write a valid skeleton, to be filled in."""
-    from clients.operations.skeleton import skeleton  # noqa: PLC0415 - this verb alone needs it
+    from clients.operations.skeleton import skeleton
 
     try:
         content = skeleton(kind, title)
@@ -398,7 +398,7 @@ def verify(
 
     Exit 6 where it is damaged or forged, 4 where its evidence doesn't hold, 11 where it is no export at all.
     With --root-id it needs no profile."""
-    from clients.operations.bulletin import verify as check  # noqa: PLC0415 - it costs the validators
+    from clients.operations.bulletin import verify as check
 
     me = here()
     if output is not None:

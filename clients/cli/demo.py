@@ -25,9 +25,9 @@ def demo(
     Needs no network, no configuration and no passphrase; everything is in a temporary folder that is removed at the
     end. It ends with exit code 1 and the name of the step if anything is not as it is told.
     """
-    import asyncio  # noqa: PLC0415 - only the command that runs loads its parts
+    import asyncio
 
-    from clients.demo.story import play  # noqa: PLC0415 - it costs the whole protocol
+    from clients.demo.story import play
 
     me = here()
 

@@ -21,7 +21,7 @@ def doctor(
     offline: Annotated[bool, typer.Option("--offline", help="Leave the relay alone.")] = False,
 ) -> None:
     """Check libraries, algorithms, files, clock, relay, trust and key packages. Exits with 13 where a check fails."""
-    from clients.operations import doctor as checks  # noqa: PLC0415 - only the command that runs loads its parts
+    from clients.operations import doctor as checks
 
     me = here()
     profile = me.profile
@@ -40,8 +40,8 @@ def doctor(
 
 def _device(offline: bool) -> tuple[str | None, list[dict[str, Any]]]:
     """The checks that need the open vault. That it doesn't open is itself what a check finds."""
-    from clients.operations.doctor import fail  # noqa: PLC0415 - likewise
-    from clients.operations.engine import perform  # noqa: PLC0415 - likewise
+    from clients.operations.doctor import fail
+    from clients.operations.engine import perform
 
     me = here()
     work = perform(

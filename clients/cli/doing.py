@@ -13,7 +13,7 @@ from clients.render import parse_duration
 
 def do(name: str, /, *, online: bool = True, give: Callable[[Any], None] | None = None, **params: Any) -> Any:
     """The data of an operation. Parameters that are None are left out: the operation knows its defaults."""
-    from clients.operations.engine import perform  # noqa: PLC0415 - it costs the whole protocol
+    from clients.operations.engine import perform
 
     me = here()
 

@@ -37,7 +37,7 @@ def enrol(
 
     An invite in the command line can be read by other users of this machine while it runs; '-' avoids that.
     """
-    from clients.render import parse_duration  # noqa: PLC0415 - only the command that runs loads its parts
+    from clients.render import parse_duration
 
     me = here()
     if sum((bool(invite), resume, give_up)) != 1:
@@ -64,10 +64,10 @@ def _line(me: Invocation, invite: str) -> str:
 async def _enrol(
     me: Invocation, line: str | None, officer: str, device: str, *, wait: bool, seconds: int | None, give_up: bool
 ) -> None:
-    from clients.clock import SystemClock  # noqa: PLC0415 - likewise
-    from clients.operations import enrol as enrolment  # noqa: PLC0415 - likewise
-    from clients.operations import newcomer as newcomers  # noqa: PLC0415 - likewise
-    from clients.operations.engine import open_vault, skewed  # noqa: PLC0415 - likewise
+    from clients.clock import SystemClock
+    from clients.operations import enrol as enrolment
+    from clients.operations import newcomer as newcomers
+    from clients.operations.engine import open_vault, skewed
 
     profile, clock = me.profile, SystemClock()
     now = int(clock.time())

@@ -48,10 +48,10 @@ def init(
     """Found an agency, and apply for the federation.
 
     Makes the agency's authority's keys, this device, and the application that the federation admits."""
-    from clients.operations import founding  # noqa: PLC0415 - likewise
-    from securechan.trust.enrolment import check_roles  # noqa: PLC0415 - likewise
-    from securechan.trust.names import check_agency  # noqa: PLC0415 - likewise
-    from securechan.trust.records import AgencyRecord, made  # noqa: PLC0415 - likewise
+    from clients.operations import founding
+    from securechan.trust.enrolment import check_roles
+    from securechan.trust.names import check_agency
+    from securechan.trust.records import AgencyRecord, made
 
     me = here()
     check_agency(agency)
@@ -113,8 +113,8 @@ def prepare(
     """Make a further administrator's keys.
 
     And papers for who founds the agency (admin init --second)."""
-    from clients.operations import founding  # noqa: PLC0415 - likewise
-    from securechan.trust.enrolment import check_roles  # noqa: PLC0415 - likewise
+    from clients.operations import founding
+    from securechan.trust.enrolment import check_roles
 
     me = here()
     path = out or Path(f"{officer}.administrator")
@@ -158,10 +158,10 @@ def join(
 
 
 async def _join(line: str) -> dict[str, Any]:
-    from clients.clock import SystemClock  # noqa: PLC0415 - likewise
-    from clients.federation import Address  # noqa: PLC0415 - likewise
-    from clients.operations import founding  # noqa: PLC0415 - likewise
-    from clients.operations.engine import open_vault  # noqa: PLC0415 - likewise
+    from clients.clock import SystemClock
+    from clients.federation import Address
+    from clients.operations import founding
+    from clients.operations.engine import open_vault
 
     me = here()
     parsed = Address.parse(line).reached()

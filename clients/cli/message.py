@@ -168,7 +168,7 @@ def _typed() -> asyncio.Queue[str]:
 
 async def _chat(conversation: str, tlp: str) -> None:
     """One process holds the profile and listens; each line typed is an errand for it."""
-    from clients.operations.engine import perform  # noqa: PLC0415 - it costs the whole protocol
+    from clients.operations.engine import perform
 
     me = here()
     watching, cut = asyncio.Event(), asyncio.Event()

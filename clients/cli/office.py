@@ -18,7 +18,7 @@ Out = Annotated[Path | None, typer.Option("--out", help="Also write it to this f
 
 def do(name: str, params: dict[str, Any], what: str, *, online: bool = True) -> Any:
     """Have an operation of this agency's administrator carried out."""
-    from clients.operations.engine import perform  # noqa: PLC0415 - only the command that runs loads its parts
+    from clients.operations.engine import perform
 
     me = here()
     work = perform(me.profile, me.passphrases, f"admin.{name}", params, online=online, command=me.command, warn=me.warn)
@@ -27,7 +27,7 @@ def do(name: str, params: dict[str, Any], what: str, *, online: bool = True) -> 
 
 
 def now() -> int:
-    from clients.clock import SystemClock  # noqa: PLC0415 - likewise
+    from clients.clock import SystemClock
 
     return int(SystemClock().time())
 

@@ -41,20 +41,20 @@ _MARKS = ("+", "-", "~")  # of a line that says a change
 
 
 def _now() -> int:
-    from clients.clock import SystemClock  # noqa: PLC0415 - only the command that runs loads its parts
+    from clients.clock import SystemClock
 
     return int(SystemClock().time())
 
 
 def _folder(path: Path) -> Folder:
-    from clients.operations.root import Folder  # noqa: PLC0415 - likewise
+    from clients.operations.root import Folder
 
     return Folder(path)
 
 
 def _plan(path: Path, change: Change, said: str) -> None:
     """Change the plan, show what the ceremony has become."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import root
 
     me = here()
     data = root.planned(root.Folder(path), change, now=_now())
@@ -132,8 +132,8 @@ def init(
     """Found a federation: its keys and its folder.
 
     Keys of its root and its administrators, and a folder for their ceremonies."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
+    from clients.operations import root
 
     me = here()
     if not keys and not root_key:
@@ -169,7 +169,7 @@ def key(
     """Make a key of your own, as a holder.
 
     On a machine of your own; give away its public half."""
-    from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
+    from clients.keyfile import KeyFile, Use
 
     me = here()
     if use not in (Use.ROOT, Use.TARGETS):
@@ -191,7 +191,7 @@ def add_relay(
     """Add a relay, or replace its card.
 
     The first one publishes for the federation."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     change = planning.add_relay(here().read_in(card, 1 << 20), tuple(url or ()), publisher=False if mirror else None)
     _plan(directory, change, f"planned    relay of {card}")
@@ -203,7 +203,7 @@ def remove_relay(
     directory: Dir = FOLDER,
 ) -> None:
     """Take a relay out of the federation."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     _plan(directory, planning.drop_relay(name), f"planned    relay {name} goes")
 
@@ -215,7 +215,7 @@ def admit_agency(
     directory: Dir = FOLDER,
 ) -> None:
     """Admit an agency by its application. Make sure by another channel that it comes from that agency."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     change = planning.admit_agency(here().read_in(request), rekey=rekey)
     _plan(directory, change, f"planned    agency of {request}")
@@ -229,7 +229,7 @@ def remove_agency(
     """Remove an agency and all its devices.
 
     Once that is published, they are out at once and everywhere."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     _plan(directory, planning.remove_agency(agency), f"planned    agency {agency} goes")
 
@@ -248,7 +248,7 @@ def community(
     """Bind a community's name to founders or a group.
 
     Whoever is invited then joins it unasked."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     if not remove and not founder and not bound_group:
         raise typer.BadParameter("name who may found it (--founder), or the group that it is (--group)")
@@ -274,9 +274,9 @@ def policy(
     directory: Dir = FOLDER,
 ) -> None:
     """Show the federation's shared rules, or plan others."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
-    from clients.operations import root  # noqa: PLC0415 - likewise
-    from securechan.trust.records import Policy  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
+    from clients.operations import root
+    from securechan.trust.records import Policy
 
     if not (lifetime or minimum or grace) and devices is None and agencies is None:
         folder = root.Folder(directory)
@@ -308,7 +308,7 @@ def _pairs(said: list[str] | None) -> list[tuple[str, str]]:
 
 
 def _seconds(said: str) -> int:
-    from clients.render import parse_duration  # noqa: PLC0415 - likewise
+    from clients.render import parse_duration
 
     try:
         return parse_duration(said)
@@ -344,8 +344,8 @@ def sign(
     yes: Yes = False,
 ) -> None:
     """Show what a ceremony changes, ask, and sign it. Needs no network."""
-    from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.keyfile import KeyFile, Use
+    from clients.operations import root
 
     me = here()
     opened = root.open_ceremony(ceremony, root_hash)
@@ -368,7 +368,7 @@ def merge(
     copies: Annotated[list[Path], typer.Argument(help="Copies of it that others have signed.")],
 ) -> None:
     """Put signatures from copies into one file."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import root
 
     data = {"file": str(ceremony), **root.tell_drafts(root.merge(ceremony, copies))}
     here().emit(data, lambda: "\n".join(_signing_words(data)))
@@ -384,9 +384,9 @@ def publish(
     """Publish what has been signed.
 
     The first time as a bundle for the relay's operator, later at the relay (--key)."""
-    from clients.clock import SystemClock  # noqa: PLC0415 - likewise
-    from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.clock import SystemClock
+    from clients.keyfile import KeyFile, Use
+    from clients.operations import root
 
     me, folder = here(), root.Folder(directory)
     folder.plan()
@@ -413,9 +413,9 @@ def sync(
     """Read what stands from the relay.
 
     So that the next change starts from it."""
-    from clients.clock import SystemClock  # noqa: PLC0415 - likewise
-    from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.clock import SystemClock
+    from clients.keyfile import KeyFile, Use
+    from clients.operations import root
 
     me, folder = here(), root.Folder(directory)
     folder.plan()
@@ -430,7 +430,7 @@ def remake(directory: Dir = FOLDER) -> None:
     """Make the ceremony again on what stands now.
 
     It has to be signed again."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     _plan(directory, planning.remake, "planned    the same on what stands now")
 
@@ -438,7 +438,7 @@ def remake(directory: Dir = FOLDER) -> None:
 @app.command()
 def renew(directory: Dir = FOLDER) -> None:
     """Plan the same federation for longer."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     _plan(directory, planning.renew, "planned    the federation's document for longer")
 
@@ -462,7 +462,7 @@ def rotate(
 
     Or another online key; or, with no option, the same for longer. Enough of the old holders and of the new ones sign
     it."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
 
     card = None if online is None else here().read_in(online, 1 << 20)
     change = planning.rotate(
@@ -476,8 +476,8 @@ def rotate(
 @app.command()
 def reset(directory: Dir = FOLDER, yes: Yes = False) -> None:
     """Forget what is planned. What is published stands."""
-    from clients.operations import plan as planning  # noqa: PLC0415 - likewise
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import plan as planning
+    from clients.operations import root
 
     folder = root.Folder(directory)
     folder.plan()
@@ -492,7 +492,7 @@ def reset(directory: Dir = FOLDER, yes: Yes = False) -> None:
 @app.command()
 def status(directory: Dir = FOLDER) -> None:
     """What stands, what is planned, who has signed."""
-    from clients.operations import root  # noqa: PLC0415 - likewise
+    from clients.operations import root
 
     data = root.status(root.Folder(directory), now=_now())
     here().emit(data, lambda: _status_words(data))

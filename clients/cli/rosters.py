@@ -40,7 +40,7 @@ def sign(
     """Sign what another administrator has prepared.
 
     Shows what changes, asks, signs; publishes where that is enough."""
-    from clients.operations.founding import APPLICATION  # noqa: PLC0415 - likewise
+    from clients.operations.founding import APPLICATION
 
     path = Path(what)
     if not what or not path.is_file():
@@ -68,8 +68,8 @@ def _sign_roster(params: dict[str, Any], yes: bool) -> None:
 
 
 def _sign_application(path: Path, key_files: list[Path], yes: bool) -> None:
-    from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
-    from clients.operations import founding  # noqa: PLC0415 - likewise
+    from clients.keyfile import KeyFile, Use
+    from clients.operations import founding
 
     me = here()
     papers = founding.read_application(path)
@@ -88,8 +88,8 @@ def _sign_application(path: Path, key_files: list[Path], yes: bool) -> None:
 
 
 async def _sign_first_roster(papers: Any) -> Any:
-    from clients.operations import founding, newcomer  # noqa: PLC0415 - likewise
-    from clients.operations.engine import open_vault  # noqa: PLC0415 - likewise
+    from clients.operations import founding, newcomer
+    from clients.operations.engine import open_vault
 
     me = here()
     with me.profile.hold(me.command), await open_vault(me.profile, me.passphrases) as vault:
@@ -97,8 +97,8 @@ async def _sign_first_roster(papers: Any) -> Any:
 
 
 def _sign_ceremony(path: Path, content: bytes, key_files: list[Path], yes: bool) -> None:
-    from clients.keyfile import KeyFile, Use  # noqa: PLC0415 - likewise
-    from securechan.trust.bundle import Ceremony  # noqa: PLC0415 - likewise
+    from clients.keyfile import KeyFile, Use
+    from securechan.trust.bundle import Ceremony
 
     me = here()
     ceremony = Ceremony.decode(content)
@@ -151,7 +151,7 @@ def key(
     """This device's roster key, for the next rotation.
 
     It is made where there is none; the file gets its public half."""
-    from clients.keyfile import KeyFile, PublicKey, Use  # noqa: PLC0415 - likewise
+    from clients.keyfile import KeyFile, PublicKey, Use
 
     me = here()
     if authority:
@@ -186,8 +186,8 @@ def rotate(
 
     With no option the same keys for longer. The agency's authority signs it: with --key at once, else in a file (admin
     sign, admin publish)."""
-    from clients.keyfile import KeyFile, PublicKey, Use  # noqa: PLC0415 - likewise
-    from securechan.trust.bundle import Ceremony  # noqa: PLC0415 - likewise
+    from clients.keyfile import KeyFile, PublicKey, Use
+    from securechan.trust.bundle import Ceremony
 
     me = here()
     keys = [KeyFile.load(each, Use.AUTHORITY) for each in key_file or ()]

@@ -411,7 +411,7 @@ def _receipt(each: Receipted) -> dict[str, Any]:
 
 async def export(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """A file (base64 in ``export``) with which anyone who knows the federation's root id can verify the bulletin."""
-    from securechan.trust.evidence import evidence  # noqa: PLC0415 - this verb alone needs it
+    from securechan.trust.evidence import evidence
 
     params = Params(said)
     found = _find(work, params.text("bulletin"))
@@ -467,7 +467,7 @@ def verify(packed: bytes, root_id: bytes) -> dict[str, Any]:
 
 
 def _proved(packed: bytes, root_id: bytes) -> tuple[VerifiedBulletin, list[Holding]]:
-    from securechan.trust.evidence import verify_evidence  # noqa: PLC0415 - this verb alone needs it
+    from securechan.trust.evidence import verify_evidence
 
     export_ = Export.unpack(packed)
     claim = export_.claim

@@ -95,7 +95,7 @@ class Work:
         runtime = self.runtime
         await runtime.until(lambda agent: done(agent) or runtime.no_room is not None, timeout)
         if not done(self.agent) and runtime.no_room is not None:
-            from clients.errand import refusal  # noqa: PLC0415 - it loads an HTTP client, and hardly anything comes here
+            from clients.errand import refusal  # it loads an HTTP client, and hardly anything comes here
 
             raise refusal(runtime.no_room)
 
@@ -136,8 +136,8 @@ def route(agent: Agent, url: str | None = None) -> Route:
 
 def load(vault: Vault) -> Agent:
     """The agent that the vault holds. Raises NotReady where it holds none yet."""
-    from securechan.agent.agent import Agent  # noqa: PLC0415 - it costs the whole protocol
-    from securechan.agent.state import ME, TABLES  # noqa: PLC0415 - likewise
+    from securechan.agent.agent import Agent
+    from securechan.agent.state import ME, TABLES
 
     if not vault.all(ME.name):
         raise _unfinished(vault)
@@ -161,7 +161,7 @@ def _not_enrolled(profile: Profile) -> NotReady:
 
 def _unfinished(vault: Vault) -> NotReady:
     """A vault without an agent yet: what finishes it."""
-    from clients.operations import newcomer  # noqa: PLC0415 - who is enrolled never needs it
+    from clients.operations import newcomer
 
     held = vault.get(newcomer.TABLE, newcomer.ROW)
     founder = held is not None and not newcomer.Newcomer.decode(held).invite

@@ -48,7 +48,7 @@ def inviter(agent: Agent, offer: Offer) -> str:
 
 def _meant(agent: Agent, said: str) -> str:
     """What may have been meant: an officer by handle alone, or a name with a slip in it."""
-    from difflib import get_close_matches  # noqa: PLC0415 - who types what there is never needs it
+    from difflib import get_close_matches
 
     if any(said == inviter(agent, each) for each in agent.offers()):
         return f"one that {said} offers waits: securechan conversation accept {said}"
@@ -68,10 +68,10 @@ def unsettled(agent: Agent, now: int, gone: Collection[str] = ()) -> bool:
     """Whether something will soon come to rest: questions that the relay has still to answer (key packages to be
     stored, say), a conversation that waits for its topic, or for members whom we are to let in or out. Not counted are
     devices that are ``gone`` (none of their key packages was there lately), and what it will be our turn for later."""
-    from securechan.agent.membership import wait  # noqa: PLC0415 - it costs the whole protocol
-    from securechan.agent.reconcile import difference_of  # noqa: PLC0415 - it costs the whole protocol
-    from securechan.agent.state import Standing  # noqa: PLC0415 - likewise
-    from securechan.agent.turn import Turn  # noqa: PLC0415 - likewise
+    from securechan.agent.membership import wait
+    from securechan.agent.reconcile import difference_of
+    from securechan.agent.state import Standing
+    from securechan.agent.turn import Turn
 
     if agent.session.asked:
         return True

@@ -164,7 +164,7 @@ def _latest(work: Work, topic: bytes, wish: _Wish, count: int) -> Iterator[dict[
 
 def archived(work: Work, shelf: str) -> Iterator[dict[str, Any]]:
     """Every event on one shelf of the archive, the newest first."""
-    from json import loads  # noqa: PLC0415 - by its name it would hide what `to_json` gives
+    from json import loads  # by its name it would hide what `to_json` gives
 
     after: str | None = None
     for _ in range(DEEPEST // PAGE):
@@ -247,7 +247,7 @@ async def fetch(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 
 
 async def _fetch(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109
-    import asyncio  # noqa: PLC0415 - this alone waits by itself
+    import asyncio
 
     await work.online()
     arrived: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
