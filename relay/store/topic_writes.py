@@ -43,6 +43,7 @@ from relay.store.base import (
 from relay.store.fold import Born, Confirmation, Event, EventKind, Fold, Kind, Opened, Part, Secret, Trim
 from relay.store.jetstream import EXPECT, PATIENCE, Behindhand, Unsure, refusal
 from relay.store.news import Added
+from relay.store.sharing import Shared
 from securechan.wire.chain import Position, advance
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ class TopicWrites:
         self._store = store
         self._link = store.link
         self._under_way: dict[tuple[bytes, bytes], tuple[bytes, _Flight]] = {}
+        self._newest = Shared(self._ask_newest)
 
     def arrived(self, fold: Fold, added: Added) -> None:
         """An entry came in the feed: if it is what was published here, that write is done. If it is another's with the
@@ -106,9 +108,14 @@ class TopicWrites:
                 await asyncio.sleep(_PAUSE)
 
     async def catch_up(self) -> None:
-        """Return when everything that is in the log now was taken."""
+        """Return when everything that is in the log now was taken. However many ask at once, the cluster is asked once
+        or twice."""
+        await self._store.feed.reached(await self._newest(), ATTEMPT)
+
+    async def _ask_newest(self) -> int:
+        """The sequence of the newest message, as the stream's leader has it."""
         info = await self._link.api(f"STREAM.INFO.{self._store.log_name}")
-        await self._store.feed.reached(info["state"]["last_seq"], ATTEMPT)
+        return int(info["state"]["last_seq"])
 
     async def _is_there(self, fold: Fold) -> bool:
         """Whether there is such a topic, made here or, a moment ago, through another relay."""

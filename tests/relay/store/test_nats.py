@@ -375,3 +375,32 @@ async def test_a_topic_dropped_through_one_relay_is_gone_from_all(cluster: Clust
             assert await late.topic(TOPIC) == await first.topic(TOPIC)
         finally:
             await late.close()
+
+
+async def test_a_thousand_who_settle_at_once_cost_the_cluster_a_few_questions(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And each of them has heard what was stored before it asked."""
+    async with relays(cluster, 2) as (first, second):
+        await one(first, GROUP)
+        await second.topic(TOPIC)
+        asked: list[str] = []
+        honest = second.link.api
+
+        async def api(what: str, *given: Any, **also: Any) -> Any:
+            asked.append(what)
+            return await honest(what, *given, **also)
+
+        monkeypatch.setattr(second.link, "api", api)
+
+        async def settled() -> int:
+            stored = first.feed.position
+            await second.settle()
+            return second.feed.position - stored
+
+        waiting = []
+        for n in range(10):
+            waiting += [asyncio.create_task(settled()) for _ in range(100)]
+            placed(await one(first, entry(n)))
+        assert min(await asyncio.gather(*waiting)) >= 0
+        assert 0 < asked.count(f"STREAM.INFO.{second.log_name}") <= 22  # two an entry at the most, and the look at room
