@@ -159,7 +159,7 @@ async def direct(work: Work, officer: str) -> bytes:
         policy = each.policy
         if policy is not None and policy.kind is Kind.DIRECT and frozenset(policy.officers) == both:
             return each.topic
-    if any(_inviter(work, each) == officer for each in work.agent.offers()):
+    if any(each.kind == Kind.DIRECT and _inviter(work, each) == officer for each in work.agent.offers()):
         raise Conflict(
             f"a conversation that {officer} offers you waits: another one would go past it",
             hint=f"securechan conversation accept {officer} (or decline), then send again",

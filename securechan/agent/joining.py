@@ -171,6 +171,7 @@ def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
         letter.leaving,
         letter.intruders,
         0,
+        0,
     )
     turn.rows.put(OFFERS, row, offer)
     if letter.blob is not None:
@@ -239,7 +240,7 @@ def _consider(turn: Turn, row: str) -> None:
         turn.alarm(AlarmKind.BAD_LETTER, text, topic=topic, who=offer.by)
         return
     if not offer.shown:
-        turn.rows.put(OFFERS, row, replace(offer, shown=1, name=offer.name or policy.name))
+        turn.rows.put(OFFERS, row, replace(offer, shown=1, name=offer.name or policy.name, kind=policy.kind))
         members = tuple(sorted(seat.device for seat in seats_of(group).values()))
         turn.emit(ConversationOffered(topic, policy.name, offer.by, members[:200]))
 

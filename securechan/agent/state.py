@@ -255,6 +255,7 @@ class Offer(Struct):
     leaving: Annotated[tuple[Name, ...], vec(1 << 18)]
     intruders: Annotated[tuple[Name, ...], vec(1 << 18)]
     shown: U8  # 1: people have been told of it
+    kind: U8  # as the policy's; 0 until the Welcome is opened
 
 
 class Succeeded(Struct):

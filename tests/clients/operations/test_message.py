@@ -61,6 +61,10 @@ def test_a_file_goes_along_and_is_fetched(town: Town, tmp_path: Path) -> None:
 
 
 def test_an_officer_is_written_to_directly(town: Town) -> None:
+    town.si.json("sync")
+    beside = town.hr.json("conversation", "create", "beside", "--agency", "cert-hr", "--agency", "cert-si")
+    town.si.json("sync")
+    assert beside["id"] in [each["id"] for each in town.si.json("conversation", "ls")["offers"]]  # of another kind
     queued = town.si.json("send", "liaison-1@cert-hr", "-m", "only for you", "--tlp", "red", "--wait", "queued")
     town.hr.json("sync")
     town.si.json("sync")
@@ -83,6 +87,7 @@ def test_an_officer_is_written_to_directly(town: Town) -> None:
     assert "only for you" in [e.get("body") for e in town.hr.json("read", "liaison-1@cert-si")["events"]]
     answered = town.hr.json("send", "liaison-1@cert-si", "-m", "and for you")
     assert answered["conversation"] == queued["conversation"]  # no second conversation of the same two
+    town.si.json("conversation", "decline", beside["id"][:16])
 
 
 def test_the_newest_come_last_and_no_more_than_asked_for(town: Town) -> None:
