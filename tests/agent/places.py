@@ -99,7 +99,7 @@ class Rogue:
         step = self.group.commit(
             authenticated_data=self.claim.encode() if data is None else data,
             tree_in_welcome=False,
-            **changes,  # type: ignore[arg-type]  # whatever the engine can make
+            **changes,  # whatever the engine can make
         )
         self.group = step.current
         claim = CommitClaim(self.last_commit, access or access_hash(access_secret(step.next)))

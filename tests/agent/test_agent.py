@@ -36,7 +36,7 @@ class Mortal(Actor):
 
     def give(self, what: object, *, lose_effects: bool = False) -> object | None:
         dies = self.fate.random() < self.chance
-        answer = super().give(what, lose_effects=lose_effects or dies)  # type: ignore[arg-type]  # an Input
+        answer = super().give(what, lose_effects=lose_effects or dies)
         if dies:
             self.deaths += 1
             self.world.later(self._connect)
@@ -50,8 +50,8 @@ def test_killed_between_any_two_effects_nothing_is_lost_or_doubled(worlds: Calla
     for each in actors:
         each.__class__ = Mortal
         each.careful = True
-        each.fate = Random(f"{seed} {each.name}")  # type: ignore[attr-defined]  # a Mortal now
-        each.chance = 0.12  # type: ignore[attr-defined]  # a Mortal now
+        each.fate = Random(f"{seed} {each.name}")
+        each.chance = 0.12
     rng, sent = Random(seed), []
     for number in range(14):
         actor = rng.choice(actors)
@@ -64,7 +64,7 @@ def test_killed_between_any_two_effects_nothing_is_lost_or_doubled(worlds: Calla
         if rng.random() < 0.5:
             world.run(rng.randrange(3))
     for each in actors:
-        each.chance = 0.0  # type: ignore[attr-defined]  # a Mortal now
+        each.chance = 0.0
         if each.member is None:
             each.connect()
     world.run(60)
@@ -72,7 +72,7 @@ def test_killed_between_any_two_effects_nothing_is_lost_or_doubled(worlds: Calla
     assert [len(log) for log in logs] == [len(sent)] * 3
     for log in logs:
         assert sorted(word for word in sent if any(word.encode() in entry for entry in log)) == sorted(sent)
-    assert sum(each.deaths for each in actors) >= 3  # type: ignore[attr-defined]  # a Mortal now
+    assert sum(each.deaths for each in actors) >= 3
     epochs = {each.agent.conversation(topic).authenticator for each in actors}
     assert len(epochs) == 1
     assert not [each for actor in actors for each in actor.told(Alarm)]
@@ -131,4 +131,4 @@ def test_effects_before_connection_are_none_and_nothing_is_sealed(world: World) 
     ana.disconnect()
     step = ana.agent.on(SendText(topic, "later", Tlp.GREEN), world.now)
     assert step.effects == ()
-    assert step.agent.outgoing(step.answer) == "queued"  # type: ignore[arg-type]  # the payload id
+    assert step.agent.outgoing(step.answer) == "queued"  # the payload id

@@ -34,7 +34,7 @@ from tests.support.world import Actor, World
 
 def publish(actor: Actor, topic: bytes, content: bytes = b"watch out", **changes: object) -> Published:
     fields: dict[str, object] = {"media_type": "text/plain", "tlp": Tlp.GREEN, "title": "a warning", **changes}
-    made = actor.do(PublishBulletin(topic, content, **fields))  # type: ignore[arg-type]  # as the test wishes
+    made = actor.do(PublishBulletin(topic, content, **fields))
     assert isinstance(made, Published)
     return made
 
@@ -142,7 +142,7 @@ def forge(rogue: Rogue, actor: Actor, topic: bytes, **changes: object) -> None:
         "title": "forged",
         **changes,
     }
-    header = describe(b"false", **fields)  # type: ignore[arg-type]  # as the test wishes
+    header = describe(b"false", **fields)
     signed = sign(header, b"false", key)
     payload = Payload.of(actor.world.chance(16), 0, Bulletin(signed.header, signed.signature, b"false"))
     rogue.say(payload.encode())

@@ -189,7 +189,7 @@ def test_no_payload_stops_a_client(world: World) -> None:
     """Whatever a payload can be: it is shown, refused or passed over, and the next honest word is read."""
     ana, bor, cene, topic = community(world)
     rogue = Rogue(cene, topic)
-    cene.pump = lambda: False  # type: ignore[method-assign]  # its own client hears nothing of it
+    cene.pump = lambda: False  # its own client hears nothing of it
     ana.careful = True
     numbers = count()
 
@@ -212,7 +212,7 @@ def test_who_puts_everybody_out_ends_one_group_and_is_named(world: World) -> Non
     rogue = Rogue(cene, topic)
     others = [member.leaf for member in rogue.group.members() if member.leaf != rogue.group.own_leaf]
     rogue.commit(removes=others)
-    cene.pump = lambda: False  # type: ignore[method-assign]  # a client that keeps no rules lets nobody in again
+    cene.pump = lambda: False  # a client that keeps no rules lets nobody in again
     world.run(5)
     for actor in (ana, bor):
         assert [each.who for each in alarms(actor, AlarmKind.CANNOT_FOLLOW)] == [cene.name]

@@ -116,7 +116,7 @@ def test_a_policy_that_cannot_be_is_refused_before_anything_is_made(
     world.run()
     fields = {"stewards": STEWARDS, **changes}
     with pytest.raises(error):
-        ana.do(CreateConversation(replace(world.community("c", stewards=STEWARDS), **fields)))  # type: ignore[arg-type]  # as the test wishes
+        ana.do(CreateConversation(replace(world.community("c", stewards=STEWARDS), **fields)))
     assert ana.agent.conversations() == ()
 
 

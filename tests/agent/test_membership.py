@@ -125,7 +125,7 @@ def test_an_officers_second_device_waits_until_one_of_its_own_devices_vouches_fo
 
 
 def test_the_other_side_may_confirm_in_person_and_a_colleague_may_not(worlds: object) -> None:
-    world: World = worlds("cert-hr", "cert-si")  # type: ignore[operator]  # the factory
+    world: World = worlds("cert-hr", "cert-si")
     ana, cene, topic = direct(world)
     phone = world.enrol("cert-si", "cene-phone", "cene", "liaison").connect()
     world.run(10)

@@ -19,7 +19,7 @@ DAY = 86400
 def left(actor: Actor) -> int:
     assert actor.member is not None
     answer = actor.world.loop.run_until_complete(actor.member.request(CountKeyPackages(actor.agent.me.suite)))
-    return int(answer.count)  # type: ignore[union-attr]  # a Count
+    return int(answer.count)
 
 
 def test_a_connected_device_has_its_stock_at_the_relay(world: World) -> None:

@@ -38,7 +38,7 @@ def receipt(desk: Actor, topic: bytes, about: str, of: Actor, **changes: object)
     row = desk.agent.rows.get(BULLETINS, bulletin_row(topic, about))
     assert row is not None
     said = Receipt(about, 1, row.digest, topic, ReceiptKind.ACKNOWLEDGED, of.officer, of.name, desk.world.now)
-    return replace(said, **changes)  # type: ignore[arg-type]  # as the test wishes
+    return replace(said, **changes)
 
 
 def acknowledged(actor: Actor) -> set[str]:

@@ -71,7 +71,7 @@ def test_a_committer_dies_after_the_relay_stored_its_commit_and_returns_in_the_r
     ana.agent = step.agent
     (send,) = [each for each in step.effects if type(each).__name__ == "Send"]
     assert ana.member is not None
-    world.loop.run_until_complete(ana.member.request(send.body))  # type: ignore[union-attr]  # a Send
+    world.loop.run_until_complete(ana.member.request(send.body))
     ana.restart()  # the acknowledgement never came
     world.run(1)
     assert group_of(ana, topic).epoch == 1

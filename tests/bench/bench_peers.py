@@ -224,7 +224,7 @@ async def fan_out(crowd: Crowd, members: int) -> list[Row]:
         counts[member] += count
 
     for n, line in enumerate(lines):
-        line.on_entries = lambda count, n=n: entries(n, count)  # type: ignore[misc]  # bound in the loop
+        line.on_entries = lambda count, n=n: entries(n, count)
         await group.read(line)
     await asyncio.gather(*[line.told(Show(group.topic, group.secret)) for line in lines])
 

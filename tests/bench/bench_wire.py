@@ -36,13 +36,13 @@ def records() -> Table:
         client, relay = connect()
         table.row(
             f"seal {count} × {size:,} bytes, encoded before",
-            lambda relay=relay, chunk=chunk: relay.seal_encoded((chunk,), NOW),  # type: ignore[misc]  # bound in the loop
-            floor=lambda padded=padded: kept.encrypt(nonce, padded, None),  # type: ignore[misc]  # likewise
+            lambda relay=relay, chunk=chunk: relay.seal_encoded((chunk,), NOW),
+            floor=lambda padded=padded: kept.encrypt(nonce, padded, None),
         )
         client, relay = connect()
         table.row(
             "… and open and parse them",
-            lambda client=client, relay=relay, chunk=chunk: client.open(relay.seal_encoded((chunk,), NOW), NOW),  # type: ignore[misc]  # likewise
+            lambda client=client, relay=relay, chunk=chunk: client.open(relay.seal_encoded((chunk,), NOW), NOW),
         )
     return table
 

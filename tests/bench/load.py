@@ -268,7 +268,7 @@ async def slow_reader(crowd: Crowd, messages: int) -> tuple[int, int]:
     for first in range(0, messages, 32):
         last = line.ask(*(append() for _ in range(min(32, messages - first)))) + min(32, messages - first) - 1
         answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.on_answer = lambda n, _, last=last, answered=answered: answered.set_result(None) if n == last else None  # type: ignore[misc]  # bound in the loop
+        line.on_answer = lambda n, _, last=last, answered=answered: answered.set_result(None) if n == last else None
         await answered
     grown = crowd.memory() - before
     slow.transport.resume_reading()

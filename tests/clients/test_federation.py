@@ -106,7 +106,7 @@ def test_a_relay_without_a_federation_says_so() -> None:
             yield
 
     with pytest.raises(Exception, match="serves no federation yet"):
-        asyncio.run(replay(Empty(), bytes(48)))  # type: ignore[arg-type]  # nothing else of it is used
+        asyncio.run(replay(Empty(), bytes(48)))  # nothing else of it is used
 
 
 def test_who_publishes_on_an_old_view_is_told(town: Town) -> None:

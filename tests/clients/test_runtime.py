@@ -308,7 +308,10 @@ def test_time_wakes_the_mind_and_a_later_wish_replaces_an_earlier(vault: Vault) 
 def test_events_come_as_they_happen(vault: Vault) -> None:
     async def story() -> None:
         numbers = iter(range(9))
-        step = lambda _: Step(effects=(Emit(RequestDone("x", next(numbers))),))  # noqa: E731 - the table wants a callable
+
+        def step(_: Any) -> Step:
+            return Step(effects=(Emit(RequestDone("x", next(numbers))),))
+
         async with runtime(vault, {Leave: step}) as r:
 
             async def act() -> None:

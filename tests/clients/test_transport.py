@@ -250,7 +250,7 @@ def test_a_record_that_does_not_open_ends_the_session(garbage: bytes | str) -> N
 def test_a_relay_that_asks_instead_of_answering_is_left() -> None:
     async def story() -> None:
         async def ask(server: ServerConnection, session: Session) -> None:
-            await peer.push(server, session, [Request.of(1, Ping())])  # type: ignore[list-item]  # a relay that asks
+            await peer.push(server, session, [Request.of(1, Ping())])  # a relay that asks
             await server.wait_closed()
 
         async with (peer := Peer(on_session=ask)).serving():

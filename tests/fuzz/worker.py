@@ -181,7 +181,7 @@ def with_coverage(said: argparse.Namespace) -> NoReturn:
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         random = Random(seed)
         if target.form is None or random.random() < 0.4:
-            return atheris.Mutate(data, most)  # type: ignore[no-any-return]  # atheris has no types
+            return atheris.Mutate(data, most)
         return target.form(data, random)[:most]
 
     options = [f"-seed={said.seed or 1}", f"-timeout={STUCK}", f"-rss_limit_mb={MAX_RSS}", f"-max_len={LONGEST}"]

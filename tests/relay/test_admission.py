@@ -66,7 +66,7 @@ async def test_a_revoked_device_is_out_in_the_batch_that_revokes_it() -> None:
 def claim_of(name: str, public: bytes | None = None) -> DeviceClaim:
     known = founded().devices.get(name, founded().devices["cert-hr/a"])
     proof = DeviceProof(name, public or known.key.public, chain.start(TRUST_TOPIC), b"")
-    return DeviceClaim(None, proof)  # type: ignore[arg-type]  # only the proof is looked at
+    return DeviceClaim(None, proof)  # only the proof is looked at
 
 
 async def test_who_someone_says_they_are_is_looked_up() -> None:
@@ -83,7 +83,7 @@ async def test_who_someone_says_they_are_is_looked_up() -> None:
         assert await admin.ask(CreateBox(T, S3, desk.clock.now // 1000 + 60)) == Done()
 
         def guest(box: bytes) -> GuestClaim:
-            return GuestClaim(None, GuestProof(box, bytes(32)))  # type: ignore[arg-type]  # likewise
+            return GuestClaim(None, GuestProof(box, bytes(32)))
 
         known = await desk.mailroom.identify(guest(T))
         assert known.key == S3
@@ -98,8 +98,8 @@ async def test_who_someone_says_they_are_is_looked_up() -> None:
 
         office = founded().office("cert-hr-roster")
         proof = OfficeProof(office.role, office.key_id, office.public, b"")
-        known = await desk.mailroom.identify(OfficeClaim(None, proof))  # type: ignore[arg-type]  # likewise
+        known = await desk.mailroom.identify(OfficeClaim(None, proof))
         assert (known.key, known.who) == (office.public, Office(office.role, office.key_id))
         proof = OfficeProof("targets", office.key_id, office.public, b"")
         with pytest.raises(Untrusted):
-            await desk.mailroom.identify(OfficeClaim(None, proof))  # type: ignore[arg-type]  # likewise
+            await desk.mailroom.identify(OfficeClaim(None, proof))

@@ -159,9 +159,9 @@ def test_a_store_that_is_damaged_makes_no_backup(home: Path, tmp_path: Path) -> 
 def repacked(source: Path, target: Path, change: object) -> Path:
     """The same archive with its members changed: ``change`` takes and gives a list of (name, content, type)."""
     with tarfile.open(source) as tar:
-        members = [(each.name, tar.extractfile(each).read(), each.type) for each in tar]  # type: ignore[union-attr]
+        members = [(each.name, tar.extractfile(each).read(), each.type) for each in tar]
     with tarfile.open(target, "w") as tar:
-        for name, content, kind in change(members):  # type: ignore[operator]
+        for name, content, kind in change(members):
             info = tarfile.TarInfo(name)
             info.size, info.type = len(content) if kind == tarfile.REGTYPE else 0, kind
             info.linkname = "/etc/passwd" if kind == tarfile.SYMTYPE else ""

@@ -144,7 +144,7 @@ async def test_more_requests_than_may_be_in_flight_are_all_answered(running: Run
 async def refused(running: Running, credential: object, code: str) -> Refused:
     async with socket(running.url) as opened:
         with pytest.raises(Refused) as caught:
-            await shake(opened, running.founded.relay, credential)  # type: ignore[arg-type]  # one of the union
+            await shake(opened, running.founded.relay, credential)
         assert caught.value.code == code
         assert await closed(opened) == 1008
     return caught.value

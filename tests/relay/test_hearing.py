@@ -114,7 +114,7 @@ async def test_whoever_has_lost_track_ends() -> None:
 class HalfSure(MemoryStore):
     """A store that does not know what became of one write of a batch."""
 
-    async def commit(self, batch: Sequence[Write]) -> Sequence[Outcome]:  # type: ignore[override]  # it may fail in part
+    async def commit(self, batch: Sequence[Write]) -> Sequence[Outcome]:  # it may fail in part
         results = await super().commit(batch)
         return [StoreFailed("no answer") if isinstance(r, Placed) and b"lost" in r.stored.wire else r for r in results]
 

@@ -44,7 +44,7 @@ class Rig:
     def __init__(self, **bounds: int) -> None:
         self.store = Slow()
         self.said: list[object] = []
-        self.heart = Heartbeat(self.store, Bounds(**bounds), lambda: self.said.append("done"))  # type: ignore[arg-type]  # ints
+        self.heart = Heartbeat(self.store, Bounds(**bounds), lambda: self.said.append("done"))
 
     def offer(self, n: object, *, body: bytes = b"x", vital: bool = False) -> bool:
         def finish(outcome: Outcome) -> None:

@@ -47,7 +47,7 @@ def test_the_tail_has_everything_after_a_cursor_or_says_that_it_has_not(sizes: l
 
 def test_a_reader_stops_at_the_first_commit_beyond_its_secrets() -> None:
     topic = opened(Access.created(digest("a"), b"f" * 16, 0))
-    reader = Reader(None, topic)  # type: ignore[arg-type]  # nobody is sent anything
+    reader = Reader(None, topic)  # nobody is sent anything
     run = [stored(1), stored(2, kind=EntryKind.COMMIT), stored(3), stored(4, kind=EntryKind.COMMIT), stored(5)]
     reader.top = 0
     assert cut(reader, run) == (run[:2], True)
@@ -55,7 +55,7 @@ def test_a_reader_stops_at_the_first_commit_beyond_its_secrets() -> None:
     assert cut(reader, run) == (run[:4], True)
     reader.top = 4
     assert cut(reader, run) == (run, False)
-    plain = Reader(None, opened())  # type: ignore[arg-type]  # likewise
+    plain = Reader(None, opened())
     assert cut(plain, run) == (run, False)
     assert plain.limit() is None
 
@@ -64,9 +64,9 @@ def test_closing_changes_those_who_showed_what_is_closed() -> None:
     access = Access.created(digest("a"), b"f" * 16, 0).committed(5, digest("b"), b"f" * 16, 0)
     topic = opened(access)
     members = [object(), object(), object()]
-    old, new, both = (topic.reader(member) for member in members)  # type: ignore[arg-type]  # names enough
+    old, new, both = (topic.reader(member) for member in members)  # names enough
     old.shown, new.shown, both.shown = {0}, {5}, {0, 5}
-    assert topic.reader(members[0]) is old  # type: ignore[arg-type]  # likewise
+    assert topic.reader(members[0]) is old
     for device, sequence in ((b"1", 0), (b"2", 0), (b"2", 5)):
         topic.remember(device, sequence)
     rung = access.find(digest("b"))

@@ -139,7 +139,7 @@ async def test_wrong_hashes_one_upon_the_other_lock_nobody_out(stage: Stage) -> 
             for number in range(3):
                 at = villain.epoch
                 await villain.offer(villain.made(), access=bytes([number]) * 32)
-                await villain.until(lambda least=at: villain.epoch > least)  # type: ignore[misc]  # bound early
+                await villain.until(lambda least=at: villain.epoch > least)
             await goes_on(honest, topic, "still here")
             await bor.start()
             await goes_on([ana, bor, cene], topic, "and who slept, too")

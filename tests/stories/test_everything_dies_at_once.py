@@ -75,9 +75,9 @@ class Reckless:
         for number in range(COMMANDS):
             if self.rng.random() < 0.3:
                 moment = self.rng.randrange(1, 25)
-                await self.insist(lambda before=moment: self.process.die(before))  # type: ignore[misc]  # bound early
+                await self.insist(lambda before=moment: self.process.die(before))
             command, kind = self._command(number)
-            await self.insist(lambda asked=command: self.process.do(asked))  # type: ignore[misc]  # bound early
+            await self.insist(lambda asked=command: self.process.do(asked))
             if kind:
                 self.said.append((kind, f"{self.process.name} {number}"))
             if self.rng.random() < 0.3:
@@ -112,7 +112,7 @@ async def test_everything_dies_at_once(stage: Stage, seed: int) -> None:
 
         await asyncio.gather(_kill(stage, rng), *(device.write() for device in devices))
         for device in devices:
-            await device.insist(lambda each=device: each.process.die(0))  # type: ignore[misc]  # bound early
+            await device.insist(lambda each=device: each.process.die(0))
         for each in processes:
             await each.until(ask.idle)
         said = sorted(one for device in devices for one in device.said)

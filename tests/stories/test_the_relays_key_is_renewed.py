@@ -19,7 +19,7 @@ from tests.support.world import signer
 
 def by_trust(live: Live) -> Live:
     """A device that knows the relay's key as clients do: from trust, the newest."""
-    live._route = lambda agent: route(agent, live.url)  # type: ignore[method-assign]
+    live._route = lambda agent: route(agent, live.url)
     return live
 
 
@@ -88,7 +88,7 @@ async def test_nobody_loses_a_word(stage: Stage) -> None:
             await anew(ana)
             await ana.say(topic, "the end")
             for each in (ana, bor, cene):
-                await each.until(lambda _, each=each: each.words(topic)[-1:] == ["the end"] or None)  # type: ignore[misc]  # bound early
+                await each.until(lambda _, each=each: each.words(topic)[-1:] == ["the end"] or None)
                 assert each.words(topic) == [*words, "the end"]
                 assert not each.alarms()
     assert len(words) > 5

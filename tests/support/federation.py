@@ -215,7 +215,7 @@ def stamp(content: bytes) -> dict[str, Any]:
 
 def signed(body: object, *signers: TrustSigner) -> bytes:
     """A document over any JSON, signed."""
-    canonical = encode_canonical(body)  # type: ignore[arg-type]  # any JSON
+    canonical = encode_canonical(body)
     assert canonical is not None
     signatures = {signer.keyid: signer.sign(canonical.encode()).signature for signer in signers}
     return strict.dump({"signatures": [{"keyid": k, "sig": signatures[k]} for k in sorted(signatures)], "signed": body})

@@ -67,7 +67,7 @@ def changed(struct: Any, **values: Any) -> Any:
 def resigned(package: KeyPackage, suite: Suite, key: bytes | SigningKey, **values: Any) -> KeyPackage:
     """A key package with other values under a good signature."""
     bare = changed(package, **values, signature=b"")
-    return changed(bare, signature=sign_with_label(suite, key, "KeyPackageTBS", bare.to_be_signed()))  # type: ignore[no-any-return]  # of any struct
+    return changed(bare, signature=sign_with_label(suite, key, "KeyPackageTBS", bare.to_be_signed()))
 
 
 def releafed(bundle: KeyPackageBundle, suite: Suite, **values: Any) -> KeyPackage:
@@ -249,7 +249,7 @@ class Forger:
 def _next(before: GroupContext, tree: RatchetTree, extensions: tuple[Extension, ...]) -> GroupContext:
     """The next provisional context, whatever its epoch comes to."""
     epoch = (before.epoch + 1) % (1 << 64)
-    return changed(before, epoch=epoch, tree_hash=tree.tree_hash, extensions=extensions)  # type: ignore[no-any-return]  # of any struct
+    return changed(before, epoch=epoch, tree_hash=tree.tree_hash, extensions=extensions)
 
 
 def with_forged_path(

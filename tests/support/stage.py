@@ -364,6 +364,6 @@ class Stage:
                 reached = [await each.until(settled) - 1 for each in cast]
                 newest = max(reached)
                 for each in cast:
-                    await each.until(lambda agent, least=newest: agent.conversation(topic).epoch >= least)  # type: ignore[misc]  # bound early
+                    await each.until(lambda agent, least=newest: agent.conversation(topic).epoch >= least)
                 if len({each.talk(topic).authenticator for each in cast}) == 1:
                     return newest

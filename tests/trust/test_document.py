@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from securesystemslib.exceptions import FormatError
 from tuf.api.metadata import Metadata, Root
 
 from securechan.errors import Invalid, Malformed, Untrusted
@@ -365,7 +366,7 @@ def test_a_malicious_signer_causes_no_foreign_error(grown: World, data: st.DataO
     )
     try:
         forged = signed(body, signer)
-    except Exception:
+    except (FormatError, ValueError):  # no canonical JSON: nobody could sign it
         with contextlib.suppress(ValueError):
             forged = json.dumps({"signatures": [], "signed": body}, sort_keys=True, separators=(",", ":")).encode()
             with pytest.raises(REFUSALS):

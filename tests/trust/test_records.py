@@ -50,7 +50,7 @@ def test_records_read_back_as_they_were(record: DeviceRecord) -> None:
 
 def test_records_are_frozen_and_hide_long_keys(record: DeviceRecord) -> None:
     with pytest.raises(ValidationError):
-        record.officer = "other"  # type: ignore[misc]  # that it is refused is the point
+        record.officer = "other"  # that it is refused is the point
     assert len(repr(record)) < 300
 
 

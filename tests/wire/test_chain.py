@@ -38,6 +38,6 @@ def test_the_chain_by_hand() -> None:
 
 
 @given(ENTRIES, ENTRIES)
-def test_different_histories_have_different_chains(one: list, other: list) -> None:  # type: ignore[type-arg]  # as drawn
+def test_different_histories_have_different_chains(one: list, other: list) -> None:
     assert (walk(bytes(32), one).chain == walk(bytes(32), other).chain) == (one == other)
     assert walk(bytes(32), one) != walk(b"t" * 32, one)

@@ -227,12 +227,12 @@ def agent(town: Town) -> Any:
 
 @pytest.mark.parametrize(("days", "state"), [(0, "ok"), (28, "warn"), (31, "fail")])
 def test_a_roster_that_expires_is_found(town: Town, agent: Any, days: int, state: str) -> None:
-    checks = doctor._trust(Later(agent, town.founded.now + days * 86400))  # type: ignore[arg-type]  # as much as it uses
+    checks = doctor._trust(Later(agent, town.founded.now + days * 86400))  # as much as it uses
     assert [each["state"] for each in checks if each["detail"].startswith("cert-hr-roster")] == [state]
 
 
 def test_key_packages_that_run_out_are_found(town: Town, agent: Any) -> None:
-    good = doctor._stock(Later(agent, town.founded.now))  # type: ignore[arg-type]  # it only reads
+    good = doctor._stock(Later(agent, town.founded.now))
     assert [each["state"] for each in good] == ["ok"]
-    gone = doctor._stock(Later(agent, town.founded.now + 60 * 86400))  # type: ignore[arg-type]  # it only reads
+    gone = doctor._stock(Later(agent, town.founded.now + 60 * 86400))
     assert [each["state"] for each in gone] == ["fail"]

@@ -20,7 +20,7 @@ def test_parameters_that_are_none_are_left_to_the_operation(town: Town) -> None:
         assert do("bulletin.ls", online=False, conversation=None, limit=None) == do("bulletin.ls", online=False)
 
 
-def test_what_is_given_is_handed_on_and_errors_come_through(town: Town, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_given_is_handed_on_and_errors_come_through(town: Town, tmp_path) -> None:
     with invoked(here(town)), pytest.raises(Malformed):
         do("nothing.of-the-kind", online=False)
     with invoked(Invocation(home_folder=tmp_path, no_input=True)), pytest.raises(NotReady):

@@ -38,7 +38,7 @@ def invite(office: Station, *words: str) -> str:
 
 def altered(line: str, **fields: object) -> str:
     """The invite with other fields, and whole again."""
-    return replace(Invite.parse(line), **fields).line()  # type: ignore[arg-type]  # the tests know the fields
+    return replace(Invite.parse(line), **fields).line()
 
 
 def nothing_left(person: Person) -> bool:
@@ -244,7 +244,7 @@ def test_a_roster_with_other_keys_than_ours_is_an_alarm(town: Town) -> None:
             return listed
 
     with pytest.raises(Untrusted) as e:
-        fresh.admitted(Listing())  # type: ignore[arg-type]  # a view that lists somebody else's keys
+        fresh.admitted(Listing())  # a view that lists somebody else's keys
     assert e.value.code == "identity-changed"
 
 
@@ -259,10 +259,10 @@ def test_a_roster_with_another_key_beside_ours_is_an_alarm() -> None:
         def device(self, _: str) -> DeviceRecord:
             return self.listed
 
-    assert fresh.admitted(Listing(record)) is record  # type: ignore[arg-type]  # as much of a view as is asked
+    assert fresh.admitted(Listing(record)) is record  # as much of a view as is asked
     both = add_key(record, "hybrid", COMPOSITE.generate()[1])
     with pytest.raises(Untrusted) as e:
-        fresh.admitted(Listing(both))  # type: ignore[arg-type]  # likewise
+        fresh.admitted(Listing(both))
     assert e.value.code == "identity-changed"
 
 
@@ -278,9 +278,9 @@ def test_a_verdict_waits_for_its_roster() -> None:
             raise Untrusted("revoked", code="revoked")
 
     made = newcomer.Newcomer.make("cert-hr", "desk", "liaison-1", now=1)
-    assert not enrol._judge(None, made, Unknown())  # type: ignore[arg-type]  # neither is looked at further
+    assert not enrol._judge(None, made, Unknown())  # neither is looked at further
     with pytest.raises(Untrusted):
-        enrol._judge(None, made, Foreign())  # type: ignore[arg-type]
+        enrol._judge(None, made, Foreign())
 
 
 def test_made_up_device_names_say_nothing_of_the_machine() -> None:

@@ -131,7 +131,7 @@ def test_a_missing_vault(tmp_path: Path) -> None:
 @contextlib.contextmanager
 def nearly_full() -> Iterator[None]:
     """Vaults that are opened here have room for one page more."""
-    real = Vault.open.__func__  # type: ignore[attr-defined]  # a classmethod has one
+    real = Vault.open.__func__  # a classmethod has one
 
     def full(cls: type[Vault], path: Path, passphrase: str) -> Vault:
         vault: Vault = real(cls, path, passphrase)

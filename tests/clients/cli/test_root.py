@@ -146,7 +146,7 @@ def test_each_change_makes_the_ceremony_anew(office: Office) -> None:
     assert isinstance(after, dict)
     told = set(after["changes"]) - set(before["changes"])
     assert any("grace: 7 days" in line for line in told)
-    assert office.data("policy")["lifetimes"]["roster"] == 20 * 86400  # type: ignore[index]  # a JSON object
+    assert office.data("policy")["lifetimes"]["roster"] == 20 * 86400
 
 
 def test_a_ceremony_is_told_in_few_lines_and_in_full_where_that_is_asked(office: Office) -> None:

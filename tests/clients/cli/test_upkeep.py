@@ -66,7 +66,9 @@ def test_what_fails_is_told_and_tried_again(office: Station, monkeypatch: pytest
     assert asyncio.run(watched(office, "roster-renewed"))["agency"] == "cert-hr"
 
 
-def test_it_is_not_due_for_who_holds_no_key_nor_before_half_of_its_time(town: Town, office: Station) -> None:
+def test_it_is_not_due_for_who_holds_no_key_nor_before_half_of_its_time(
+    town: Town, office: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from clients.operations.engine import opened
 
     async def is_due(station: Station, share: float) -> bool:
@@ -74,12 +76,9 @@ def test_it_is_not_due_for_who_holds_no_key_nor_before_half_of_its_time(town: To
         with station.profile.hold("test"):
             async with opened(station.profile, passphrases) as work:
                 await work.synced()
-                upkeep.SHARE = share  # type: ignore[misc]  # put back below
+                monkeypatch.setattr(upkeep, "SHARE", share)
                 return upkeep.due(work)
 
-    try:
-        assert not asyncio.run(is_due(town.si, 2.0))
-        assert asyncio.run(is_due(office, 2.0))
-        assert not asyncio.run(is_due(office, 0.5))
-    finally:
-        upkeep.SHARE = 0.5  # type: ignore[misc]  # as it was
+    assert not asyncio.run(is_due(town.si, 2.0))
+    assert asyncio.run(is_due(office, 2.0))
+    assert not asyncio.run(is_due(office, 0.5))

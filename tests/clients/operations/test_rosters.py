@@ -155,20 +155,20 @@ def test_each_signs_what_the_one_before_has_signed(town: Town) -> None:
     assert done["published"]
     assert town.world.view.find("cert-hr/carol") is None
     for desk in (alice, bob):
-        rosters.collect(desk)  # type: ignore[arg-type]  # a desk is work enough
-        assert rosters.pending_rosters(desk) == {}  # type: ignore[arg-type]  # a desk is work enough
+        rosters.collect(desk)
+        assert rosters.pending_rosters(desk) == {}
 
 
 def test_signatures_of_copies_are_put_together(town: Town) -> None:
     """Bob and Carol sign apart; neither signature is lost where both copies arrive."""
     alice, bob, carol = town.desks.values()
     ident = work(alice, rosters.renew)["pending"]
-    rosters.collect(bob)  # type: ignore[arg-type]  # a desk is work enough
-    rosters.collect(carol)  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(bob)
+    rosters.collect(carol)
     work(bob, rosters.sign_roster, id=ident)  # its letter reaches Carol, who has not read it yet
     signed = work(carol, rosters.sign_roster, id=ident)
     assert signed["missing"] == 1  # without Bob's letter
-    rosters.collect(alice)  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(alice)
     assert work(alice, rosters.show_roster, id=ident)["missing"] == 0
     assert work(alice, rosters.sign_roster, id=ident)["published"]
 
@@ -179,8 +179,8 @@ def test_a_roster_that_trust_has_overtaken_is_forgotten(town: Town) -> None:
     town.world.publish(town.world.roster(AGENCY))
     with pytest.raises(NotFound):
         work(alice, rosters.sign_roster, id=ident)
-    rosters.collect(bob)  # type: ignore[arg-type]  # a desk is work enough
-    assert rosters.pending_rosters(bob) == {}  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(bob)
+    assert rosters.pending_rosters(bob) == {}
     assert refused(bob) == []
 
 
@@ -205,7 +205,7 @@ def test_without_a_listed_key_nobody_signs(town: Town) -> None:
     alice, bob, _ = town.desks.values()
     ident = work(alice, rosters.renew)["pending"]
     bob.vault.adopt([Put(OFFICE, ROSTER_KEY, generate(Kind.COMPOSITE)[0])])
-    rosters.collect(bob)  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(bob)
     for operation, params in ((rosters.sign_roster, {"id": ident}), (rosters.renew, {})):
         with pytest.raises(Denied) as e:
             work(bob, operation, **params)
@@ -233,10 +233,10 @@ def test_letters_that_are_not_an_administrators_are_not_put_before_one(town: Tow
     bob.letter("cert-hr/alice", "directory-keys", b"more garbage")
     bob.letter("cert-hr/alice", "key-rotation", b"yet more")
     bob.letter("cert-hr/alice", "something-new", b"garbage")
-    rosters.collect(bob)  # type: ignore[arg-type]  # a desk is work enough
-    assert rosters.pending_rosters(bob) == {}  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(bob)
+    assert rosters.pending_rosters(bob) == {}
     assert len(refused(bob)) == 6
-    rosters.collect(bob)  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(bob)
     assert len(refused(bob)) == 6
 
 
@@ -244,7 +244,7 @@ def test_who_floods_is_told_of_no_more(town: Town) -> None:
     bob = town.desks["bob"]
     for number in range(rosters.TOLD + 5):
         bob.letter("cert-lt/eve", rosters.PENDING, b"garbage %d" % number)
-    rosters.collect(bob)  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(bob)
     assert len(refused(bob)) == rosters.TOLD
 
 
@@ -252,7 +252,7 @@ def test_many_letters_are_taken_up_once(town: Town) -> None:
     bob = town.desks["bob"]
     for number in range(401):
         bob.letter("cert-hr/alice", "unknown", b"%d" % number)
-    rosters.collect(bob)  # type: ignore[arg-type]  # a desk is work enough
+    rosters.collect(bob)
     cursor = bob.vault.get(OFFICE, "letters-read")
     assert cursor == b"-/%012d" % 400
 
@@ -263,7 +263,7 @@ def test_a_device_without_the_role_is_no_administrators(town: Town) -> None:
         town.world.roster(AGENCY, replace=[authority.changed(desk.device.record, roles=frozenset({"liaison"}))])
     )
     with pytest.raises(Denied) as e:
-        office.administrator(desk)  # type: ignore[arg-type]  # a desk is work enough
+        office.administrator(desk)
     assert e.value.code == "role-denied"
 
 
@@ -278,7 +278,7 @@ def test_a_refusal_is_an_error_that_says_what_to_do(town: Town, code: str, kind:
     desk = town.desks["alice"]
     desk.answers = [RequestDone("box", 1), RequestFailed("publish", code, "because", 1500)]
     with pytest.raises(kind) as e:
-        asyncio.run(office.asked(desk, PublishTrust(()), "publish"))  # type: ignore[arg-type]  # a desk is work enough
+        asyncio.run(office.asked(desk, PublishTrust(()), "publish"))
     if isinstance(e.value, Refused):
         assert e.value.retry_after == 1.5
     assert desk.heard == []
@@ -289,9 +289,9 @@ def test_silence_is_told_after_a_while(town: Town, monkeypatch: pytest.MonkeyPat
     desk = town.desks["alice"]
     desk.answers = [RequestDone("box", 1)]
     with pytest.raises(TimedOut):
-        asyncio.run(office.asked(desk, PublishTrust(()), "publish"))  # type: ignore[arg-type]  # a desk is work enough
+        asyncio.run(office.asked(desk, PublishTrust(()), "publish"))
     with pytest.raises(TimedOut):
-        asyncio.run(office.read_box(desk, bytes(32)))  # type: ignore[arg-type]  # a desk is work enough
+        asyncio.run(office.read_box(desk, bytes(32)))
     assert desk.heard == []
 
 
@@ -303,4 +303,4 @@ def test_a_box_is_read_to_its_end(town: Town) -> None:
         BoxRead(bytes(32), 2, b"two"),
         BoxRead(bytes(32), 0, b""),
     ]
-    assert asyncio.run(office.read_box(desk, bytes(32))) == [b"one", b"two"]  # type: ignore[arg-type]  # a desk is work enough
+    assert asyncio.run(office.read_box(desk, bytes(32))) == [b"one", b"two"]

@@ -200,7 +200,7 @@ def frame() -> Target:
         if value is not None and isinstance(value.body, Entries | Heads):
             heard(moment.agent, Received(value.body), moment.now)
 
-    seeds = tuple(bytes([n]) + Frame.of(each.heard.frame).encode() for n, each in enumerate(moments))  # type: ignore[union-attr]  # of(Received)
+    seeds = tuple(bytes([n]) + Frame.of(each.heard.frame).encode() for n, each in enumerate(moments))
     return Target(run, seeds, after(1, of_struct(Frame)))
 
 
@@ -215,7 +215,7 @@ def answer() -> Target:
         if value is not None and isinstance(moment.heard, Answered):
             heard(moment.agent, Answered(moment.heard.ref, value.body), moment.now)
 
-    seeds = [bytes([n]) + Answer.of(n, each.heard.body).encode() for n, each in enumerate(moments)]  # type: ignore[union-attr]  # of(Answered)
+    seeds = [bytes([n]) + Answer.of(n, each.heard.body).encode() for n, each in enumerate(moments)]
     seeds += [bytes([n]) + wire for n in range(len(moments)) for wire in drawn(Answer, 2)]
     return Target(run, tuple(seeds), after(1, of_struct(Answer)))
 
@@ -395,7 +395,7 @@ def genuine_letters() -> tuple[bytes, ...]:
     world, found = played().world, set()
     keys = {inbox_topic(name): actor.agent.me.inbox_private for name, actor in world.actors.items()}
     for moment in played().of(Received):
-        frame = moment.heard.frame  # type: ignore[union-attr]  # of(Received)
+        frame = moment.heard.frame
         if isinstance(frame, Entries) and frame.topic in keys:
             for entry in frame.entries:
                 with refused(*CLOSED):

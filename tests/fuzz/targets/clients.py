@@ -107,7 +107,7 @@ def key_file() -> Target:
         with refused(Malformed, Invalid, NotReady, CannotOpen, Untrusted):
             found = keyfile.KeyFile.load(path)
             if found.locked.cost.memory <= CHEAP.memory and found.locked.cost.iterations <= 2:
-                found.unlock(passphrases)  # type: ignore[arg-type]  # asks as the real one does
+                found.unlock(passphrases)  # asks as the real one does
 
     return Target(run, (path.read_bytes(),), sorted_json)
 

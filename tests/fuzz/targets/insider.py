@@ -111,7 +111,7 @@ def contents() -> tuple[bytes, ...]:
             _, key = bob.ratchets.take(SUITE, LeafIndex(sender.leaf_index), body.content_type, sender.generation)
             content = open_content(SUITE, key, sender, body).claim.content
         else:
-            content = body.content  # type: ignore[union-attr]  # the scene's messages are one or the other
+            content = body.content  # the scene's messages are one or the other
         inside = content.content if isinstance(content.content, bytes) else content.content.encode()
         kind = KINDS.index(content.content_type)
         found += [bytes([kind]) + inside, bytes([kind | PUBLIC]) + inside]

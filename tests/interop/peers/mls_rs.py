@@ -14,6 +14,7 @@ What these bindings do their own way, and what is done about it here:
 
 from __future__ import annotations
 
+import itertools
 import time
 from typing import Any
 
@@ -49,13 +50,11 @@ packages: dict[str, Client] = {}
 seats: dict[str, Client] = {}
 known: dict[bytes, Any] = {}
 """SigningIdentities by name: of our own clients, and of those who were heard in the open."""
-made = 0
+numbers = itertools.count(1)
 
 
 def handle(letter: str) -> str:
-    global made  # noqa: PLW0603 - one process is one driver
-    made += 1
-    return f"{letter}{made}"
+    return f"{letter}{next(numbers)}"
 
 
 def client(request: Request) -> Client:

@@ -173,7 +173,7 @@ async def test_a_connection_that_breaks_is_replaced(tmp_path: Path) -> None:
     good = store._db
     store._connections.remove(good)
     good.close()
-    store._db = Broken()  # type: ignore[assignment]  # stands for a connection in trouble
+    store._db = Broken()  # stands for a connection in trouble
     store._connections.append(store._db)
     with pytest.raises(StoreFailed):
         await store.commit([append(1)])
@@ -239,7 +239,7 @@ async def test_writers_wait_for_each_other_and_readers_for_nobody(tmp_path: Path
     results = await asyncio.gather(
         *[store.commit([append(n)]) for n in range(20)], *[store.read(TOPIC, 0, None, 1 << 20) for _ in range(20)]
     )
-    sequences = [r[0].stored.sequence for r in results[:20]]  # type: ignore[index, union-attr]  # the writes
+    sequences = [r[0].stored.sequence for r in results[:20]]
     assert sequences == list(range(1, 21))
     cut = asyncio.create_task(store.commit([append(99)]))
     await asyncio.sleep(0)

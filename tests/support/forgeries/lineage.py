@@ -173,8 +173,7 @@ def a_successor_without_carol() -> Attempt:
 def a_successor_made_without_carol() -> Attempt:
     alice = ended()[0]
     new = packages("bob")
-    deed = lambda: succeed(alice, keys("alice", SUITE), [new["bob"].key_package], now=NOW)  # noqa: E731 - a deed
-    return Tried(deed, (alice,))
+    return Tried(lambda: succeed(alice, keys("alice", SUITE), [new["bob"].key_package], now=NOW), (alice,))
 
 
 @breaks(Rule.SILENT)
