@@ -157,7 +157,7 @@ class Runtime:
         self._post(_Item(command, answer))
         return await answer
 
-    async def until(self, predicate: Callable[[Agent], T | None], timeout: float | None) -> T:  # noqa: ASYNC109 - documented
+    async def until(self, predicate: Callable[[Agent], T | None], timeout: float | None) -> T:
         """Wait until the predicate finds something in the agent's state (something true); that something.
 
         ``timeout`` in seconds. Raises TimedOut, or what ended the runtime.
@@ -172,7 +172,7 @@ class Runtime:
                         return found
                     await changed.wait()
 
-    async def online(self, timeout: float | None, *, patient: bool = False) -> Up:  # noqa: ASYNC109 - documented
+    async def online(self, timeout: float | None, *, patient: bool = False) -> Up:
         """Wait for a session. Unless ``patient``, the first failure to get one is raised. Raises also TimedOut."""
         with _limit(timeout):
             async with asyncio.timeout(timeout):

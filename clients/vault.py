@@ -285,7 +285,7 @@ class Vault:
         """The tables that hold anything, and how many records each."""
         return {table: count for table, (count, _) in sorted(self._totals.items()) if count}
 
-    def get(self, table: str, id: str) -> bytes | None:  # noqa: A002 - the record's id, as everywhere
+    def get(self, table: str, id: str) -> bytes | None:
         """One record's value, or None."""
         tbl = self._table_name(table)
         with self._lock, _faults(self.path):
@@ -438,7 +438,7 @@ class Vault:
             self._read_manifest()
             known = {self._table_name(table): table for table in self._totals}
             found = dict.fromkeys(self._totals, (0, 0))
-            for tbl, shelf, *line in self._db.execute(f"SELECT tbl, shelf, {_COLUMNS} FROM record"):  # noqa: S608
+            for tbl, shelf, *line in self._db.execute(f"SELECT tbl, shelf, {_COLUMNS} FROM record"):  # noqa: S608 - likewise
                 if tbl not in known:
                     raise _corrupt(self.path, "it holds records of a table it does not know")
                 table, row = known[tbl], self._row(line)

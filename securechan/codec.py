@@ -416,12 +416,12 @@ def fixed(size: int) -> FixedCodec:
     return FixedCodec(size)
 
 
-def opaque(max: int) -> OpaqueCodec:  # noqa: A002 - reads as the bound it is
+def opaque(max: int) -> OpaqueCodec:
     """``Annotated[bytes, opaque(max=1024)]`` is ``opaque<V>`` of at most 1,024 bytes."""
     return OpaqueCodec(max)
 
 
-def text(max: int) -> TextCodec:  # noqa: A002 - likewise
+def text(max: int) -> TextCodec:
     """``Annotated[str, text(max=64)]`` is UTF-8 of at most 64 bytes."""
     return TextCodec(max)
 

@@ -24,7 +24,7 @@ from securechan.errors import Refused, SecurechanError, Unfit
 
 PROGRAM: Final = "securechan"
 COMPLETE: Final = "_SECURECHAN_COMPLETE"
-_USAGE: Final = typer.BadParameter.__bases__[0]  # typer brings its own click, or shares one: this is its UsageError
+_USAGE: Final[Any] = typer.BadParameter.__bases__[0]  # the UsageError of whichever click typer has
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,10 +176,10 @@ def invoke(argv: Sequence[str]) -> int:
     except BrokenPipeError:  # who reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.INTERNAL
-    except Exception as error:
-        if isinstance(error, _USAGE):
-            tell(as_json, _usage(error))
-            return Exit.USAGE
+    except _USAGE as error:
+        tell(as_json, _usage(error))
+        return Exit.USAGE
+    except Exception as error:  # the last place where an error can be told
         tell(as_json, _internal(error))
         _trace()
         return Exit.INTERNAL

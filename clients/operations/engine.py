@@ -75,7 +75,7 @@ class Work:
         """A session with the relay. Raises Unreachable, Untrusted, Refused, TimedOut."""
         return await self.runtime.online(CONNECT)
 
-    async def settled(self, timeout: float = 10.0, *, patient: bool = False) -> None:  # noqa: ASYNC109 - passed on
+    async def settled(self, timeout: float = 10.0, *, patient: bool = False) -> None:
         """Give what is under way a while to come to rest: what waits to be sent, and members to be let in or out who
         can be. That others take their time is no failure. Devices that have never been here are not waited for again
         within the hour, unless ``patient``."""
@@ -89,7 +89,7 @@ class Work:
         stamp = self.now.to_bytes(8, "big")
         self.vault.adopt([Put(ABSENT, name, stamp) for name in sorted(fresh)])
 
-    async def taken(self, done: Callable[[Agent], bool], timeout: float) -> None:  # noqa: ASYNC109 - passed on
+    async def taken(self, done: Callable[[Agent], bool], timeout: float) -> None:
         """Wait until the relay has taken what ``done`` looks for. Raises TimedOut, and Refused as soon as it says that
         it has no room: what waits to be sent goes on waiting."""
         runtime = self.runtime
@@ -99,7 +99,7 @@ class Work:
 
             raise refusal(runtime.no_room)
 
-    async def synced(self, timeout: float = 60.0) -> None:  # noqa: ASYNC109 - passed on
+    async def synced(self, timeout: float = 60.0) -> None:
         """A session in which everything that the relay held has been read."""
         await self.online()
         await self.runtime.until(lambda agent: agent.synced, timeout)

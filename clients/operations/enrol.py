@@ -258,7 +258,7 @@ def _judge(view: View, newcomer: Newcomer, verdict: Verdict) -> bool:
 # --------------------------------------------------------------------------------------------------------------- finish
 
 
-async def complete(vault: Vault, clock: Clock, *, timeout: float | None) -> Json:  # noqa: ASYNC109 - documented
+async def complete(vault: Vault, clock: Clock, *, timeout: float | None) -> Json:
     """Wait for the verdict and enrol. ``timeout`` in seconds. Raises TimedOut, Denied, Untrusted."""
     newcomer = newcomers.load(vault)
     try:

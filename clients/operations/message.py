@@ -86,7 +86,7 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-async def sent(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109 - passed on
+async def sent(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:
     """Wait until a payload of ours stands in the log: there every member reads it."""
     await work.online()
     await work.taken(lambda agent: agent.outgoing(payload) not in ("queued", "sealed"), timeout)
@@ -246,7 +246,7 @@ async def fetch(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     raise NotFound("there is no such attachment", hint="securechan read shows their ids")
 
 
-async def _fetch(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:  # noqa: ASYNC109
+async def _fetch(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:
     import asyncio
 
     await work.online()

@@ -57,7 +57,7 @@ class Folder:
         return self.path / "federation.json"
 
     @property
-    def _plan_path(self) -> Path:
+    def plan_path(self) -> Path:
         return self.path / "plan.json"
 
     @property
@@ -67,7 +67,7 @@ class Folder:
     def plan(self) -> Plan:
         """Raises NotFound where there is no such folder, Malformed."""
         try:
-            content = keyfile.read(self._plan_path, MAX_FILE)
+            content = keyfile.read(self.plan_path, MAX_FILE)
         except NotFound:
             raise NotFound(
                 f"{self.path} is no federation's folder",
@@ -76,7 +76,7 @@ class Folder:
         try:
             return Plan.model_validate_json(content)
         except ValidationError as e:
-            raise Malformed(f"{self._plan_path} can't be read: {e.error_count()} fields are wrong") from None
+            raise Malformed(f"{self.plan_path} can't be read: {e.error_count()} fields are wrong") from None
 
     def view(self) -> View | None:
         """What stands, as last read; None before the first publication. Raises Malformed, Untrusted."""
@@ -114,7 +114,7 @@ class Folder:
         raise NotReady("the federation is not published yet", hint="securechan root publish", code="not-published")
 
     def keep_plan(self, plan: Plan) -> None:
-        write_private(self._plan_path, plan.model_dump_json().encode(), replace=True)
+        write_private(self.plan_path, plan.model_dump_json().encode(), replace=True)
 
     def keep_ceremony(self, ceremony: Ceremony | None) -> None:
         if ceremony is None:
@@ -136,7 +136,7 @@ def init(path: Path, root: Holders, targets: Holders, passphrase: Callable[[str]
     """A new federation's folder. ``passphrase`` gives a new one for each key that is made here. Raises Conflict where
     there is one already, Invalid for numbers that can't be."""
     folder = Folder(path)
-    if folder._plan_path.exists():  # noqa: SLF001 - this is the folder's maker
+    if folder.plan_path.exists():
         raise Conflict(f"{path} is a federation's folder already", hint="name another with --dir")
     counts = {use: len(holders.given) + holders.made for use, holders in ((Use.ROOT, root), (Use.TARGETS, targets))}
     thresholds = {

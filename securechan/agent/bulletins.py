@@ -132,7 +132,7 @@ def _send(
     topic: bytes,
     content: bytes,
     *,
-    id: str,  # noqa: A002 - the header's word
+    id: str,
     tlp: Tlp,
     media_type: str,
     title: str,

@@ -112,6 +112,10 @@ class Rows:
     def get(self, kind: Table[T], row: str) -> T | None:
         return self.all(kind).get(row)
 
+    def replaced(self, tables: Mapping[str, Mapping[str, Any]]) -> Rows:
+        """These tables in place of those of their names."""
+        return Rows({**self._tables, **tables})
+
     def edit(self) -> Draft:
         return Draft(self)
 
@@ -182,6 +186,4 @@ class Draft:
                 writes += kind.writes(row, before, after)
         if not self._tables:
             return self._base, ()
-        merged = dict(self._base._tables)  # noqa: SLF001 - the draft is the other half of Rows
-        merged.update(self._tables)
-        return Rows(merged), tuple(writes)
+        return self._base.replaced(self._tables), tuple(writes)

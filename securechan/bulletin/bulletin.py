@@ -143,7 +143,7 @@ def describe(
     content: bytes,
     *,
     issuer: str,
-    id: str,  # noqa: A002 - the field's name
+    id: str,
     tlp: Tlp,
     media_type: str,
     audience: bytes,

@@ -450,22 +450,22 @@ _TOKEN: Final = re.compile(r"\s*(\(|\)|[^\s()]+)")
 def license_fault(expression: str) -> str:
     """What is wrong with an SPDX license expression (SPDX 3.0.1 annex B, no DocumentRef), empty when nothing is."""
     depth, wanted = 0, "license"  # what the next word has to be
-    for token in _TOKEN.findall(expression):
-        word = token.upper()
-        if token == "(" and wanted == "license":  # noqa: S105 - a parenthesis
+    for part in _TOKEN.findall(expression):
+        word = part.upper()
+        if part == "(" and wanted == "license":
             depth += 1
-        elif token == ")" and wanted != "license" and wanted != "exception" and depth:  # noqa: S105, PLR1714
+        elif part == ")" and wanted in ("operator", "joined") and depth:
             depth, wanted = depth - 1, "joined"
-        elif word in ("AND", "OR") and token in (word, word.lower()) and wanted in ("operator", "joined"):
+        elif word in ("AND", "OR") and part in (word, word.lower()) and wanted in ("operator", "joined"):
             wanted = "license"
-        elif word == "WITH" and token in (word, word.lower()) and wanted == "operator":
+        elif word == "WITH" and part in (word, word.lower()) and wanted == "operator":
             wanted = "exception"
         elif wanted in ("license", "exception") and word not in ("AND", "OR", "WITH", "(", ")"):
-            if fault := _license_id_fault(token, exception=wanted == "exception"):
+            if fault := _license_id_fault(part, exception=wanted == "exception"):
                 return fault
             wanted = "operator" if wanted == "license" else "joined"
         else:
-            return f"{quote(token)} can't stand there"
+            return f"{quote(part)} can't stand there"
     if depth or wanted in ("license", "exception"):
         return "it ends too early"
     return ""

@@ -200,7 +200,7 @@ Computed = tuple[tuple[float | None, str | None], ...]
 
 def _compute(vector: str, version: _Version) -> Computed | str:
     """Scores and severities by the standard's formulas; text where the vector lacks a mandatory metric."""
-    import cvss  # type: ignore[import-untyped]  # noqa: PLC0415 - only advisories with scores pay for it; it has no types
+    import cvss  # noqa: PLC0415 - only advisories with scores pay for it
 
     maker: Any = {"2.0": cvss.CVSS2, "4.0": cvss.CVSS4}.get(version.name, cvss.CVSS3)
     try:
