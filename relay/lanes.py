@@ -124,7 +124,7 @@ class Lanes:
                 return await handled if isinstance(handled, Coroutine) else handled
         except (StoreFull, StoreFailed) as error:
             return not_stored(error)
-        except Exception:
+        except Exception:  # a fault of ours, in a task that nobody awaits: told, answered, and the lane goes on
             event(log, "request failed", level=logging.ERROR, error=True)
             return refusal(Code.INTERNAL, "the relay failed at this request")
 

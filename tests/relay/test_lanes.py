@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
+
+import pytest
 
 from securechan.wire.frames import (
     Append,
@@ -49,3 +52,26 @@ async def test_requests_of_one_session_are_judged_in_their_order() -> None:
         assert answers[:2] == [Done(), Done()]
         assert isinstance(answers[2], Error)
         assert (answers[2].code, answers[2].sequence) == (Code.STALE, 2)
+
+
+async def test_a_fault_of_ours_is_the_answer_to_one_request_and_the_next_is_judged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_desk() as desk:
+        look, faults = desk.store.topic, [ZeroDivisionError("a mistake of the relay's")]
+
+        async def fails_once(topic: bytes) -> Any:
+            if faults:
+                raise faults.pop()
+            return await look(topic)
+
+        monkeypatch.setattr(desk.store, "topic", fails_once)
+        client = desk.client("cert-hr/a")
+        numbers = [client.send(Show(T, S0)), client.send(Subscribe(T, 0))]  # one lane: about one topic
+        first, second = [await client.answer(number) for number in numbers]
+        assert isinstance(first, Error)
+        assert isinstance(second, Error)
+        assert (first.code, second.code) == (Code.INTERNAL, Code.UNKNOWN_TOPIC)
+        assert client.outlet.ended is None
+        assert "request failed" in caplog.text
+        assert "ZeroDivisionError" in caplog.text
