@@ -179,12 +179,14 @@ class Client:
 
     # ------------------------------------------------------------------------------------------ groups
 
-    async def create(self, topic: bytes, secret: bytes) -> None:
-        """Found a group topic and show its first secret."""
+    async def create(self, topic: bytes, secret: bytes, *readers: Client) -> None:
+        """Found a group topic and show its first secret; ``readers`` show it too, and read from there."""
         claim = hashlib.sha256(secret).digest()
         for body in (CreateTopic(topic, claim), Show(topic, secret)):
             answer = await self.ask(body)
             assert not isinstance(answer, Error), answer
+        for each in readers:
+            await each.read(topic, secret)
 
     async def show(self, topic: bytes, secret: bytes) -> AnswerBody:
         return await self.ask(Show(topic, secret))

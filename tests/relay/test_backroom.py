@@ -41,8 +41,7 @@ async def test_a_nearly_full_disk_takes_no_appends_but_keeps_its_head_up() -> No
     free = 0.5
     async with open_desk(disk=lambda: free) as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
-        await one.create(T, S0)
-        await two.read(T, S0)
+        await one.create(T, S0, two)
         await one.say(T, b"before")
         assert await one.commit(T, 0, S1) == Appended(2)
         free = 0.04
@@ -87,8 +86,7 @@ async def test_a_failed_batch_is_refused_and_the_next_one_goes(fault: Exception,
     store = Failing()
     async with open_desk(store) as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
-        await one.create(T, S0)
-        await two.read(T, S0)
+        await one.create(T, S0, two)
         await one.say(T, b"1")
         store.fault = fault
         numbers = [one.send(Append(T, digest(n), b"lost", None)) for n in range(5)]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from relay.bounds import Bounds
 from relay.catchup import Catchup
 from relay.store.base import Run, StoreFailed
 from relay.store.memory import MemoryStore
 from securechan.wire.frames import Halt, Reason
-from tests.relay.desk import digest, open_desk
+from tests.relay.desk import Client, digest, open_desk
 
 T, S0 = digest("topic"), digest("secret")
 
@@ -51,7 +53,9 @@ async def test_a_reader_that_cannot_be_served_is_sent_away_and_comes_back() -> N
         await again.halted(T, Halt.TAIL, 1)
 
 
-async def test_what_was_read_for_one_who_left_is_dropped() -> None:
+@asynccontextmanager
+async def asking() -> AsyncIterator[tuple[Unreadable, Client, Client]]:
+    """One has said something; the other wants to read it, and the store doesn't answer yet."""
     store = Unreadable()
     async with open_desk(store, bounds=Bounds(tail=0)) as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
@@ -60,6 +64,11 @@ async def test_what_was_read_for_one_who_left_is_dropped() -> None:
         store.gate.clear()
         await two.read(T, S0)
         await store.asked.wait()
+        yield store, one, two
+
+
+async def test_what_was_read_for_one_who_left_is_dropped() -> None:
+    async with asking() as (store, one, two):
         two.member.leave()
         store.gate.set()
         await one.read(T, S0)
@@ -68,14 +77,7 @@ async def test_what_was_read_for_one_who_left_is_dropped() -> None:
 
 
 async def test_entries_that_come_while_the_store_is_read_are_not_skipped() -> None:
-    store = Unreadable()
-    async with open_desk(store, bounds=Bounds(tail=0)) as desk:
-        one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
-        await one.create(T, S0)
-        await one.say(T, b"1")
-        store.gate.clear()
-        await two.read(T, S0)
-        await store.asked.wait()
+    async with asking() as (store, one, two):
         await one.say(T, b"2")
         store.gate.set()
         await one.say(T, b"3")

@@ -36,9 +36,7 @@ S0, S1, S2, S3 = (digest("secret", n) for n in range(4))
 async def test_what_one_says_all_read_in_one_order() -> None:
     async with open_desk() as desk:
         clients = [desk.client(name) for name in ("cert-hr/a", "cert-hr/b", "cert-si/c")]
-        await clients[0].create(T, S0)
-        for client in clients:
-            await client.read(T, S0)
+        await clients[0].create(T, S0, *clients)
         words = [[b"%d says %d" % (n, i) for i in range(10)] for n in range(3)]
         for n, client in enumerate(clients):
             for word in words[n]:
@@ -73,8 +71,7 @@ async def test_answers_and_entries_of_a_batch_leave_in_one_turn_and_are_encoded_
 async def test_a_repeated_append_has_one_entry_and_one_answer() -> None:
     async with open_desk() as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
-        await one.create(T, S0)
-        await two.read(T, S0)
+        await one.create(T, S0, two)
         first = await one.say(T, b"once")
         assert first == await one.say(T, b"once") == Appended(1)
         assert (await one.refused(Append(T, digest(T, b"once"), b"twice", None))).code is Code.CONFLICT
@@ -107,8 +104,7 @@ async def test_of_two_commits_the_loser_hears_who_won() -> None:
 async def test_unsubscribing_ends_the_stream() -> None:
     async with open_desk() as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
-        await one.create(T, S0)
-        await two.read(T, S0)
+        await one.create(T, S0, two)
         await one.say(T, b"1")
         await two.halted(T, Halt.TAIL, 1)
         assert await two.ask(Unsubscribe(T)) == Done()
@@ -123,8 +119,7 @@ async def test_unsubscribing_ends_the_stream() -> None:
 async def test_a_subscription_stops_at_each_commit_until_the_next_secret_is_shown() -> None:
     async with open_desk() as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
-        await one.create(T, S0)
-        await two.read(T, S0)
+        await one.create(T, S0, two)
         await one.say(T, b"old")
         assert await one.commit(T, 0, S1) == Appended(2)
         await one.show(T, S1)
@@ -140,9 +135,7 @@ async def test_a_subscription_stops_at_each_commit_until_the_next_secret_is_show
 async def test_a_removed_member_reads_its_removal_and_no_more() -> None:
     async with open_desk() as desk:
         one, two, gone = (desk.client(n) for n in ("cert-hr/a", "cert-si/c", "cert-si/d"))
-        await one.create(T, S0)
-        for client in (one, two, gone):
-            await client.read(T, S0)
+        await one.create(T, S0, one, two, gone)
         removal = await one.commit(T, 0, S1, b"removes d")
         await two.halted(T, Halt.SHOW)
         await two.show(T, S1)
@@ -165,9 +158,7 @@ async def test_a_removed_member_reads_its_removal_and_no_more() -> None:
 async def test_who_reads_at_the_tail_when_closed_is_told_so() -> None:
     async with open_desk() as desk:
         one, two, gone = (desk.client(n) for n in ("cert-hr/a", "cert-si/c", "cert-si/d"))
-        await one.create(T, S0)
-        for client in (two, gone):
-            await client.read(T, S0)
+        await one.create(T, S0, two, gone)
         await one.commit(T, 0, S1)
         await gone.halted(T, Halt.SHOW)
         await gone.show(T, S0)  # live as yet: goes on past its removal, to what it can't decrypt
@@ -186,8 +177,7 @@ async def test_an_offline_member_walks_through_closed_epochs() -> None:
     async with open_desk() as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
         secrets = [digest("epoch", n) for n in range(12)]
-        await one.create(T, secrets[0])
-        await two.read(T, secrets[0])
+        await one.create(T, secrets[0], two)
         expected = 0
         for n in range(1, 12):
             await one.say(T, b"in %d" % n)
@@ -214,9 +204,7 @@ async def test_an_offline_member_walks_through_closed_epochs() -> None:
 async def test_a_garbage_commit_locks_no_one_out() -> None:
     async with open_desk() as desk:
         one, two, bad = (desk.client(n) for n in ("cert-hr/a", "cert-si/c", "cert-si/d"))
-        await one.create(T, S0)
-        for client in (one, two, bad):
-            await client.read(T, S0)
+        await one.create(T, S0, one, two, bad)
         garbage = await bad.commit(T, 0, S3, b"garbage")
         assert garbage == Appended(1)
         await bad.show(T, S3)  # its own secret, shown by its own committer: says nothing
@@ -259,8 +247,7 @@ async def test_access_survives_a_restart(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "relay.db")
     async with open_desk(store) as desk:
         one, two = desk.client("cert-hr/a"), desk.client("cert-si/c")
-        await one.create(T, S0)
-        await two.read(T, S0)
+        await one.create(T, S0, two)
         await one.commit(T, 0, S1)
         await two.halted(T, Halt.SHOW)
         await two.show(T, S1)

@@ -57,9 +57,8 @@ async def test_catching_up_comes_in_runs_and_loses_nothing_that_is_said_meanwhil
 async def test_a_slow_reader_costs_nothing_and_misses_nothing() -> None:
     async with open_desk(bounds=Bounds(run=4096, tail=4096)) as desk:
         one, slow, fast = (desk.client(n) for n in ("cert-hr/a", "cert-si/c", "cert-si/d"))
-        await one.create(T, S0)
+        await one.create(T, S0, slow, fast)
         for client in (slow, fast):
-            await client.read(T, S0)
             await client.halted(T, Halt.TAIL)
         slow.outlet.congested = True
         for n in range(100):
@@ -141,8 +140,7 @@ async def test_sessions_come_and_go() -> None:
         two.member.leave()
         assert desk.mailroom.stats()["sessions"] == 1
         three = desk.client("cert-si/c")
-        await again.create(T, S0)
-        await three.read(T, S0)
+        await again.create(T, S0, three)
         three.send(Append(T, digest("last words"), b"last words", None))
         three.member.leave()  # nobody hears the answer, and yet
         await again.read(T)
