@@ -290,7 +290,7 @@ async def succeed(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     found = lookup.conversation(work.agent, params.text("conversation"))
     topic = await work.runtime.do(SucceedConversation(found.topic, params.text("reason"), params.texts("without")))
     await work.online()
-    await work.runtime.until(lambda agent: agent.at_rest(work.now), params.seconds("timeout", 60.0))
+    await work.at_rest(params.seconds("timeout", 60.0))
     return summary(work.agent.conversation(topic)) | {"succeeds": found.topic.hex()}
 
 

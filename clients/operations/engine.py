@@ -43,6 +43,7 @@ MODULES: Final = frozenset(
 PATIENCE: Final = 5.0  # seconds that a short command waits for another short command to be done
 ABSENT: Final = "absent"  # vault table: device → when none of its key packages was to be had
 FORGET: Final = 3600  # seconds after which such a device is waited for again
+NAMED: Final = 5  # things still under way that are named
 CONNECT: Final = 20.0  # seconds for the first session
 
 Give = Callable[[Any], Awaitable[None]]
@@ -74,6 +75,17 @@ class Work:
     async def online(self) -> Up:
         """A session with the relay. Raises Unreachable, Untrusted, Refused, TimedOut."""
         return await self.runtime.online(CONNECT)
+
+    async def at_rest(self, timeout: float) -> None:
+        """Everything read, and all of ours taken by the relay. Raises Refused where it has no room, and TimedOut, which
+        names what is still under way."""
+        try:
+            await self.taken(lambda agent: agent.at_rest(self.now), timeout)
+        except TimedOut as late:
+            things = self.agent.under_way(self.now)
+            more = f"; and {len(things) - NAMED} more" if len(things) > NAMED else ""
+            named = "; ".join(things[:NAMED]) or "nothing any more"
+            raise TimedOut(f"after {timeout:.0f} s still under way: {named}{more}", hint=late.hint) from None
 
     async def settled(self, timeout: float = 10.0, *, patient: bool = False) -> None:
         """Give what is under way a while to come to rest: what waits to be sent, and members to be let in or out who

@@ -48,7 +48,7 @@ async def rotate(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     if params.flag("signature"):
         public: bytes = await work.runtime.do(RotateSignature())
         await work.online()
-        await work.runtime.until(lambda agent: agent.at_rest(work.now), params.seconds("timeout", 60.0))
+        await work.at_rest(params.seconds("timeout", 60.0))
         data["signature"] = {"key": key_hash(public).hex(), "state": "proposed"}
     return data
 

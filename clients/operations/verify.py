@@ -111,7 +111,7 @@ async def _confirm_device(work: Work, device: str) -> dict[str, Any]:
         raise NotFound(f"{device} waits for nobody's word", hint="securechan verify show")
     await work.runtime.do(ConfirmDevice(device, None))
     await work.online()
-    await work.runtime.until(lambda agent: agent.at_rest(work.now), 60.0)
+    await work.at_rest(60.0)
     return {"device": device, "conversations": sorted({each["conversation"] for each in waiting})}
 
 

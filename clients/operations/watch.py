@@ -30,7 +30,7 @@ async def sync(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     stop = work.runtime.listen(count)
     try:
         await work.synced(timeout)
-        await work.runtime.until(lambda agent: agent.at_rest(work.now), timeout)
+        await work.at_rest(timeout)
         await work.settled()
     finally:
         stop()

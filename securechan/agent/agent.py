@@ -12,7 +12,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, assert_never
+from typing import Final, assert_never
 
 from securechan.agent import (
     answers,
@@ -36,30 +36,23 @@ from securechan.agent.events import BoxRead
 from securechan.agent.inputs import Answered, Connected, Disconnected, Input, Received, Tick
 from securechan.agent.memory import Memory
 from securechan.agent.policy import agency_of
-from securechan.agent.session import Live, Session
+from securechan.agent.session import Session
 from securechan.agent.state import (
     CONSENTS,
     CONVERSATIONS,
-    DOWNLOADS,
     KEYS,
     KINDS,
-    LETTERS,
     ME,
     ONLY,
-    OUTBOX,
-    PENDING,
-    RECEIPTS,
     TRUST,
-    UPLOADS,
     ConsentRow,
     DeviceKey,
     KeyState,
     Me,
     Offer,
-    Standing,
     Trust,
 )
-from securechan.agent.tables import Rows, Table, Write
+from securechan.agent.tables import Rows, Write
 from securechan.agent.turn import Turn
 from securechan.crypto.suite import HYBRID
 from securechan.errors import Malformed, NotFound
@@ -70,8 +63,6 @@ from securechan.wire.chain import Position, start
 from securechan.wire.frames import TRUST_TOPIC, Entries, GetHeads, Halt, Heads, Subscribe, inbox_topic
 
 HEADS_EVERY: Final = 300  # seconds between two comparisons of signed heads
-
-SOON: Final = 30  # seconds that a refused commit is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,34 +204,21 @@ class Agent:
     @property
     def synced(self) -> bool:
         """Whether trust, inbox and every conversation have been read to the end in this session."""
-        session = self.session
-        return (
-            session.connected
-            and session.trust_synced
-            and session.inbox_synced
-            and not session.letters
-            and all(session.live.get(each, Live()).synced for each in self._followed())
-        )
+        return next(look.unread(self.rows, self.session), None) is None
 
     @property
     def idle(self) -> bool:
         """Synced, and nothing of ours is on its way any more."""
-        return self._quiet() and not self.rows.all(PENDING)
+        return self.synced and next(look.leaving(self.rows), None) is None
 
     def at_rest(self, now: int) -> bool:
-        """As `idle`, but for commits that the relay does not want to see before some time has passed: they wait in the
-        vault, and nobody need wait with them. ``now`` in Unix seconds."""
-        return self._quiet() and not any(each.retry <= now + SOON for each in self.rows.all(PENDING).values())
+        """As `idle`, but for commits that the relay does not want to see before some time has passed. ``now`` in Unix
+        seconds."""
+        return self.synced and next(look.leaving(self.rows, now), None) is None
 
-    def _quiet(self) -> bool:
-        waiting: tuple[Table[Any], ...] = (LETTERS, UPLOADS, DOWNLOADS, RECEIPTS)
-        members = self._followed()
-        outbox = any(item.topic in members for item in self.rows.all(OUTBOX).values())
-        return self.synced and not outbox and not any(self.rows.all(kind) for kind in waiting)
-
-    def _followed(self) -> frozenset[bytes]:
-        rows = self.rows.all(CONVERSATIONS).values()
-        return frozenset(each.topic for each in rows if each.standing is Standing.MEMBER)
+    def under_way(self, now: int) -> tuple[str, ...]:
+        """What is not at rest, each in a few words for people."""
+        return (*look.unread(self.rows, self.session), *look.leaving(self.rows, now))
 
     @property
     def next_wake(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,14 +12,18 @@ from securechan.agent.session import Live, Session
 from securechan.agent.state import (
     BULLETINS,
     CONVERSATIONS,
+    DOWNLOADS,
     GROUPS,
+    LETTERS,
     ME,
     OFFERS,
     ONLY,
     OUTBOX,
     PENDING,
+    RECEIPTS,
     TALLIES,
     TRUST,
+    UPLOADS,
     BulletinRow,
     Conversation,
     Hold,
@@ -32,6 +37,7 @@ from securechan.bulletin.tlp import Tlp
 from securechan.errors import NotFound
 
 STALE: Final = 6 * 3600  # seconds without a sign of life from another member
+SOON: Final = 30  # seconds that a refused commit is waited for
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +156,45 @@ def offers(rows: Rows) -> tuple[Offer, ...]:
 def _in(rows: Rows, offer: Offer) -> bool:
     known = rows.get(CONVERSATIONS, offer.topic.hex())
     return known is not None and known.standing is Standing.MEMBER
+
+
+def followed(rows: Rows) -> frozenset[bytes]:
+    """The topics of the conversations that we are members of."""
+    return frozenset(each.topic for each in rows.all(CONVERSATIONS).values() if each.standing is Standing.MEMBER)
+
+
+def unread(rows: Rows, session: Session) -> Iterator[str]:
+    """What the relay may hold that we have not read in this session, in words."""
+    if not session.connected:
+        yield "no session with the relay"
+    if not session.trust_synced:
+        yield "the federation's documents are being read"
+    if not session.inbox_synced or session.letters:
+        yield "the inbox is being read"
+    for topic in followed(rows):
+        if not session.live.get(topic, Live()).synced:
+            yield f"{rows.all(CONVERSATIONS)[topic.hex()].name} is being read"
+
+
+def leaving(rows: Rows, now: int | None = None) -> Iterator[str]:
+    """What is on its way from us or to us, in words; with ``now``, in Unix seconds, without the commits that the relay
+    does not want to see before some time has passed: they wait in the vault, and nobody need wait with them."""
+    names = {each.topic: each.name for each in rows.all(CONVERSATIONS).values()}
+    members = followed(rows)
+    for item in rows.all(OUTBOX).values():
+        if item.topic in members:
+            yield f"a message to {names[item.topic]} is to be sent"
+    for topic, commit in rows.all(PENDING).items():
+        if now is None or commit.retry <= now + SOON:
+            yield f"a change of {names.get(bytes.fromhex(topic), topic[:16])} is to be taken by the relay"
+    for letter in rows.all(LETTERS).values():
+        yield f"a letter to {', '.join(copy.device for copy in letter.copies[:3])} is to be taken by the relay"
+    for download in rows.all(DOWNLOADS).values():
+        yield f"the {download.purpose.name.lower()} of {names.get(download.topic, 'an offer')} is to be fetched"
+    if rows.all(UPLOADS):
+        yield "a file is to be stored at the relay"
+    if rows.all(RECEIPTS):
+        yield "receipts are to be sent"
 
 
 def outgoing(rows: Rows, payload: bytes) -> str:

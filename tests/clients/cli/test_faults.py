@@ -190,6 +190,7 @@ def test_a_relay_whose_disk_is_full(tmp_path: Path) -> None:
             desk.run("send", "notes", "-m", "not lost"), 5, "the relay's disk is nearly full; the message waits", "kept"
         )
         told(desk.run("conversation", "create", "more", "--room"), 5, "nearly full; the conversation", "kept")
+        told(desk.run("sync"), 5, "nearly full", "try again in")
         told(desk.run("key", "rotate", "--epochs"), 5, "nearly full; the renewal waits to be sent", "make room")
         assert time.monotonic() - began < 30  # nobody sat out a timeout, 60 s each
         error = desk.run("--json", "send", "notes", "-m", "nor this").error

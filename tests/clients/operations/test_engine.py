@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from clients.operations import engine
 from clients.operations.engine import Params, operation, perform, queued, skewed
 from clients.profile import Passphrases, Profile
 from clients.vault import Put, Vault
+from securechan.agent.inputs import SendText
 from securechan.agent.state import ME
+from securechan.bulletin.tlp import Tlp
 from securechan.errors import CannotOpen, Malformed, NotReady, TimedOut, Unreachable
 from tests.clients.conftest import Town
 from tests.clients.station import PASSPHRASE, Station
@@ -75,6 +78,26 @@ def test_a_vault_of_another_version_is_said_to_be_one(town: Town) -> None:
         do(station, "conversation.ls")
     assert e.value.code == "other-version"
     assert "another --profile" in e.value.hint
+
+
+def test_who_waits_too_long_is_told_for_what(town: Town) -> None:
+    name = town.community()
+
+    async def main() -> str:
+        async with engine.opened(town.hr.profile, Passphrases(file=town.hr.passphrase)) as work:
+            await work.synced()
+            topic = next(each.topic for each in work.agent.conversations() if each.name == name)
+            os.kill(town.relay.pid, signal.SIGSTOP)
+            try:
+                await work.runtime.do(SendText(topic, "is anybody there?", Tlp.AMBER))
+                with pytest.raises(TimedOut) as late:
+                    await work.at_rest(0.5)
+            finally:
+                os.kill(town.relay.pid, signal.SIGCONT)
+            await work.at_rest(60.0)
+        return late.value.message
+
+    assert asyncio.run(main()) == f"after 0 s still under way: a message to {name} is to be sent"
 
 
 def test_a_profile_held_by_who_takes_no_errands(town: Town, monkeypatch: pytest.MonkeyPatch) -> None:
