@@ -22,7 +22,7 @@ from clients.render import when
 from clients.vault import Put
 from securechan.agent.inputs import SendOpaque
 from securechan.agent.state import ARCHIVE
-from securechan.errors import Conflict, Denied, Invalid, NotFound, SecurechanError, Stale, TimedOut, Untrusted
+from securechan.errors import Conflict, Denied, Invalid, NotFound, Refused, SecurechanError, Stale, TimedOut, Untrusted
 from securechan.trust import authority
 from securechan.trust.diff import diff
 from securechan.trust.draft import Draft
