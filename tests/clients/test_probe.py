@@ -19,7 +19,8 @@ from clients import probe
 from clients.line import NONE, Line
 from clients.probe import answered, hello, takes_post_quantum
 from tests.relay.certificates import certify
-from tests.support.cluster import free_ports, server
+from tests.support.cluster import server
+from tests.support.ports import free_ports
 from tests.support.proxies import Proxy
 
 

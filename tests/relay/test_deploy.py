@@ -15,7 +15,6 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import pytest
@@ -25,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from relay.config import PREFIX, Settings, load
+from tests.support.ports import free_ports
 from tests.support.relayproc import ROOT
 
 DEPLOY = ROOT / "relay" / "deploy"
@@ -152,14 +152,6 @@ class Authority:
             entries = [*map(x509.DNSName, names), x509.IPAddress(ip_address("127.0.0.1"))]
             builder = builder.add_extension(x509.SubjectAlternativeName(entries), critical=False)
         return builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
-
-
-def free_ports(count: int) -> list[int]:
-    with ExitStack() as stack:
-        held = [stack.enter_context(socket()) for _ in range(count)]
-        for each in held:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in held]
 
 
 @pytest.fixture

