@@ -61,7 +61,6 @@ class Desk:
             device=name,
             agency=AGENCY,
             inbox_private=self.device.inbox.private,
-            at_rest=lambda _: True,
             credential=lambda: (name, self.device.key.private, self.device.key.public, Position(0, bytes(48))),
         )
 
@@ -73,6 +72,9 @@ class Desk:
 
     async def synced(self) -> None:
         """Everything is read at once here."""
+
+    async def at_rest(self, _seconds: float) -> None:
+        """What was said has arrived."""
 
     def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
         self.heard.append(hear)
