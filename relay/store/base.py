@@ -93,6 +93,11 @@ class Stored:
         """From what `packed` gave, at this place."""
         return cls(sequence, sequence.to_bytes(8, "big") + packed)
 
+    @staticmethod
+    def front(kind: EntryKind, entry_id: bytes, at: int) -> bytes:
+        """What `packed` has before the tail."""
+        return _FRONT.pack(0, kind, entry_id, at)[8:]
+
     @property
     def packed(self) -> bytes:
         """All of it but its place."""
@@ -109,7 +114,11 @@ class Stored:
     @property
     def body(self) -> bytes:
         """Raises `Malformed` for what is no entry."""
-        return Reader(self.wire, _TAIL_AT).vector()
+        wire = self.wire
+        size = int.from_bytes(wire[_TAIL_AT : _TAIL_AT + 2], "big") ^ 0x4000
+        if 1 << 6 <= size < 1 << 14 and len(wire) >= _TAIL_AT + 2 + size:  # nearly all
+            return wire[_TAIL_AT + 2 : _TAIL_AT + 2 + size]
+        return Reader(wire, _TAIL_AT).vector()
 
     @property
     def entry_id(self) -> bytes:

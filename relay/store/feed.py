@@ -16,17 +16,16 @@ import asyncio
 import contextlib
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from relay.logs import event
 from relay.store.base import StoreFailed
-from relay.store.jetstream import ApiError, Link, Message, Unsure
+from relay.store.jetstream import ApiError, Link, Message, Unsure, parse
 
 log = logging.getLogger("relay.nats")
 
@@ -50,6 +49,7 @@ class Feed:
         self._delivered = 0  # of this consumer
         self._sign = 0.0  # when it was last heard of
         self._again = asyncio.Event()
+        self._clock = asyncio.get_running_loop().time
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._count = 0
 
@@ -82,16 +82,14 @@ class Feed:
         self._era += 1
         if before is not None:
             with contextlib.suppress(NatsError):  # the connection it was of may be gone
-                await before.unsubscribe()
+                await self._link.nc.unhear(before)
         info = await self._link.api(f"STREAM.INFO.{self._stream}")
         if info["state"]["last_seq"] < self.position:
             self._lost("the cluster has lost messages that it had acknowledged")
         box = self._link.nc.new_inbox()
         self._delivered = 0
         self._again.clear()
-        self._subscription = await self._link.nc.subscribe(
-            box, cb=partial(self._on, self._era), pending_msgs_limit=1 << 20, pending_bytes_limit=256 << 20
-        )
+        self._subscription = await self._link.nc.hear(box, partial(self._on, self._era))
         config = {
             "deliver_subject": box,
             "deliver_policy": "by_start_sequence",
@@ -104,36 +102,36 @@ class Feed:
             "num_replicas": 1,
             "inactive_threshold": int(10e9),
         }
-        self._sign = asyncio.get_running_loop().time()
+        self._sign = self._clock()
         await self._link.api(f"CONSUMER.CREATE.{self._stream}", {"stream_name": self._stream, "config": config})
-        self._sign = asyncio.get_running_loop().time()
+        self._sign = self._clock()
 
-    async def _on(self, era: int, msg: Msg) -> None:
+    def _on(self, era: int, subject: bytes, reply: bytes, data: bytes, head: bytes) -> Awaitable[None] | None:
         if era != self._era:
-            return  # of a consumer that was given up
-        self._sign = asyncio.get_running_loop().time()
-        headers = msg.headers
-        if headers and headers.get("Status") == "100":
-            await self._control(msg, headers)
-            return
-        tokens = msg.reply.split(".")
+            return None  # of a consumer that was given up
+        self._sign = self._clock()
+        if head[8:12] == b" 100":
+            return self._control(reply.decode(), parse(head))
+        tokens = reply.split(b".")
         sequence, delivered = (int(tokens[5]), int(tokens[6])) if len(tokens) == 9 else (int(tokens[7]), int(tokens[8]))
         if delivered != self._delivered + 1:
             self._again.set()  # something was dropped on the way: begin again where we are
-            return
+            return None
         self._delivered = delivered
         if sequence <= self.position:
-            return
+            return None
         if sequence != self.position + 1:
             self._lost(f"{sequence - self.position - 1} messages were purged before they came here")
         self.position = sequence
-        self._take(Message(msg.subject, sequence, headers or {}, msg.data))
-        self._reached()
+        self._take(Message(subject.decode(), sequence, data, head))
+        if self._waiting:
+            self._reached()
+        return None
 
-    async def _control(self, msg: Msg, headers: dict[str, str]) -> None:
+    async def _control(self, reply: str, headers: dict[str, str]) -> None:
         stalled = headers.get("Nats-Consumer-Stalled")
-        if msg.reply or stalled:
-            await self._link.nc.publish(msg.reply or str(stalled))
+        if reply or stalled:
+            await self._link.nc.publish(reply or str(stalled))
         elif int(headers.get("Nats-Last-Consumer", "0")) > self._delivered:
             self._again.set()
         else:

@@ -19,17 +19,15 @@ import base64
 import json
 import logging
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import nats
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from relay.logs import event
 from relay.store.base import StoreFailed, StoreFull
+from relay.store.shortcut import ShortcutClient
 from securechan.errors import NotReady, Unreachable
 
 if TYPE_CHECKING:
@@ -47,6 +45,9 @@ _LAG: Final = 0.01  # seconds that a replica is given to catch up
 
 EXPECT: Final = "Nats-Expected-Last-Subject-Sequence"
 TTL: Final = "Nats-TTL"
+_SUBJECT: Final = b"Nats-Subject:"
+_SEQUENCE: Final = b"Nats-Sequence:"
+_MORE: Final = b"Nats-Num-Pending:"
 
 BEHIND: Final = frozenset({10071, 10158, 10164})
 UNSURE: Final = frozenset({10008, 10023, 10118})
@@ -72,18 +73,34 @@ class ApiError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one an entry: frozen, it would take three times as long to make
 class Message:
-    """A message of a stream."""
+    """A message of a stream. ``head``: its headers as they came."""
 
     subject: str
     sequence: int
-    headers: Mapping[str, str]
+    data: bytes
+    head: bytes = b""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return parse(self.head)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back to a question: its headers as they came, and its body."""
+
+    head: bytes
     data: bytes
 
+    @property
+    def status(self) -> str:
+        """Three digits of a server that says so much and no more; else nothing."""
+        return self.head[9:12].decode() if self.head[8:9] == b" " else ""
 
-Answer = Msg | Exception
-Hear = Callable[[Msg], None]
+
+Hear = Callable[[Answer], None]
 
 
 def outcome(code: int, text: str) -> Exception:
@@ -95,25 +112,25 @@ def outcome(code: int, text: str) -> Exception:
     return Unsure(f"{text} ({code})") if code in UNSURE else ApiError(code, text)
 
 
-def refusal(msg: Msg) -> Exception | None:
+def refusal(answer: Answer) -> Exception | None:
     """What the answer to a write has against it; None where it stands."""
-    if msg.headers and msg.headers.get("Status") == "503":
+    if answer.status == "503":
         return Unsure("nobody answers for the stream now")
-    if not msg.data.startswith(b'{"error"'):
+    if not answer.data.startswith(b'{"error"'):
         return None
-    said = json.loads(msg.data)["error"]
+    said = json.loads(answer.data)["error"]
     return outcome(said.get("err_code", 0), said.get("description", ""))
 
 
 class Link:
     """A connection to the cluster. Make it with `open`."""
 
-    def __init__(self, nc: Client, ended: asyncio.Event) -> None:
+    def __init__(self, nc: ShortcutClient, ended: asyncio.Event) -> None:
         self.nc = nc
         self._ended = ended  # we have ended it ourselves
         self._box = nc.new_inbox()
         self._number = 0
-        self._waiting: dict[str, Hear] = {}
+        self._waiting: dict[bytes, Hear] = {}
 
     @classmethod
     async def open(cls, settings: Nats) -> Self:
@@ -123,7 +140,9 @@ class Link:
             tls = ssl.create_default_context(ssl.Purpose.SERVER_AUTH, cafile=settings.ca)
             if settings.certificate is not None:
                 tls.load_cert_chain(settings.certificate, settings.key)
-        how: dict[str, Any] = {} if tls is None else {"tls": tls}
+        how: dict[str, Any] = {"reconnect_time_wait": 0.25}  # seconds, which nats-py believes are whole ones
+        if tls is not None:
+            how["tls"] = tls
         if settings.credentials is not None:
             how["user_credentials"] = str(settings.credentials)
 
@@ -139,14 +158,14 @@ class Link:
         async def back() -> None:
             event(log, "cluster reached again")
 
+        nc = ShortcutClient()
         try:
             async with asyncio.timeout(CONNECT):
-                nc = await nats.connect(
+                await nc.connect(
                     list(settings.servers),
                     name="securechan-relay",
                     connect_timeout=2,
                     max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.25,
                     ping_interval=2,
                     max_outstanding_pings=2,
                     pending_size=PENDING,
@@ -165,7 +184,7 @@ class Link:
         link = cls(nc, ended)
         try:
             link._check()
-            await nc.subscribe(f"{link._box}.*", cb=link._heard)
+            await nc.hear(f"{link._box}.*", link._heard)
             await nc.flush()
         except BaseException:
             await nc.close()
@@ -195,54 +214,69 @@ class Link:
 
     # ---------------------------------------------------------------------------------------------- questions
 
-    async def _heard(self, msg: Msg) -> None:
-        hear = self._waiting.get(msg.subject)
+    def _heard(self, subject: bytes, _: bytes, data: bytes, head: bytes) -> None:
+        hear = self._waiting.get(subject)
         if hear is not None:
-            hear(msg)
+            hear(Answer(head, data))
 
     async def ask(self, subject: str, body: bytes, headers: dict[str, str] | None, hear: Hear) -> str:
         """Send a question whose answers ``hear`` gets, until `forget` of what is returned. Raises `StoreFailed`."""
-        self._number += 1
-        reply = f"{self._box}.{self._number}"
-        self._waiting[reply] = hear
+        reply = self._awaited(hear)
         try:
-            await self.send(subject, body, headers, reply)
+            await self._out(self.nc.publish(subject, body, reply=reply, headers=headers))
         except BaseException:
             self.forget(reply)
             raise
         return reply
 
-    async def send(self, subject: str, body: bytes, headers: dict[str, str] | None, reply: str = "") -> None:
-        """Publish. Raises `StoreFailed` where there is no connection."""
+    async def send_all(self, run: Sequence[tuple[str, bytes, bytes]], headers: Mapping[str, str], hear: Hear) -> str:
+        """Publish messages in their order, each a subject and a body in two parts; ``hear`` gets the answers to the
+        last one, until `forget` of what is returned. Raises `StoreFailed`: nobody knows which of them left."""
+        reply = self._awaited(hear)
+        try:
+            await self._out(self.nc.publish_all(run, headers, reply))
+        except BaseException:
+            self.forget(reply)
+            raise
+        return reply
+
+    def _awaited(self, hear: Hear) -> str:
+        """Where an answer may come to. Raises `StoreFailed` where there is no connection."""
         if not self.nc.is_connected:
             raise StoreFailed("the cluster is not reached", retry_after=2.0)
+        self._number += 1
+        reply = f"{self._box}.{self._number}"
+        self._waiting[reply.encode()] = hear
+        return reply
+
+    async def _out(self, published: Awaitable[None]) -> None:
         try:
-            await self.nc.publish(subject, body, reply=reply, headers=headers)
+            await published
         except (NatsError, OSError) as error:
             raise StoreFailed(f"the cluster is not reached: {error}", retry_after=2.0) from error
 
     def forget(self, question: str) -> None:
         """No answer is expected any more."""
-        self._waiting.pop(question, None)
+        self._waiting.pop(question.encode(), None)
 
-    async def _one(self, subject: str, body: bytes, headers: dict[str, str] | None, patience: float) -> Msg:
-        answered: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+    async def _one(self, subject: str, body: bytes, headers: dict[str, str] | None, patience: float) -> Answer:
+        answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
 
-        def hear(msg: Msg) -> None:
+        def hear(answer: Answer) -> None:
             if not answered.done():
-                answered.set_result(msg)
+                answered.set_result(answer)
 
         question = await self.ask(subject, body, headers, hear)
         try:
             async with asyncio.timeout(patience):
-                msg = await answered
+                answer = await answered
         except TimeoutError:
             raise Unsure("no answer in time") from None
         finally:
             self.forget(question)
-        if msg.headers and msg.headers.get("Status") == "503":
+        if answer.status == "503":
             raise Unsure("nobody answers for the stream now")
-        return msg
+        return answer
 
     async def put(
         self,
@@ -278,8 +312,8 @@ class Link:
             if error.code in NO_MESSAGE:
                 return None
             raise
-        headers = parse(base64.b64decode(found.get("hdrs", "")))
-        return Message(found["subject"], found["seq"], headers, base64.b64decode(found.get("data", "")))
+        head = base64.b64decode(found.get("hdrs", ""))
+        return Message(found["subject"], found["seq"], base64.b64decode(found.get("data", "")), head)
 
     async def last(self, stream: str, subject: str) -> Message | None:
         """The last message of a subject, which may have wildcards, as the stream's leader has it."""
@@ -309,14 +343,14 @@ class Link:
         taken: list[Message] = []
         ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
 
-        def hear(msg: Msg) -> None:
-            headers = msg.headers or {}
-            status = headers.get("Status")
-            if status is None:
-                taken.append(Message(headers["Nats-Subject"], int(headers["Nats-Sequence"]), headers, msg.data))
+        def hear(answer: Answer) -> None:
+            status = answer.status
+            if not status:
+                place = int(field(answer.head, _SEQUENCE))
+                taken.append(Message(field(answer.head, _SUBJECT).decode(), place, answer.data, answer.head))
             elif not ended.done():
                 if status in {"204", "404"}:
-                    ended.set_result(int(headers.get("Nats-Num-Pending", "0")) > 0)
+                    ended.set_result(int(field(answer.head, _MORE) or b"0") > 0)
                 else:
                     ended.set_exception(Unsure(f"a page was refused ({status})"))
 
@@ -410,6 +444,12 @@ class Link:
                 f"the stream {name} forgets messages by age, and with them the last commit of a quiet group",
                 hint=f"nats stream edit {name} --max-age=0: the relay trims by itself",
             )
+
+
+def field(raw: bytes, name: bytes) -> bytes:
+    """One header of a message whose server writes it; ``name``: with the colon. Empty where there is none."""
+    start = raw.find(b"\r\n" + name)
+    return b"" if start < 0 else raw[start + 2 + len(name) : raw.index(b"\r\n", start + 2)].strip()
 
 
 def parse(raw: bytes) -> dict[str, str]:

@@ -50,7 +50,7 @@ from relay.store.jetstream import TTL, ApiError, Behindhand, Link, Message, Unsu
 from relay.store.news import Added, Elsewhere, Hear, Lost, OfTopic, unheard
 from relay.store.objects import Objects
 from relay.store.records import Records, short, token
-from relay.store.topic_writes import COMMITTER, TopicWrites
+from relay.store.topic_writes import COMMITTER, Numbered, TopicWrites
 from securechan.errors import Malformed, Misuse
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ LOADS: Final = 32  # topics that are read at once
 SESSION_KEPT: Final = "600s"
 LOOK: Final = 5.0  # seconds between two looks at the room that is left
 _PAGE: Final = 1 << 20
+TROUBLE: Final = (StoreFull, StoreFailed, Unsure, Behindhand, ApiError, NatsError, OSError)
 
 
 topic_name = lru_cache(1 << 16)(token)
@@ -178,7 +179,7 @@ class NatsStore:
         if name in self._held:
             self._hear(told)
         if isinstance(told, Added):
-            self.writes.arrived(fold, told)
+            self.writes.arrived(fold, message, told)
 
     def _understood(self, fold: Fold, message: Message) -> OfTopic | None:
         try:
@@ -232,13 +233,20 @@ class NatsStore:
             return f"{start}.>"
         return f"{start}.{part.value}" if entry_id is None else f"{start}.{part.value}.{token(entry_id[:16])}"
 
-    async def fold(self, topic: bytes) -> Fold:
-        """What is known of a topic, followed from now on."""
+    def followed(self, topic: bytes) -> Fold | None:
+        """What is known of a topic, if it is followed already."""
         name = topic_name(topic)
         fold = self._folds.get(name)
         if fold is not None:
             self._folds.move_to_end(name)
+        return fold
+
+    async def fold(self, topic: bytes) -> Fold:
+        """What is known of a topic, followed from now on."""
+        fold = self.followed(topic)
+        if fold is not None:
             return fold
+        name = topic_name(topic)
         loading = self._loading.get(name)
         if loading is None:
             loading = self._loading[name] = asyncio.ensure_future(self._load(topic, name))
@@ -280,43 +288,54 @@ class NatsStore:
         if not self.link.up:
             raise StoreFailed("the cluster is not reached", retry_after=2.0)
         outcomes: list[Outcome | None] = [None] * len(batch)
+        free: list[Numbered] = []  # however many topics they are about: they travel together
         lanes: dict[object, list[tuple[int, Write]]] = {}
         for place, write in enumerate(batch):
-            lanes.setdefault(_about(write), []).append((place, write))
-        pinned = [topic_name(thing) for thing in lanes if isinstance(thing, bytes)]
+            fold = self.followed(write.topic) if isinstance(write, base.Append) else None
+            if isinstance(write, base.Append) and fold is not None and self.writes.is_free(fold, write):
+                free.append((place, write))
+            else:
+                lanes.setdefault(_about(write), []).append((place, write))
+        if lanes:  # what is about the same thing as one of those keeps its order
+            for place, write in free:
+                if write.topic in lanes:
+                    lanes[write.topic].append((place, write))
+            free = [each for each in free if each[1].topic not in lanes]
+        pinned = {topic_name(write.topic) for _, write in free}
+        pinned |= {topic_name(thing) for thing in lanes if isinstance(thing, bytes)}
         self._pinned.update(pinned)
         try:
-            free = [lane for lane in lanes.values() if all(self._known_free(write) for _, write in lane)]
-            rest = [lane for lane in lanes.values() if not all(self._known_free(write) for _, write in lane)]
-            if free:  # however many topics they are about: they travel together
-                rest.append([each for lane in free for each in lane])
-            await asyncio.gather(*(self._lane(lane, outcomes) for lane in rest))
+            work = [self._lane(sorted(lane, key=_place), outcomes) for lane in lanes.values()]
+            await asyncio.gather(self._run(free, outcomes), *work)
         finally:
-            self._pinned -= Counter(pinned)
+            for name in pinned:
+                self._pinned[name] -= 1
+                if not self._pinned[name]:
+                    del self._pinned[name]
         return [_sure(each) for each in outcomes]
-
-    def _known_free(self, write: Write) -> bool:
-        """Whether it is an entry that anybody may add at any time, to a topic that is followed."""
-        fold = self._folds.get(topic_name(write.topic)) if isinstance(write, base.Append) else None
-        return isinstance(write, base.Append) and fold is not None and self.writes.is_free(fold, write)
 
     async def _lane(self, lane: list[tuple[int, Write]], outcomes: list[Outcome | None]) -> None:
         """Writes about one thing, in order."""
-        place = 0
-        while place < len(lane):
-            index, write = lane[place]
+        at = 0
+        while at < len(lane):
+            run: list[Numbered] = []
             try:
-                run = await self.writes.free_run(lane[place:])
-                if run:
-                    await self.writes.append_all(run, outcomes)
-                    place += len(run)
-                    continue
-                outcomes[index] = await self._do(write)
-            except (StoreFull, StoreFailed) as error:
-                outcomes[index] = error
-            except (Unsure, Behindhand, ApiError, NatsError, OSError) as error:
-                outcomes[index] = StoreFailed(f"the cluster did not confirm it: {error}", retry_after=1.0)
-            place += 1
+                run = await self.writes.free_run(lane[at:])
+                if not run:
+                    outcomes[lane[at][0]] = await self._do(lane[at][1])
+            except TROUBLE as error:
+                outcomes[lane[at][0]] = _failure(error)
+            await self._run(run, outcomes)
+            at += max(len(run), 1)
+
+    async def _run(self, run: list[Numbered], outcomes: list[Outcome | None]) -> None:
+        """Entries that anybody may add at any time."""
+        try:
+            if run:
+                await self.writes.append_all(run, outcomes)
+        except TROUBLE as error:
+            for place, _ in run:
+                outcomes[place] = outcomes[place] or _failure(error)
 
     async def _do(self, write: Write) -> Outcome:
         match write:
@@ -461,6 +480,17 @@ def _about(write: Write) -> object:
             return None
         case _:
             return write.topic
+
+
+def _place(numbered: tuple[int, Write]) -> int:
+    return numbered[0]
+
+
+def _failure(error: Exception) -> StoreFull | StoreFailed:
+    """What a write is answered that nobody knows the outcome of."""
+    if isinstance(error, StoreFull | StoreFailed):
+        return error
+    return StoreFailed(f"the cluster did not confirm it: {error}", retry_after=1.0)
 
 
 def _sure(outcome: Outcome | None) -> Outcome:

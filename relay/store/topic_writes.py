@@ -14,10 +14,8 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-
-from nats.aio.msg import Msg
 
 from relay.store.base import (
     Append,
@@ -41,7 +39,7 @@ from relay.store.base import (
     Write,
 )
 from relay.store.fold import Born, Confirmation, Event, EventKind, Fold, Kind, Opened, Part, Secret, Trim
-from relay.store.jetstream import EXPECT, PATIENCE, Behindhand, Unsure, refusal
+from relay.store.jetstream import EXPECT, PATIENCE, Answer, Behindhand, Message, Unsure, refusal
 from relay.store.news import Added
 from relay.store.sharing import Shared
 from securechan.wire.chain import Position, advance
@@ -54,8 +52,11 @@ COMMITTER: Final = "Securechan-Committer"
 ATTEMPT: Final = 2.0  # seconds for one try
 _PAUSE: Final = 0.1  # seconds between two tries
 _FREE: Final = (TopicKind.GROUP, TopicKind.INBOX)
+_SHARED: Final = f".{Part.ORDERED.value}"
 
 Numbered = tuple[int, Append]
+Key = str | tuple[str, bytes]
+"""What is under way: its subject; of entries that share one, with the entry's id."""
 
 
 @dataclass(slots=True)
@@ -63,13 +64,16 @@ class _Flight:
     """Entries on their way. ``done`` when the last one is back, or was refused."""
 
     done: asyncio.Future[None]
-    last: tuple[bytes, bytes]
-    placed: dict[tuple[bytes, bytes], Placed] = field(default_factory=dict)  # by topic and entry id
+    placed: list[Placed | None]
     refused: Exception | None = None
 
 
 def _index(numbered: Numbered) -> int:
     return numbered[0]
+
+
+def _key(subject: str, entry_id: bytes) -> Key:
+    return (subject, entry_id) if subject.endswith(_SHARED) else subject
 
 
 class TopicWrites:
@@ -78,17 +82,20 @@ class TopicWrites:
     def __init__(self, store: NatsStore) -> None:
         self._store = store
         self._link = store.link
-        self._under_way: dict[tuple[bytes, bytes], tuple[bytes, _Flight]] = {}
+        self._under_way: dict[Key, tuple[_Flight, int, bytes, bytes]] = {}  # which of the flight, and its two parts
         self._newest = Shared(self._ask_newest)
 
-    def arrived(self, fold: Fold, added: Added) -> None:
+    def arrived(self, fold: Fold, message: Message, added: Added) -> None:
         """An entry came in the feed: if it is what was published here, that write is done. If it is another's with the
         same id, the cluster has refused or will refuse ours."""
-        key = (fold.topic, added.stored.entry_id)
-        packed, flight = self._under_way.get(key, (b"", None))
-        if flight is not None and packed == added.stored.packed:
-            flight.placed[key] = Placed(added.stored, added.position)
-            if key == flight.last and not flight.done.done():
+        there = self._under_way.get(_key(message.subject, added.stored.entry_id))
+        if there is None:
+            return
+        flight, place, front, tail = there
+        data = message.data
+        if len(data) == len(front) + len(tail) and data.startswith(front) and data.endswith(tail):
+            flight.placed[place] = Placed(added.stored, added.position)
+            if place == len(flight.placed) - 1 and not flight.done.done():
                 flight.done.set_result(None)
             self._store.housekeeping.grown(fold)
 
@@ -163,8 +170,7 @@ class TopicWrites:
 
     def is_free(self, fold: Fold, w: Append) -> bool:
         """Whether an entry needs to know nothing of those before it."""
-        kind = fold.kind or w.creates
-        return w.commit is None and w.after is None and kind in _FREE
+        return w.commit is None and w.after is None and (fold.kind or w.creates) in _FREE
 
     async def free_run(self, lane: Sequence[tuple[int, Write]]) -> list[Numbered]:
         """The entries at the front of a lane that may be added all at once."""
@@ -176,28 +182,31 @@ class TopicWrites:
         return run
 
     async def append_all(self, run: Sequence[Numbered], outcomes: list[Outcome | None]) -> None:
-        """Add entries, all on the way at once, those of one topic in order; each outcome goes to its place in
-        ``outcomes``."""
+        """Add entries that are free, all on the way at once, those of one topic in order; each outcome goes to its
+        place in ``outcomes``."""
         later: dict[bytes, list[Numbered]] = {}
-        going: dict[tuple[bytes, bytes], Numbered] = {}
+        going: dict[str, Numbered] = {}  # by subject
         more: Counter[bytes] = Counter()
-        for index, w in run:
-            fold, key = await self._store.fold(w.topic), (w.topic, w.entry_id)
+        for numbered in run:
+            w = numbered[1]
+            fold = self._store.followed(w.topic) or await self._store.fold(w.topic)
+            subject = self._store.subject(w.topic, Part.FREE, w.entry_id)
+            there = subject in going or subject in self._under_way or w.entry_id in fold.ids
             fits = w.room is None or fold.count + more[w.topic] < w.room
-            there = w.entry_id in fold.ids or key in going or key in self._under_way
             if fold.kind is None or there or not fits:
-                later.setdefault(w.topic, []).append((index, w))
+                later.setdefault(w.topic, []).append(numbered)
             else:
-                going[key] = (index, w)
-                more[w.topic] += 1
+                going[subject] = numbered
+                if w.room is not None:
+                    more[w.topic] += 1
         if going:
-            flight = await self._send([w for _, w in going.values()], Part.FREE, 0)
-            for key, (index, w) in going.items():
-                placed = flight.placed.get(key)
+            flight = await self._send([(subject, w) for subject, (_, w) in going.items()], {EXPECT: "0"})
+            for numbered, placed in zip(going.values(), flight.placed, strict=True):
                 if placed is None:
-                    later.setdefault(w.topic, []).append((index, w))
-                outcomes[index] = placed
-        await asyncio.gather(*(self._one_by_one(sorted(rest, key=_index), outcomes) for rest in later.values()))
+                    later.setdefault(numbered[1].topic, []).append(numbered)
+                outcomes[numbered[0]] = placed
+        if later:
+            await asyncio.gather(*(self._one_by_one(sorted(rest, key=_index), outcomes) for rest in later.values()))
 
     async def _one_by_one(self, rest: Sequence[Numbered], outcomes: list[Outcome | None]) -> None:
         for index, w in rest:
@@ -206,36 +215,34 @@ class TopicWrites:
             except (StoreFull, StoreFailed) as error:
                 outcomes[index] = error
 
-    async def _send(self, writes: Sequence[Append], part: Part, expect: int) -> _Flight:
-        """Publish entries, and wait until they come back or can't any more. Only the last one is
+    async def _send(self, writes: Sequence[tuple[str, Append]], headers: dict[str, str]) -> _Flight:
+        """Publish entries under their subjects, and wait until they come back or can't any more. Only the last one is
         answered for: all go one way and come back one way, so when it is back, those before it are, or won't be."""
-        flight = _Flight(asyncio.get_running_loop().create_future(), (writes[-1].topic, writes[-1].entry_id))
+        flight = _Flight(asyncio.get_running_loop().create_future(), [None] * len(writes))
 
-        def hear(msg: Msg) -> None:
-            flight.refused = refusal(msg)
+        def hear(answer: Answer) -> None:
+            flight.refused = refusal(answer)
             if flight.refused is not None and not flight.done.done():
                 flight.done.set_result(None)
 
+        run: list[tuple[str, bytes, bytes]] = []
+        keys: list[Key] = []
         question = ""
         try:
-            for w in writes:
-                headers = {EXPECT: str(expect)}
-                if w.commit is not None:
-                    headers |= {ACCESS: w.commit.next_access.hex(), COMMITTER: w.committer.hex()}
-                body = Stored.make(0, w.kind, w.entry_id, w.at, w.tail).packed
-                self._under_way[w.topic, w.entry_id] = (body, flight)
-                where = self._store.subject(w.topic, part, w.entry_id if part is Part.FREE else None)
-                if w is writes[-1]:
-                    question = await self._link.ask(where, body, headers, hear)
-                else:
-                    await self._link.send(where, body, headers)
+            for place, (subject, w) in enumerate(writes):
+                front = Stored.front(w.kind, w.entry_id, w.at)
+                key = _key(subject, w.entry_id)
+                keys.append(key)
+                self._under_way[key] = (flight, place, front, w.tail)
+                run.append((subject, front, w.tail))
+            question = await self._link.send_all(run, headers, hear)
             await asyncio.wait([flight.done], timeout=ATTEMPT)
             if flight.refused is not None and len(writes) > 1:
                 await self.catch_up()  # those before it may still be on their way back
         finally:
             self._link.forget(question)
-            for w in writes:
-                self._under_way.pop((w.topic, w.entry_id), None)
+            for key in keys:
+                self._under_way.pop(key, None)
         return flight
 
     async def append(self, w: Append) -> Outcome:
@@ -256,14 +263,18 @@ class TopicWrites:
         refused = await self._refused(fold, w)
         if refused is not None:  # unless it came in, through another relay, while this was being looked up
             return await self._known(w) or refused
-        if (w.topic, w.entry_id) in self._under_way:  # of another batch: it is known when that one is done
-            await asyncio.wait([self._under_way[w.topic, w.entry_id][1].done], timeout=ATTEMPT)
-            raise Behindhand("the same entry was under way")
         free = self.is_free(fold, w)
-        before = await self._trimmed(fold, w.entry_id) if free else fold.ordered
-        flight = await self._send([w], Part.FREE if free else Part.ORDERED, before)
-        if flight.placed:
-            return flight.placed[w.topic, w.entry_id]
+        subject = self._store.subject(w.topic, *((Part.FREE, w.entry_id) if free else (Part.ORDERED,)))
+        under_way = self._under_way.get(_key(subject, w.entry_id))
+        if under_way is not None:  # of another batch: it is known when that one is done
+            await asyncio.wait([under_way[0].done], timeout=ATTEMPT)
+            raise Behindhand("the same entry was under way")
+        headers = {EXPECT: str(await self._trimmed(fold, w.entry_id) if free else fold.ordered)}
+        if w.commit is not None:
+            headers |= {ACCESS: w.commit.next_access.hex(), COMMITTER: w.committer.hex()}
+        flight = await self._send([(subject, w)], headers)
+        if flight.placed[0] is not None:
+            return flight.placed[0]
         raise flight.refused or Unsure("no answer in time")
 
     async def _known(self, w: Append) -> Outcome | None:

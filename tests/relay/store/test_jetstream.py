@@ -12,7 +12,7 @@ import pytest
 from relay.config import Nats
 from relay.store import jetstream
 from relay.store.base import StoreFailed, StoreFull
-from relay.store.jetstream import PAYLOAD, ApiError, Behindhand, Link, Unsure, outcome, parse
+from relay.store.jetstream import PAYLOAD, ApiError, Behindhand, Link, Unsure, field, outcome, parse
 from relay.store.nats import NatsStore
 from securechan.errors import NotReady, Unreachable
 from tests.support.cluster import Cluster, empty
@@ -29,6 +29,8 @@ def test_what_the_clusters_errors_mean(code: int, kind: type[Exception]) -> None
 def test_headers_as_the_api_gives_them() -> None:
     assert parse(b"NATS/1.0\r\nAccess: aa\r\nEmpty:\r\n\r\n") == {"Access": "aa", "Empty": ""}
     assert parse(b"") == {}
+    raw = b"NATS/1.0\r\nNats-Sequence: 12\r\nOther:x\r\n\r\n"
+    assert (field(raw, b"Nats-Sequence:"), field(raw, b"Other:"), field(raw, b"None:")) == (b"12", b"x", b"")
 
 
 class Seen:

@@ -36,6 +36,7 @@ from relay.store.feed import Feed
 from relay.store.jetstream import Unsure
 from relay.store.nats import NatsStore
 from relay.store.news import Added, Elsewhere, Lost, News
+from relay.store.shortcut import ShortcutClient
 from relay.store.topic_writes import TopicWrites
 from securechan.wire.chain import advance, start
 from securechan.wire.frames import CommitClaim, EntryKind
@@ -112,7 +113,11 @@ async def relays(cluster: Cluster, count: int = 2, prefix: str = "conformance") 
             await store.close()
 
 
-async def test_what_one_relay_stores_the_others_hear_in_one_order(cluster: Cluster) -> None:
+@pytest.mark.parametrize("short", [True, False], ids=["short", "public"])
+async def test_what_one_relay_stores_the_others_hear_in_one_order(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, short: bool
+) -> None:
+    monkeypatch.setattr(ShortcutClient, "short", short)  # with any nats-py
     async with relays(cluster, 3) as stores:
         ears = [Ear(store) for store in stores]
         for store in stores:

@@ -1,0 +1,93 @@
+"""The short way in and out of nats-py, and the public way: the same messages, in the same order."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from nats.aio.client import Client
+
+from relay.store.jetstream import Answer, parse
+from relay.store.shortcut import SLICE, ShortcutClient, head_of, known
+from tests.support.cluster import Cluster
+
+Heard = tuple[bytes, bytes, bytes, dict[str, str]]
+
+
+class Ear:
+    """Hears messages, and lets wait for so many."""
+
+    def __init__(self) -> None:
+        self.heard: list[Heard] = []
+        self.errors: list[Exception] = []
+        self._more = asyncio.Event()
+
+    def take(self, subject: bytes, reply: bytes, data: bytes, head: bytes) -> None:
+        self._more.set()
+        if data == b"spoilt":
+            raise ValueError("it cannot be taken")
+        self.heard.append((subject, reply, data, parse(head)))
+
+    async def failed(self, error: Exception) -> None:
+        self.errors.append(error)
+        self._more.set()
+
+    async def until(self, count: int) -> list[Heard]:
+        async with asyncio.timeout(30):
+            while len(self.heard) < count:
+                self._more.clear()
+                await self._more.wait()
+        return self.heard
+
+
+def test_the_nats_py_that_is_installed_has_the_short_ways() -> None:
+    assert known(Client)
+    assert ShortcutClient.short
+
+
+def test_another_inside_is_noticed() -> None:
+    class Later(Client):
+        async def _process_msg(self, message: object) -> None:  # type: ignore[override]  # as a later one may have it
+            raise NotImplementedError
+
+    class Renamed(Client):
+        _send_command = None  # type: ignore[assignment]  # likewise
+
+    assert not known(Later)
+    assert not known(Renamed)
+
+
+def test_headers_travel_as_nats_writes_them() -> None:
+    assert head_of(None) == head_of({}) == b""
+    assert head_of({"A": "1", "B": "2"}) == b"NATS/1.0\r\nA: 1\r\nB: 2\r\n\r\n"
+    assert parse(head_of({"A": "1", "B": "2"})) == {"A": "1", "B": "2"}
+    assert head_of({"Status": "503"}) == b"NATS/1.0 503\r\n\r\n"
+    for said in ({"Status": "503"}, {"Status": "204", "Nats-Num-Pending": "7"}):
+        assert Answer(head_of(said), b"").status == said["Status"]
+    assert Answer(head_of({"A": "1"}), b"").status == Answer(b"", b"").status == ""
+
+
+@pytest.mark.parametrize("short", [True, False], ids=["short", "public"])
+async def test_either_way_brings_the_same(cluster: Cluster, monkeypatch: pytest.MonkeyPatch, short: bool) -> None:
+    monkeypatch.setattr(ShortcutClient, "short", short)
+    ear = Ear()
+    client = ShortcutClient()
+    await client.connect(list(cluster.urls), error_cb=ear.failed)
+    try:
+        subscription = await client.hear("shortcut.>", ear.take)
+        run = [(f"shortcut.{n}", b"front %d " % n, bytes(n)) for n in range(2 * SLICE + 1)]
+        await client.publish_all(run, {"Some-Header": "value"}, "answers.here")
+        heard = await ear.until(len(run))
+        assert [(subject.decode(), data) for subject, _, data, _ in heard] == [(s, a + b) for s, a, b in run]
+        assert [reply for _, reply, _, _ in heard] == [b""] * (len(run) - 1) + [b"answers.here"]
+        assert all(headers == {"Some-Header": "value"} for _, _, _, headers in heard)
+        for data in (b"spoilt", b"whole"):  # what one message breaks, the next does not notice
+            await client.publish("shortcut.last", data)
+        assert (await ear.until(len(run) + 1))[-1][2:] == (b"whole", {})
+        assert [type(error) for error in ear.errors] == [ValueError]
+        await client.unhear(subscription)
+        await client.publish("shortcut.after")
+        await client.flush()
+        assert len(ear.heard) == len(run) + 1
+    finally:
+        await client.close()
