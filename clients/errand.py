@@ -18,9 +18,9 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from clients.clock import Clock
+from clients.connection import Connection, Ended, Route, connect
 from clients.line import Line
 from clients.sockets import unreachable
-from clients.transport import Connection, Ended, Route, connect
 from securechan.errors import (
     Denied,
     Malformed,

@@ -18,8 +18,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Final
 
+from clients.connection import Route
 from clients.errand import Errand, fetch_card
-from clients.transport import Route
 from securechan.codec import Struct, fixed, text
 from securechan.errors import Malformed, NotReady, SecurechanError, Stale, Untrusted
 from securechan.trust import names

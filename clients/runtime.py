@@ -26,7 +26,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, assert_never
 
 from clients.clock import Clock
-from clients.transport import Arrived, Down, Transport, Up
+from clients.connection import Up
+from clients.transport import Arrived, Down, Transport
 from clients.vault import Vault
 from securechan.agent.asks import Ask, Committing, Created, Posting, Uploading
 from securechan.agent.effects import Effect, Emit, Reconnect, Send, Wake, Write, patient

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from clients.connection import SKEW_WARN, Up
 from clients.line import Coat, Line
 from clients.operations.engine import Work
 from clients.probe import takes_post_quantum
 from clients.profile import Profile
 from clients.render import duration, size
-from clients.transport import SKEW_WARN, Up
 from securechan.agent.state import PACKAGES
 from securechan.crypto.selftest import selftest
 from securechan.errors import SecurechanError

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from clients.clock import Clock, SystemClock
+from clients.connection import SKEW_WARN, Route, Up
 from clients.control import forward
 from clients.cores import on_all_cores
 from clients.line import Line
@@ -29,7 +30,7 @@ from clients.operations import lookup
 from clients.profile import Passphrases, Profile
 from clients.render import duration
 from clients.runtime import Runtime
-from clients.transport import SKEW_WARN, Route, Transport, Up
+from clients.transport import Transport
 from clients.vault import Put, Vault
 from securechan.errors import Invalid, Malformed, NotReady, Refused, TimedOut, Unreachable
 from securechan.wire.handshake import DeviceCredential, RelayIdentity

@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from clients.clock import Clock
+from clients.connection import SKEW_WARN, Connection, Route
 from clients.errand import Errand
 from clients.federation import Address, follow
 from clients.operations import newcomer as newcomers
 from clients.operations.newcomer import Newcomer
 from clients.profile import Profile
 from clients.render import duration, when
-from clients.transport import SKEW_WARN, Connection, Route
 from clients.vault import Put, Vault
 from securechan.crypto.signature import COMPOSITE
 from securechan.errors import (

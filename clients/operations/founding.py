@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from clients import keyfile
 from clients.clock import Clock
+from clients.connection import Route
 from clients.errand import Errand
 from clients.federation import Address, replay
 from clients.keyfile import KeyFile, PublicKey, Use
@@ -28,7 +29,6 @@ from clients.operations import enrol
 from clients.operations import newcomer as newcomers
 from clients.operations.newcomer import Newcomer
 from clients.profile import Passphrases, Profile, write_private
-from clients.transport import Route
 from clients.vault import Put, Vault
 from securechan.crypto import contexts
 from securechan.crypto.signature import COMPOSITE

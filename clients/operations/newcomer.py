@@ -16,8 +16,9 @@ from dataclasses import field, replace
 from typing import Annotated, Final
 
 from clients.clock import Clock
+from clients.connection import Route
 from clients.runtime import Runtime
-from clients.transport import Route, Transport
+from clients.transport import Transport
 from clients.vault import Put, Vault
 from securechan.agent.agent import Agent, Enrolled
 from securechan.agent.effects import Write

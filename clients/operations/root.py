@@ -24,13 +24,13 @@ from pydantic import ValidationError
 
 from clients import keyfile
 from clients.clock import Clock
+from clients.connection import Route
 from clients.errand import Errand
 from clients.federation import Address, publish, replay, route_to
 from clients.keyfile import KeyFile, Use
 from clients.operations.plan import Change, Holders, Json, Plan, given, make_ceremony, threshold_of
 from clients.profile import Passphrases, write_private
 from clients.render import when
-from clients.transport import Route
 from securechan.errors import Conflict, Invalid, Malformed, NotFound, NotReady, Stale
 from securechan.trust import authority
 from securechan.trust.bundle import Bundle, Ceremony

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from clients.connection import SKEW_WARN, Up
 from clients.operations import lookup
 from clients.operations.bulletin import due
 from clients.operations.engine import Operation, Params, Work, skewed
-from clients.transport import SKEW_WARN, Down, Up
+from clients.transport import Down
 from securechan.errors import SecurechanError, TimedOut
 from securechan.trust.freshness import State
 from securechan.wire.handshake import KEM

@@ -7,10 +7,11 @@ import contextlib
 from typing import Any, Final, assert_never
 
 from clients import control
+from clients.connection import SKEW_WARN, Up
 from clients.operations import lookup, upkeep
 from clients.operations.conversation import summary
 from clients.operations.engine import Operation, Params, Work, operation, skewed
-from clients.transport import SKEW_WARN, Down, Up
+from clients.transport import Down
 from securechan.agent.events import kind_of, to_json
 from securechan.errors import SecurechanError
 

@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request as HttpRequest
 from websockets.http11 import Response
 
-from clients.transport import Route
+from clients.connection import Route
 from securechan.crypto.kem import KemKey
 from securechan.wire.door import Answered, Cookies, Door, GuestClaim
 from securechan.wire.frames import Answer, AnswerBody, Bye, Done, Entries, Frame, Heads, Reason, Request
@@ -40,6 +40,23 @@ LIMITS = Limits(
     lifetime=86400,
 )
 
+NOW = 1_800_000_000
+
+
+class StillClock:
+    """Stands still; remembers what was waited for and doesn't wait."""
+
+    def __init__(self, now: float = NOW) -> None:
+        self.now = now
+        self.slept: list[float] = []
+
+    def time(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await asyncio.sleep(0)
+
 
 @dataclass
 class Peer:
@@ -48,7 +65,7 @@ class Peer:
     name: str = "relay-1"
     root_id: bytes = ROOT
     limits: Limits = LIMITS
-    time_ms: Callable[[], int] = lambda: 1_800_000_000_000
+    time_ms: Callable[[], int] = lambda: NOW * 1000
     deny: Denial | None = None
     guarded: bool = False
     mac: bytes = MAC

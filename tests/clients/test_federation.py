@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from clients.clock import SystemClock
+from clients.connection import Route
 from clients.errand import Errand
 from clients.federation import PREFIX, Address, newest_kem, publish, replay, route_to
-from clients.transport import Route
 from securechan.errors import Malformed, Stale, Untrusted
 from securechan.trust.records import RelayRecord
 from securechan.trust.view import View

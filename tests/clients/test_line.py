@@ -13,13 +13,12 @@ from unittest import mock
 
 import pytest
 
+from clients.connection import Up, connect
 from clients.errand import fetch_card
 from clients.line import NONE, Coat, Line, shown
-from clients.transport import Up, connect
 from relay.config import Tls
 from securechan.errors import Malformed, NotReady, SecurechanError, Unreachable
-from tests.clients.relay_peer import Peer
-from tests.clients.test_transport import StillClock
+from tests.clients.relay_peer import Peer, StillClock
 from tests.relay.certificates import certify
 from tests.relay.inside import relay_inside
 from tests.support.proxies import Proxy
@@ -175,7 +174,7 @@ def test_a_relay_with_a_certificate_of_its_own_through_a_proxy(tmp_path: Path) -
 
 
 def _route(url: str, founded: Any) -> Any:
-    from clients.transport import Route
+    from clients.connection import Route
 
     return Route(founded.relay, (url,), founded.credential("cert-hr/a"))
 

@@ -14,9 +14,10 @@ from typing import Any, cast
 import pytest
 from websockets.asyncio.server import ServerConnection
 
+from clients.connection import Up
 from clients.locked import Cost
 from clients.runtime import BACKLOG, Runtime
-from clients.transport import Down, Transport, Up
+from clients.transport import Down, Transport
 from clients.vault import Put, Vault
 from securechan.agent.asks import Counting, Pinging
 from securechan.agent.effects import Effect, Emit, Reconnect, Send, Wake
@@ -40,8 +41,7 @@ from securechan.wire.frames import (
     Request,
 )
 from securechan.wire.session import Session
-from tests.clients.relay_peer import LIMITS, Peer, run
-from tests.clients.test_transport import NOW, StillClock
+from tests.clients.relay_peer import LIMITS, NOW, Peer, StillClock, run
 
 Think = Callable[["Mind", Any, int], "Step"]
 

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from clients.clock import SystemClock
-from clients.transport import connect
+from clients.connection import connect
 from securechan.agent.events import Alarm, AlarmKind, MemberRemoved, MessageReceived, TrustChanged
 from securechan.agent.inputs import SendText
 from securechan.bulletin.tlp import Tlp

@@ -30,10 +30,11 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from clients.clock import SystemClock
+from clients.connection import Route
 from clients.locked import Cost
 from clients.profile import Profile
 from clients.runtime import Runtime
-from clients.transport import Route, Transport
+from clients.transport import Transport
 from clients.vault import Vault
 from relay import keys as keyring
 from relay.heads import OnlineKey

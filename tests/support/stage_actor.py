@@ -27,9 +27,10 @@ from typing import Any
 
 from clients import control
 from clients.clock import SystemClock
+from clients.connection import Route
 from clients.profile import Profile
 from clients.runtime import Runtime
-from clients.transport import Route, Transport
+from clients.transport import Transport
 from clients.vault import Vault
 from securechan.agent.agent import Agent
 from securechan.agent.effects import Effect

@@ -22,7 +22,7 @@ from typing import Any, Self
 from unittest import mock
 
 from clients.clock import SystemClock
-from clients.transport import Connection, Ended, Route, connect
+from clients.connection import Connection, Ended, Route, connect
 from clients.vault import Vault
 from securechan.agent.agent import Agent
 from securechan.agent.claims import Claim

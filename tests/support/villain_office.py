@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from clients.clock import SystemClock
+from clients.connection import Route
 from clients.errand import Errand
 from clients.federation import publish, replay
 from clients.profile import Profile
-from clients.transport import Route
 from clients.vault import Vault
 from securechan.agent.agent import Agent, Enrolled
 from securechan.trust import authority

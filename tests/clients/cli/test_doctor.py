@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from clients.connection import Up
 from clients.line import Coat
 from clients.operations import doctor
 from clients.profile import Home
-from clients.transport import Up
 from securechan.crypto.selftest import Check
 from securechan.wire.session import Limits
 from tests.clients.cli.conftest import Person
