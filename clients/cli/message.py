@@ -16,7 +16,8 @@ import typer
 from clients.cli.doing import do, seconds
 from clients.cli.events import line
 from clients.cli.frame import group, here, run
-from clients.render import count, file_name, safe
+from clients.cli.whom import officers
+from clients.render import file_name, safe
 from securechan.errors import Malformed
 
 app = group("Messages.")
@@ -75,7 +76,7 @@ def _text(message: str | None, file: str | None) -> str | None:
 
 def _sent(data: dict[str, Any]) -> str:
     entry = f"   entry {data['sequence']}" if data.get("sequence") else ""
-    to = f"{data['name']} ({count(data['members'], 'device')})"
+    to = f"{safe(data['name'])} ({officers(data['readers'])})"
     return f"{data['state']}  to {to}  tlp:{data['tlp']}  id {data['id']}{entry}"
 
 

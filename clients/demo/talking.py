@@ -13,7 +13,7 @@ from clients.demo.cast import COMMUNITY, DESK_AA, DESK_CC, LAPTOP_CC, LIAISON_AA
 from clients.demo.desk import all_hear, marks
 from clients.demo.narrator import Step, claim, milliseconds, span
 from clients.demo.stage import DATA, Stage
-from clients.operations.bulletin import verify
+from clients.operations.proof import verify
 from clients.render import size
 
 STIX: Final = "log4shell.stix.json"

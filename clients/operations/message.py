@@ -79,11 +79,22 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         "tlp": label.word,
         "state": "queued",
         "members": len(conversation.members),
+        "readers": readers(work, topic),
     }
     if wait == "sent":
         with queued("the message"):
             data |= await sent(work, topic, payload, params.seconds("timeout", 60.0))
+        data["readers"] = readers(work, topic)  # a first message waits until somebody is there
     return data
+
+
+def readers(work: Work, topic: bytes) -> list[dict[str, Any]]:
+    """The devices in a conversation without this one: who reads what is sent. ``own`` are others of its officer."""
+    return [
+        {"device": seat.device, "officer": seat.officer, "own": seat.officer == work.agent.officer}
+        for seat in work.agent.conversation(topic).members
+        if seat.device != work.agent.device
+    ]
 
 
 async def sent(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from clients.connection import SKEW_WARN, Up
 from clients.operations import lookup
-from clients.operations.bulletin import due
 from clients.operations.engine import Operation, Params, Work, skewed
+from clients.operations.shelf import due
 from clients.transport import Down
 from securechan.errors import SecurechanError, TimedOut
 from securechan.trust.freshness import State

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from clients.clock import SystemClock
-from clients.operations import bulletin
+from clients.operations import bulletin, forwards
 from clients.operations.engine import Work
 from securechan.agent.events import Alarm, BulletinReceived, BulletinRefused, ConsentAnswered, ConsentAsked
 from securechan.agent.inputs import AcceptConversation, CreateConversation
@@ -55,7 +55,7 @@ async def test_it_goes_as_far_as_it_may_and_is_followed(stage: Stage) -> None:
 
             first = await publish(ana, WARNING, "green")
             await cene.heard(BulletinReceived)
-            forwarded = await bulletin.forward(work(cene), {"bulletin": first, "to": "si-desk"})
+            forwarded = await forwards.forward(work(cene), {"bulletin": first, "to": "si-desk"})
             assert (forwarded["state"], forwarded["agencies"]) == ("sent", 1)
             (seen,) = await read(dora, room, 1)
             assert (seen.issuer, seen.device, seen.forwarded_by) == ("cert-hr", ana.device, cene.device)
@@ -64,14 +64,14 @@ async def test_it_goes_as_far_as_it_may_and_is_followed(stage: Stage) -> None:
             second = await publish(ana, NAMES, "amber")
             await cene.heard(BulletinReceived, where=lambda each: each.bulletin == second)
             with pytest.raises(Denied) as denied:
-                await bulletin.forward(work(cene), {"bulletin": second, "to": "observers"})
+                await forwards.forward(work(cene), {"bulletin": second, "to": "observers"})
             assert denied.value.code == "tlp-denied"
-            await bulletin.ask_consent(work(cene), {"bulletin": second, "to": "observers", "reason": "they can help"})
+            await forwards.ask_consent(work(cene), {"bulletin": second, "to": "observers", "reason": "they can help"})
             (asked,) = await ana.heard(ConsentAsked)
             assert (asked.name, asked.reason, asked.agencies) == ("observers", "they can help", ("cert-hr", "cert-si"))
-            await bulletin.consent(work(ana), {"bulletin": second, "agency": "cert-si", "days": 3})
+            await forwards.consent(work(ana), {"bulletin": second, "agency": "cert-si", "days": 3})
             await cene.heard(ConsentAnswered, where=lambda each: each.granted)
-            await bulletin.forward(work(cene), {"bulletin": second, "to": "observers"})
+            await forwards.forward(work(cene), {"bulletin": second, "to": "observers"})
             (strict,) = await read(dora, observers, 1)
             assert (strict.content, strict.consent_by) == (NAMES, "ana@cert-hr")
 

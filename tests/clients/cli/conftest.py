@@ -1,4 +1,4 @@
-"""Cheap passphrases, and an administrator at work in the town."""
+"""Cheap passphrases, a document for the desk, and an administrator at work in the town."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from clients import keyfile
 from clients.operations.newcomer import OFFICE, ROSTER_KEY
+from clients.operations.skeleton import skeleton
 from clients.vault import Put, Vault
 from tests.clients.conftest import Town
 from tests.clients.station import CHEAP, PASSPHRASE, Said, Station, run
@@ -45,6 +46,13 @@ class Person:
         """The data of a command that succeeds."""
         data: dict[str, object] = self.run("--json", *words, stdin=stdin).data
         return data
+
+
+@pytest.fixture
+def csaf(tmp_path: Path) -> str:
+    path = tmp_path / "advisory.json"
+    path.write_text(skeleton("csaf", "See http://evil.example"))
+    return str(path)
 
 
 @pytest.fixture

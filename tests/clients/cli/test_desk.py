@@ -1,40 +1,23 @@
-"""clients/cli/{contact,device,key,verify}.py: the smaller verbs, in words."""
+"""clients/cli/desk.py: what is said of a bulletin that was sent, and of what came after it."""
 
 from __future__ import annotations
 
-from clients.cli import contact, device, key, verify
-from tests.clients.conftest import Town
+from clients.cli.desk import later, published
+
+READERS = [{"device": "cert-si/desk", "officer": "liaison-1@cert-si", "own": False}]
+SENT = {"bulletin": "SC-2026-0001-aaaaaa", "revision": 2, "name": "eu\x1b", "readers": READERS, "state": "queued"}
 
 
-def test_they_are_groups_of_their_own() -> None:
-    assert all(module.app is not None for module in (contact, device, key, verify))
+def test_where_it_went() -> None:
+    assert published("revised", SENT | {"sequence": 7, "state": "sent"}).endswith(
+        "rev 2  to cert-si (1 device) in eu\\u001b   entry 7"
+    )
+    assert published("revised", SENT).endswith("   queued")
 
 
-def test_contacts(town: Town) -> None:
-    town.hr.json("sync")
-    assert "liaison-1@cert-si" in town.hr.run("contact", "ls").out
-    assert town.hr.run("contact", "show", "liaison-1@cert-si").out.startswith("officer  liaison-1@cert-si  (admin,")
-    assert town.hr.run("contact", "show", "nobody@cert-si").code == 9
-
-
-def test_devices(town: Town) -> None:
-    town.hr.json("sync")
-    assert "cert-hr/desk (this one)" in town.hr.run("device", "ls").out
-    assert "cert-si/desk" in town.hr.run("device", "ls", "cert-si").out
-
-
-def test_keys(town: Town) -> None:
-    name = town.community()
-    assert "ML-DSA-65+Ed25519  current" in town.hr.run("key", "ls").out
-    rotated = town.hr.run("key", "rotate", "--epochs", "--in", name)
-    assert rotated.out.startswith(f"renewed  {name}  epoch ")
-
-
-def test_words_to_compare(town: Town) -> None:
-    town.hr.json("sync")
-    shown = town.hr.run("verify", "show", "liaison-1@cert-si").out
-    words = town.hr.json("verify", "show", "liaison-1@cert-si")["words"]
-    assert f"    {' '.join(words)}\n" in shown
-    said = town.hr.run("verify", "confirm", "liaison-1@cert-si", "--words", "-".join(words).upper())
-    assert said.out == "verified  liaison-1@cert-si\n"
-    assert town.hr.run("verify", "show").code == 0
+def test_what_came_after_it() -> None:
+    newest = {"revision": 3, "status": "active", "time": "2026-01-01T00:00:00Z", "reason": ""}
+    assert later("SC-1", newest) == "superseded by rev 3  2026-01-01T00:00:00Z: securechan bulletin show SC-1"
+    gone = newest | {"status": "withdrawn"}
+    assert later("SC-1", gone) == "withdrawn  by rev 3  2026-01-01T00:00:00Z"
+    assert later("SC-1", gone | {"reason": "false\nalarm"}).endswith("Z  false alarm")

@@ -1,0 +1,40 @@
+"""clients/cli/{contact,device,key,verify}.py: the smaller verbs, in words."""
+
+from __future__ import annotations
+
+from clients.cli import contact, device, key, verify
+from tests.clients.conftest import Town
+
+
+def test_they_are_groups_of_their_own() -> None:
+    assert all(module.app is not None for module in (contact, device, key, verify))
+
+
+def test_contacts(town: Town) -> None:
+    town.hr.json("sync")
+    assert "liaison-1@cert-si" in town.hr.run("contact", "ls").out
+    assert town.hr.run("contact", "show", "liaison-1@cert-si").out.startswith("officer  liaison-1@cert-si  (admin,")
+    assert town.hr.run("contact", "show", "nobody@cert-si").code == 9
+
+
+def test_devices(town: Town) -> None:
+    town.hr.json("sync")
+    assert "cert-hr/desk (this one)" in town.hr.run("device", "ls").out
+    assert "cert-si/desk" in town.hr.run("device", "ls", "cert-si").out
+
+
+def test_keys(town: Town) -> None:
+    name = town.community()
+    assert "ML-DSA-65+Ed25519  current" in town.hr.run("key", "ls").out
+    rotated = town.hr.run("key", "rotate", "--epochs", "--in", name)
+    assert rotated.out.startswith(f"renewed  {name}  epoch ")
+
+
+def test_words_to_compare(town: Town) -> None:
+    town.hr.json("sync")
+    shown = town.hr.run("verify", "show", "liaison-1@cert-si").out
+    words = town.hr.json("verify", "show", "liaison-1@cert-si")["words"]
+    assert f"    {' '.join(words)}\n" in shown
+    said = town.hr.run("verify", "confirm", "liaison-1@cert-si", "--words", "-".join(words).upper())
+    assert said.out == "verified  liaison-1@cert-si\n"
+    assert town.hr.run("verify", "show").code == 0
