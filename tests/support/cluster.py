@@ -37,6 +37,12 @@ def server() -> str | None:
     return str(beside) if beside.exists() else shutil.which("nats-server")
 
 
+def cpu(pid: int) -> float:
+    """CPU seconds of a process until now, all threads, those that have ended not counted."""
+    folder = Path(f"/proc/{pid}/task")
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in folder.iterdir()) / 1e9
+
+
 class Cluster:
     """Three servers. ``options``: more lines of each one's configuration; ``jetstream``: of that block."""
 
@@ -134,6 +140,10 @@ class Cluster:
             int(Path(f"/proc/{process.pid}/statm").read_text().split()[1]) * pages
             for process in self._processes.values()
         ]
+
+    def cpu(self) -> float:
+        """CPU seconds of all servers until now."""
+        return sum(cpu(process.pid) for process in self._processes.values())
 
     async def ask(self, what: str, body: dict[str, Any] | None = None) -> Any:
         """A question to the JetStream API."""
