@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from clients.locked import COST, Locked
-from clients.profile import Passphrases, write_private
+from clients.passphrase import Passphrases
+from clients.profile import write_private
 from securechan.crypto.secret import Secret
 from securechan.errors import CannotOpen, Conflict, Invalid, Malformed, NotFound, NotReady
 from securechan.trust import strict
@@ -136,8 +137,10 @@ class KeyFile:
 
     def private(self, passphrases: Passphrases) -> Secret:
         """The private key itself. Raises as `unlock`."""
-        passphrase = passphrases.get(f"{self.path.name}, a key of {self.public.use.words}")
-        private = self.locked.unlock(passphrase, purpose=_purpose(self.public))
+        private = passphrases.opening(
+            f"{self.path.name}, a key of {self.public.use.words}",
+            lambda passphrase: self.locked.unlock(passphrase, purpose=_purpose(self.public)),
+        )
         if self.public.use.kind.scheme.public(private) != self.public.public:
             raise CannotOpen(f"{self.path} holds two different keys: it was altered", code="corrupt")
         return private

@@ -1,4 +1,4 @@
-"""Where a profile lies, who holds it, and where its passphrase comes from.
+"""Where a profile lies, and who holds it.
 
     SECURECHAN_HOME/            or  $XDG_STATE_HOME/securechan/  (~/.local/state/securechan/)
       config.json                   which profile is used when none is named
@@ -8,9 +8,7 @@
         lock                        held with flock by the one process that may write; says who that is
         control                     socket of that process, while it takes errands: clients/control.py
 
-A flag stands over the environment, the environment over ``config.json``. A passphrase comes from a file descriptor, a
-file that nobody else may read, or a person at a terminal: never from the command line or a plain variable, where every
-process of the machine can read it. Where none of these is at hand, nothing is asked and the error says what was needed.
+A flag stands over the environment, the environment over ``config.json``.
 """
 
 from __future__ import annotations
@@ -21,21 +19,13 @@ import fcntl
 import json
 import os
 import re
-import stat
-import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from securechan.errors import Conflict, Malformed, Misuse, NotFound, NotReady
-
-MAX_PASSPHRASE: Final = 4096  # bytes
-MIN_PASSPHRASE: Final = 8  # characters of a new one
-
-Ask = Callable[[str], str]
-"""Ask a person at a terminal for something that must not be seen."""
+from securechan.errors import Conflict, Malformed, NotFound, NotReady
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -219,154 +209,7 @@ class Home:
         return str(chosen)
 
 
-# --------------------------------------------------------------------------------------------------------- passphrases
-
-
-@dataclass(frozen=True, slots=True)
-class Passphrases:
-    """Where passphrases come from in this invocation. ``ask`` is None where nobody can be asked."""
-
-    fd: int | None = None
-    file: Path | None = None
-    ask: Ask | None = None
-
-    @classmethod
-    def find(
-        cls,
-        *,
-        fd: int | None = None,
-        file: Path | None = None,
-        ask: Ask | None = None,
-        environment: Mapping[str, str] = os.environ,
-    ) -> Passphrases:
-        """The flags, else ``SECURECHAN_PASSPHRASE_FILE``, else a person."""
-        if fd is None and file is None and (named := environment.get("SECURECHAN_PASSPHRASE_FILE")):
-            file = Path(named)
-        return cls(fd, file, ask)
-
-    @classmethod
-    def of(cls, passphrase: str) -> Passphrases:
-        """One that was given already."""
-        return cls(ask=lambda _: passphrase)
-
-    def get(self, what: str) -> str:
-        """The passphrase of ``what``. Raises NotReady (``passphrase-needed``) where there is no source."""
-        given = self._given()
-        if given is not None:
-            return given
-        if self.ask is None:
-            raise _needed(what)
-        said = self.ask(f"passphrase of {what}: ")
-        if not said:
-            raise NotReady(
-                "no passphrase was given", hint="type it, or use --passphrase-file", code="passphrase-needed"
-            )
-        return said
-
-    def new(self, what: str) -> str:
-        """A passphrase for something new: asked for twice, and not too short. Raises NotReady, Malformed."""
-        said = self._given()
-        if said is None:
-            if self.ask is None:
-                raise _needed(what)
-            said = self.ask(f"new passphrase for {what}: ")
-            if len(said) >= MIN_PASSPHRASE and said != self.ask("the same again: "):
-                raise NotReady("the two passphrases differ", hint="try again", code="passphrase-needed")
-        if len(said) < MIN_PASSPHRASE:
-            raise Malformed(
-                f"a passphrase of {len(said)} characters is too short",
-                hint=f"use {MIN_PASSPHRASE} or more: six random words are good",
-                code="weak-passphrase",
-            )
-        return said
-
-    def _given(self) -> str | None:
-        if self.fd is not None:
-            return _read_fd(self.fd)
-        if self.file is not None:
-            return _read_file(self.file)
-        return None
-
-
-def terminal() -> Ask | None:
-    """How to ask a person, or None where input or error output is no terminal."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        return None
-
-    def ask(prompt: str) -> str:
-        import getpass  # noqa: PLC0415 - it pulls in termios, which most invocations don't need
-
-        return getpass.getpass(prompt)
-
-    return ask
-
-
-def _needed(what: str) -> NotReady:
-    return NotReady(
-        f"the passphrase of {what} is needed, and there is no terminal to ask at",
-        hint="set SECURECHAN_PASSPHRASE_FILE, or use --passphrase-file or --passphrase-fd",
-        code="passphrase-needed",
-    )
-
-
-def _read_file(path: Path) -> str:
-    try:
-        # O_NONBLOCK: a FIFO without a writer must not hang us before we know what it is
-        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError as e:
-        raise NotReady(
-            f"the passphrase file {path} can't be read: {e.strerror}",
-            hint="check SECURECHAN_PASSPHRASE_FILE or --passphrase-file",
-            code="passphrase-file",
-        ) from e
-    try:
-        status = os.fstat(handle)
-        if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
-            raise NotReady(
-                f"others may read the passphrase file {path}", hint=f"chmod 600 {path}", code="passphrase-file"
-            )
-        if stat.S_ISREG(status.st_mode) and status.st_uid not in (0, os.geteuid()):
-            raise NotReady(
-                f"the passphrase file {path} belongs to someone else",
-                hint=f"make one of your own: it must belong to user {os.geteuid()}",
-                code="passphrase-file",
-            )
-        os.set_blocking(handle, True)
-        return _first_line(handle, str(path))
-    finally:
-        os.close(handle)
-
-
-def _read_fd(fd: int) -> str:
-    if fd < 0:
-        raise Misuse(f"{fd} is no file descriptor")
-    try:
-        return _first_line(fd, f"file descriptor {fd}")
-    except OSError as e:
-        raise NotReady(
-            f"file descriptor {fd} can't be read: {e.strerror}",
-            hint="open it for us: securechan --passphrase-fd 3 … 3<file",
-            code="passphrase-file",
-        ) from e
-
-
-def _first_line(handle: int, where: str) -> str:
-    """The first line, without its end. Bytes after it are left unread as far as they can be."""
-    read = bytearray()
-    while b"\n" not in read and len(read) <= MAX_PASSPHRASE:
-        piece = os.read(handle, MAX_PASSPHRASE + 1 - len(read))
-        if not piece:
-            break
-        read += piece
-    line = bytes(read).split(b"\n", 1)[0].removesuffix(b"\r")
-    if len(line) > MAX_PASSPHRASE:
-        raise Malformed(f"{where}: a passphrase of more than {MAX_PASSPHRASE} bytes", code="passphrase-file")
-    if not line:
-        raise NotReady(f"{where} holds no passphrase", hint="put it in the first line", code="passphrase-file")
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        raise Malformed(f"{where}: the passphrase is not UTF-8", code="passphrase-file") from None
+# --------------------------------------------------------------------------------------------------------------- files
 
 
 def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:

@@ -50,7 +50,7 @@ def _device(offline: bool) -> tuple[str | None, list[dict[str, Any]]]:
     try:
         data = run(work)
     except SecurechanError as e:
-        if e.code in ("passphrase-needed", "wrong-passphrase", "passphrase-file"):
+        if e.code in ("passphrase-needed", "no-passphrase", "wrong-passphrase", "passphrase-file"):
             raise
         return None, [fail("vault", e.message, e.hint)]
     return data["device"], data["checks"]

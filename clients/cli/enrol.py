@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import asyncio
+import contextlib
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,12 +14,16 @@ from clients.render import safe
 from securechan.errors import Conflict, Malformed, Untrusted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from clients.cli.frame import Invocation
+    from clients.vault import Vault
 
 app = group("Bring this device in with an invite.")
 
-MAX_INVITE = 8192
-COMMAND = "securechan enrol"
+MAX_INVITE: Final = 8192
+COMMAND: Final = "securechan enrol"
+RESUME: Final = "securechan enrol --resume"
 
 
 @app.command()
@@ -84,7 +91,7 @@ async def _enrol(
             )
         else:
             vault = await open_vault(profile, me.passphrases)
-        with vault:
+        with vault, _going_on(me, vault):
             if give_up:
                 enrolment.forget(profile, vault)
                 me.emit({"profile": profile.name, "enrolled": False}, f"forgotten  the enrolment in {profile.name}")
@@ -102,12 +109,26 @@ async def _enrol(
             me.note(_asked(told))
             if not wait:
                 me.emit({**told, "enrolled": False}, f"waiting    for the administrator of {newcomer.agency}")
-                me.note("hint: securechan enrol --resume")
+                me.note(f"hint: {RESUME}")
                 return
             data = await enrolment.complete(vault, clock, timeout=seconds)
     if data["pending"]:
         me.warn(f"enrolled, but the first session failed: {data['pending']}; run securechan sync")
     me.emit({**told, **data, "enrolled": True}, _done(profile.name, data))
+
+
+@contextlib.contextmanager
+def _going_on(me: Invocation, vault: Vault) -> Iterator[None]:
+    """Who ends the wait with Ctrl-C is told that it ends nothing else."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        from clients.operations import newcomer as newcomers
+
+        waits = vault.get(newcomers.TABLE, newcomers.ROW) is not None
+        below = "\n" if sys.stderr.isatty() else ""  # the terminal shows ^C
+        me.note(f"{below}hint: {f'nothing is lost: {RESUME}' if waits else 'enrolled; go on with: securechan sync'}")
+        raise
 
 
 def _asked(told: dict[str, Any]) -> str:

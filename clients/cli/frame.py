@@ -26,7 +26,8 @@ from typing import Any, Final, TypeVar
 import typer
 from typer.core import TyperGroup
 
-from clients.profile import Home, Passphrases, Profile, terminal
+from clients.passphrase import Passphrases, interruptible, terminal
+from clients.profile import Home, Profile
 from clients.render import safe
 from securechan.errors import Conflict, Denied, Invalid, Malformed, NotFound, NotReady
 
@@ -94,7 +95,8 @@ class _Patience:
 def _line(prompt: str) -> str:
     sys.stderr.write(prompt)
     sys.stderr.flush()
-    return sys.stdin.readline()
+    with interruptible():
+        return sys.stdin.readline()
 
 
 _patience: ContextVar[_Patience | None] = ContextVar("patience", default=None)

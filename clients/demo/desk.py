@@ -20,7 +20,8 @@ from clients.demo.cast import Role
 from clients.demo.narrator import Broken
 from clients.demo.processes import CLIENT, Children, Said
 from clients.operations.engine import perform
-from clients.profile import Home, Passphrases, Profile
+from clients.passphrase import Passphrases
+from clients.profile import Home, Profile
 from clients.render import shorten
 
 PATIENCE: Final = 60.0  # seconds for anything to happen on a busy machine

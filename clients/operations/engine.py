@@ -27,7 +27,8 @@ from clients.control import forward
 from clients.cores import on_all_cores
 from clients.line import Line
 from clients.operations import lookup
-from clients.profile import Passphrases, Profile
+from clients.passphrase import Passphrases
+from clients.profile import Profile
 from clients.render import duration
 from clients.runtime import Runtime
 from clients.transport import Transport
@@ -189,8 +190,12 @@ async def open_vault(profile: Profile, passphrases: Passphrases) -> Vault:
     """The profile's vault. The caller holds the profile. Raises NotReady."""
     if not profile.enrolled:
         raise _not_enrolled(profile)
-    passphrase = passphrases.get(f"profile {profile.name}")
-    return await asyncio.to_thread(Vault.open, profile.vault, passphrase)
+    while True:
+        passphrase = passphrases.get(f"profile {profile.name}")
+        try:
+            return await asyncio.to_thread(Vault.open, profile.vault, passphrase)
+        except NotReady as e:
+            passphrases = passphrases.after(e)
 
 
 @contextlib.asynccontextmanager
@@ -242,7 +247,7 @@ async def perform(
     until = loop.time() + PATIENCE
     while True:
         if known is None and profile.holder() is None:
-            known = Passphrases.of(passphrases.get(f"profile {profile.name}"))
+            known = passphrases.opening(f"profile {profile.name}", Passphrases.of)
             until = loop.time() + PATIENCE
         with contextlib.ExitStack() as stack:
             try:
@@ -259,10 +264,13 @@ async def perform(
                         raise locked from e
             else:
                 if known is not None:
-                    async with opened(profile, known, online=online, give=give) as work:
-                        data = await operation(name)(work, params)
-                        _look_at_clocks(work, warn)
-                        return data
+                    try:
+                        async with opened(profile, known, online=online, give=give) as work:
+                            data = await operation(name)(work, params)
+                            _look_at_clocks(work, warn)
+                            return data
+                    except NotReady as mistyped:
+                        passphrases, known = passphrases.after(mistyped), None
         await asyncio.sleep(0.1)
 
 

@@ -28,7 +28,8 @@ from clients.keyfile import KeyFile, PublicKey, Use
 from clients.operations import enrol
 from clients.operations import newcomer as newcomers
 from clients.operations.newcomer import Newcomer
-from clients.profile import Passphrases, Profile, write_private
+from clients.passphrase import Passphrases
+from clients.profile import Profile, write_private
 from clients.vault import Put, Vault
 from securechan.crypto import contexts
 from securechan.crypto.signature import COMPOSITE

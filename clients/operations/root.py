@@ -29,7 +29,8 @@ from clients.errand import Errand
 from clients.federation import Address, publish, replay, route_to
 from clients.keyfile import KeyFile, Use
 from clients.operations.plan import Change, Holders, Json, Plan, given, make_ceremony, threshold_of
-from clients.profile import Passphrases, write_private
+from clients.passphrase import Passphrases
+from clients.profile import write_private
 from clients.render import when
 from securechan.errors import Conflict, Invalid, Malformed, NotFound, NotReady, Stale
 from securechan.trust import authority

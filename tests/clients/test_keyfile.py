@@ -9,7 +9,7 @@ import pytest
 
 from clients import keyfile
 from clients.keyfile import KeyFile, PublicKey, Use
-from clients.profile import Passphrases
+from clients.passphrase import Passphrases
 from securechan.errors import CannotOpen, Conflict, Invalid, Malformed, NotFound, NotReady
 from securechan.trust.keys import Kind
 from tests.clients.station import CHEAP, PASSPHRASE

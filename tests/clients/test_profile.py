@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from clients.profile import MAX_PASSPHRASE, Home, Passphrases, Profile, terminal, write_private
-from securechan.errors import Conflict, Malformed, Misuse, NotFound, NotReady
+from clients.profile import Home, Profile, write_private
+from securechan.errors import Conflict, Malformed, NotFound, NotReady
 
 
 @pytest.fixture
@@ -151,119 +149,6 @@ def test_the_lock_is_let_go_after_an_error_too(profile: Profile) -> None:
         raise ZeroDivisionError
     with profile.hold("y"):
         pass
-
-
-# --------------------------------------------------------------------------------------------------------- passphrases
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    path = tmp_path / "phrase"
-    path.write_text("a long phrase\nand a second line\n")
-    path.chmod(0o600)
-    return path
-
-
-def nobody(prompt: str) -> str:
-    raise AssertionError("nobody should have been asked")
-
-
-def test_from_a_file_the_first_line(file: Path) -> None:
-    assert Passphrases.find(file=file, ask=nobody, environment={}).get("x") == "a long phrase"
-    named = Passphrases.find(ask=nobody, environment={"SECURECHAN_PASSPHRASE_FILE": str(file)})
-    assert named.get("x") == "a long phrase"
-    assert named.new("x") == "a long phrase"
-
-
-def test_a_file_with_crlf_or_without_an_end(file: Path) -> None:
-    for content in (b"phrase\r\n", b"phrase", b"phrase\n"):
-        file.write_bytes(content)
-        assert Passphrases(file=file).get("x") == "phrase"
-
-
-def test_from_a_descriptor_which_stands_over_the_environment(file: Path) -> None:
-    read, write = os.pipe()
-    os.write(write, b"from the pipe")
-    os.close(write)
-    try:
-        found = Passphrases.find(fd=read, environment={"SECURECHAN_PASSPHRASE_FILE": str(file)})
-        assert found.get("x") == "from the pipe"
-    finally:
-        os.close(read)
-
-
-def test_a_named_pipe_may_hold_it(tmp_path: Path) -> None:
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    keep = os.open(fifo, os.O_RDWR)  # so that the reader, which doesn't wait for a writer, finds one
-    writer = threading.Thread(target=fifo.write_text, args=("phrase\n",))
-    writer.start()
-    assert Passphrases(file=fifo).get("x") == "phrase"
-    writer.join()
-    os.close(keep)
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
-def test_a_file_that_others_may_read_is_refused(file: Path, mode: int) -> None:
-    file.chmod(mode)
-    with pytest.raises(NotReady) as e:
-        Passphrases(file=file).get("x")
-    assert e.value.hint == f"chmod 600 {file}"
-
-
-@pytest.mark.parametrize("content", [b"", b"\n", b"\nsecond", b"\xff\xfe", b"x" * (MAX_PASSPHRASE + 1)])
-def test_a_file_without_a_passphrase_says_so(file: Path, content: bytes) -> None:
-    file.write_bytes(content)
-    with pytest.raises((NotReady, Malformed)) as e:
-        Passphrases(file=file).get("x")
-    assert e.value.code == "passphrase-file"
-
-
-def test_a_missing_file_or_a_closed_descriptor_says_so(tmp_path: Path) -> None:
-    with pytest.raises(NotReady, match="No such file"):
-        Passphrases(file=tmp_path / "nothing").get("x")
-    with pytest.raises(NotReady, match="descriptor"):
-        Passphrases(fd=987).get("x")
-    with pytest.raises(Misuse):
-        Passphrases(fd=-1).get("x")
-
-
-def test_without_a_terminal_nothing_is_asked_and_the_error_says_what_was_needed() -> None:
-    for ask in (Passphrases().get, Passphrases().new):
-        with pytest.raises(NotReady, match="passphrase of the vault is needed") as e:
-            ask("the vault")
-        assert e.value.code == "passphrase-needed"
-        assert "SECURECHAN_PASSPHRASE_FILE" in e.value.hint
-
-
-def test_a_person_is_asked_once_for_an_old_one_and_twice_for_a_new_one() -> None:
-    said: list[str] = []
-
-    def ask(prompt: str) -> str:
-        said.append(prompt)
-        return "open sesame"
-
-    assert Passphrases(ask=ask).get("the vault") == "open sesame"
-    assert len(said) == 1
-    assert Passphrases(ask=ask).new("the vault") == "open sesame"
-    assert len(said) == 3
-
-
-def test_two_different_answers_and_too_short_ones_are_refused() -> None:
-    answers = iter(["first phrase", "second phrase", "short", ""])
-    asked = Passphrases(ask=lambda _: next(answers))
-    with pytest.raises(NotReady, match="differ"):
-        asked.new("x")
-    with pytest.raises(Malformed, match="too short"):
-        asked.new("x")
-    with pytest.raises(NotReady):
-        asked.get("x")
-
-
-def test_nobody_can_be_asked_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    with Path(os.devnull).open() as nothing:
-        monkeypatch.setattr("sys.stdin", nothing)
-        assert terminal() is None
 
 
 # --------------------------------------------------------------------------------------------------------------- files

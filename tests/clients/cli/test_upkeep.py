@@ -10,7 +10,7 @@ import pytest
 from clients.cli.events import line
 from clients.operations import rosters, upkeep
 from clients.operations.engine import perform
-from clients.profile import Passphrases
+from clients.passphrase import Passphrases
 from securechan.errors import Unreachable
 from tests.clients.conftest import Town
 from tests.clients.station import Station

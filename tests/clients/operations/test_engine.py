@@ -17,7 +17,8 @@ import pytest
 from clients import control
 from clients.operations import engine
 from clients.operations.engine import Params, operation, perform, queued, skewed
-from clients.profile import Passphrases, Profile
+from clients.passphrase import Passphrases
+from clients.profile import Profile
 from clients.vault import Put, Vault
 from securechan.agent.inputs import SendText
 from securechan.agent.state import ME
