@@ -2,10 +2,11 @@
 
 The same questions that are put to brokers and chat servers, by the same rules, of a relay process over loopback TCP
 with the record layer on: messages of 1 KiB; the publisher is no member of those who read; nothing is acknowledged
-before it is durable (SQLite, WAL, ``synchronous=FULL``: one fsync a group commit); throughput is a closed loop, at most
-32 messages ahead of the slowest member; nothing may be lost. CPU is that of the relay's process, user and system, all
-threads, per message acknowledged, per delivery, or per connection: 1 / it is what one core does. Milliseconds are of
-this machine and its neighbours; *fsync* beside them is the machine's own, measured in turns.
+before it is durable (SQLite, WAL, ``synchronous=FULL``: one fsync a group commit; ``STORE=nats`` and what that means:
+`tests.bench.ground`); throughput is a closed loop, at most 32 messages ahead of the slowest member; nothing may be
+lost. CPU is that of the relay's process, user and system, all threads, per message acknowledged, per delivery, or per
+connection: 1 / it is what one core does. Milliseconds are of this machine and its neighbours; *fsync* beside them is
+the machine's own, measured in turns.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Final
 
 from securechan.wire.frames import Append, CreateTopic, Show, Subscribe
 from tests.bench.crowd import BODY, Crowd, Line
+from tests.bench.ground import Ground, standing
 from tests.bench.harness import Row, Table, run
 from tests.relay.desk import digest
 
@@ -40,7 +42,8 @@ MEMBERS: Final = tuple(int(n) for n in os.environ.get("MEMBERS", "10,200,1000").
 
 
 def tables() -> Iterator[Table]:
-    yield asyncio.run(measured())
+    with standing() as ground:
+        yield asyncio.run(measured(ground))
 
 
 class Group:
@@ -64,24 +67,27 @@ class Group:
 
 
 @asynccontextmanager
-async def crowded(devices: int) -> AsyncIterator[Crowd]:
+async def crowded(devices: int, ground: Ground) -> AsyncIterator[Crowd]:
     """A fresh relay; the rest of the devices is admitted."""
-    with tempfile.TemporaryDirectory() as folder, Crowd(Path(folder) / "relay", devices) as crowd:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Crowd(Path(folder) / "relay", devices, ground.environment()) as crowd,
+    ):
         await crowd.admit()
         yield crowd
 
 
-async def measured() -> Table:
-    table = Table("relay over sockets, 1 KiB, SQLite synchronous=FULL, record layer on")
-    async with crowded(PUBLISHERS + 1) as crowd:
+async def measured(ground: Ground) -> Table:
+    table = Table(f"relay over sockets, 1 KiB, {ground.mode}, record layer on")
+    async with crowded(PUBLISHERS + 1, ground) as crowd:
         table.rows.append(await one_at_a_time(crowd))
-        table.rows.append(await publishers(crowd))
-        table.rows.append(await catch_up(crowd))
+        table.rows.append(await publishers(crowd, ground))
+        table.rows.append(await catch_up(crowd, ground))
         table.rows.append(await handshakes(crowd))
         table.rows.append(await idle(crowd))
     for members in MEMBERS:
-        async with crowded(members + 1) as crowd:
-            table.rows += await fan_out(crowd, members)
+        async with crowded(members + 1, ground) as crowd:
+            table.rows += await fan_out(crowd, members, ground)
     return table
 
 
@@ -119,17 +125,18 @@ async def one_at_a_time(crowd: Crowd) -> Row:
     return Row("one publish at a time", cpu / SINGLE, None, note)
 
 
-async def publishers(crowd: Crowd) -> Row:
+async def publishers(crowd: Crowd, ground: Ground) -> Row:
     lines, group = [await crowd.enter(n) for n in range(PUBLISHERS)], Group("publishers")
     await group.founded(lines[0])
     for line in lines[1:]:
         await group.opened(line)
-    start, cpu = time.perf_counter(), crowd.cpu()
+    start, cpu, servers = time.perf_counter(), crowd.cpu(), ground.cpu()
     await asyncio.gather(*[pour(line, group, APPENDS // PUBLISHERS) for line in lines])
-    cpu, wall = crowd.cpu() - cpu, time.perf_counter() - start
+    cpu, servers, wall = crowd.cpu() - cpu, ground.cpu() - servers, time.perf_counter() - start
     for line in lines:
         line.bye()
-    return Row(f"{PUBLISHERS} publishers", cpu / APPENDS, None, per_core(cpu / APPENDS, "appends", APPENDS / wall))
+    note = per_core(cpu / APPENDS, "appends", APPENDS / wall, servers / APPENDS)
+    return Row(f"{PUBLISHERS} publishers", cpu / APPENDS, None, note)
 
 
 async def pour(line: Line, group: Group, count: int) -> None:
@@ -154,11 +161,12 @@ async def pour(line: Line, group: Group, count: int) -> None:
     await over
 
 
-async def catch_up(crowd: Crowd) -> Row:
+async def catch_up(crowd: Crowd, ground: Ground) -> Row:
     line, group = await crowd.enter(0), Group("history")
     await group.founded(line)
     await pour(line, group, CAUGHT)
     spent = walls = 0.0
+    servers = ground.cpu()
     for n in range(1, 4):
         late = await crowd.enter(n)
         over, held = asyncio.get_running_loop().create_future(), 0
@@ -178,7 +186,8 @@ async def catch_up(crowd: Crowd) -> Row:
         assert held == CAUGHT
     line.bye()
     each = spent / (3 * CAUGHT)
-    return Row("caught up on", each, None, per_core(each, "entries", 3 * CAUGHT / walls))
+    servers = (ground.cpu() - servers) / (3 * CAUGHT)
+    return Row("caught up on", each, None, per_core(each, "entries", 3 * CAUGHT / walls, servers))
 
 
 async def handshakes(crowd: Crowd) -> Row:
@@ -204,7 +213,7 @@ async def idle(crowd: Crowd) -> Row:
     return Row(f"{IDLE} idle sessions", each, None, f"{held / IDLE / 1024:.1f} KiB each")
 
 
-async def fan_out(crowd: Crowd, members: int) -> list[Row]:
+async def fan_out(crowd: Crowd, members: int, ground: Ground) -> list[Row]:
     group, publisher = Group(members), await crowd.enter(0)
     await group.founded(publisher)
     lines = [await crowd.enter(n) for n in range(1, members + 1)]
@@ -241,7 +250,7 @@ async def fan_out(crowd: Crowd, members: int) -> list[Row]:
         await stir.wait()
     gentle = last[1:]
     count = max(FANNED // members, 2 * AHEAD)
-    start, cpu = time.perf_counter(), crowd.cpu()
+    start, cpu, servers = time.perf_counter(), crowd.cpu(), ground.cpu()
     for _ in range(count):
         while len(behind) >= AHEAD:
             stir.clear()
@@ -250,21 +259,23 @@ async def fan_out(crowd: Crowd, members: int) -> list[Row]:
     while behind:
         stir.clear()
         await stir.wait()
-    cpu, wall = crowd.cpu() - cpu, time.perf_counter() - start
+    cpu, servers, wall = crowd.cpu() - cpu, ground.cpu() - servers, time.perf_counter() - start
     assert counts == [count + GENTLE] * members
     for line in [publisher, *lines]:
         line.bye()
     each = cpu / count / members
     half, most = (percentile(gentle, part) * 1e3 for part in (0.5, 0.99))
     note = f"p50 {half:.1f} ms, p99 {most:.1f} ms, ten messages a second"
+    deliveries = per_core(each, "deliveries", count * members / wall, servers / count / members)
     return [
-        Row(f"fan-out to {members}", each, None, per_core(each, "deliveries", count * members / wall)),
+        Row(f"fan-out to {members}", each, None, deliveries),
         Row(f"the last of {members} has it", percentile(gentle, 0.5), None, f"wall: {note}"),
     ]
 
 
-def per_core(each: float, what: str, wall: float) -> str:
-    return f"{1 / each:,.0f} {what} a second and core ({wall:,.0f}/s wall)"
+def per_core(each: float, what: str, wall: float, servers: float) -> str:
+    beside = f"; servers {servers * 1e6:.1f} µs" if servers else ""
+    return f"{1 / each:,.0f} {what} a second and core ({wall:,.0f}/s wall){beside}"
 
 
 if __name__ == "__main__":

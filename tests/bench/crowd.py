@@ -254,16 +254,17 @@ class Crowd:
         async with call(self.process.url, self.founded.relay, self.founded.office(f"{agencies[0]}-roster")) as caller:
             await caller.send(Subscribe(TRUST_TOPIC, 0))
             log = await caller.entries(TRUST_TOPIC, 1)
-        view = self.founded.read(log)
-        for place, agency in enumerate(agencies, log[-1].sequence):
-            some = [make_device(*name.split("/"), now=now()) for name in rest if name.startswith(f"{agency}/")]
-            self._more |= {device.record.name: device for device in some}
-            role, content = self.founded.roster(agency, view, add=[device.record for device in some])
-            line = await self.enter(self.founded.office(role))
-            granted = await line.told(Publish(place, (TrustDocument(role, content),)))
-            line.bye()
-            if not granted:
-                raise RuntimeError(f"the relay took no roster of {agency}")
+            view = self.founded.read(log)
+            for agency in agencies:
+                some = [make_device(*name.split("/"), now=now()) for name in rest if name.startswith(f"{agency}/")]
+                self._more |= {device.record.name: device for device in some}
+                role, content = self.founded.roster(agency, view, add=[device.record for device in some])
+                line = await self.enter(self.founded.office(role))
+                granted = await line.told(Publish(log[-1].sequence, (TrustDocument(role, content),)))
+                line.bye()
+                if not granted:
+                    raise RuntimeError(f"the relay took no roster of {agency}")
+                log = await caller.entries(TRUST_TOPIC, len(log) + 1)
 
     def credential(self, n: int) -> Credential:
         """What device ``n`` proves itself with."""

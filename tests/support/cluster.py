@@ -89,6 +89,13 @@ class Cluster:
         """How a relay reaches the cluster."""
         return Nats(**{"servers": self.urls, "prefix": prefix, "replicas": self._size, **how})
 
+    def environment(self, prefix: str = "securechan") -> dict[str, str]:
+        """The same, for a relay's process."""
+        settings = {"STORE": "nats", "NATS__SERVERS": ",".join(self.urls), "NATS__PREFIX": prefix}
+        return {f"SECURECHAN_RELAY_{name}": value for name, value in settings.items()} | {
+            "SECURECHAN_RELAY_NATS__REPLICAS": str(self._size)
+        }
+
     def pid(self, number: int) -> int:
         return self._processes[number].pid
 

@@ -64,10 +64,10 @@ class Founded:
         """The view after these entries of the trust topic, the first of which is the founding."""
         view = view or View.bootstrap(Bundle.decode(self.bundle).root, position=start(TRUST_TOPIC))
         for entry in entries:
+            opens = view.position.sequence == 0  # with root version 1
             place = advance(view.position, entry.kind, entry.entry_id, entry.sequence, entry.body)
             documents = [(d.role, d.content) for d in Publication.decode(entry.body).documents]
-            news = documents[1:] if entry.sequence == 1 else documents  # root version 1 opens the topic
-            view = view.apply(news, position=place)
+            view = view.apply(documents[1:] if opens else documents, position=place)
         return view
 
     def roster(self, agency: str, view: View | None = None, **changes: Any) -> tuple[str, bytes]:
