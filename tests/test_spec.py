@@ -724,12 +724,12 @@ _NO_LABELS: Final = {  # bytes of letters that are nobody's domain separator
     "relay/admission.py": {b"device ", b"guest "},
     "relay/store/jetstream.py": {b'{"error"'},
     "relay/lanes.py": {b"put", b"publish", b"get", b"packages", b"heads"},
-    "clients/vault.py": {b"SQLite format 3\0"},
+    "clients/vaultfile.py": {b"SQLite format 3\0"},
 }
 _FRAGMENTS: Final = {  # a label's beginning and its ends, joined where they are used
     "securechan/wire/chain.py": (b"securechan/1 chain", {b" start"}),
     "securechan/trust/enrolment.py": (b"securechan/1 invite", {b" box", b" mac", b" seal", b" check"}),
-    "clients/vault.py": (b"securechan/1 vault ", {b"names", b"records", b"sums", b"manifest"}),
+    "clients/sealing.py": (b"securechan/1 vault ", {b"names", b"records", b"sums", b"manifest"}),
     "clients/operations/founding.py": (b"securechan/1 administrator", {b" words"}),
 }
 

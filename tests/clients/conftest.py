@@ -1,4 +1,4 @@
-"""A small town for tests of the command line: one relay that runs, one federation, three desks."""
+"""A small town for tests of the command line: one relay that runs, one federation, three desks. And a vault alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from clients.vault import Vault
 from tests.clients.station import Station, enrolled
+from tests.clients.vaults import CHEAP, PASS
 from tests.support.founding import Founded, found
 from tests.support.relayproc import RelayProcess
 
@@ -65,3 +67,15 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(("SECURECHAN_", "XDG_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where `vault` stands, or one that a test makes."""
+    return tmp_path / "profile" / "vault.db"
+
+
+@pytest.fixture
+def vault(path: Path) -> Iterator[Vault]:
+    with Vault.create(path, PASS, cost=CHEAP) as made:
+        yield made

@@ -6,16 +6,14 @@ The mind here is a small one that does as the test says: what a real agent makes
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from websockets.asyncio.server import ServerConnection
 
 from clients.connection import Up
-from clients.locked import Cost
 from clients.runtime import BACKLOG, Runtime
 from clients.transport import Down, Transport
 from clients.vault import Put, Vault
@@ -75,12 +73,6 @@ class Script:
     def __call__(self, mind: Mind, given: Any, now: int) -> Step:
         step = self.steps.get(type(given))
         return Step() if step is None else step(given)
-
-
-@pytest.fixture
-def vault(tmp_path: Path) -> Iterator[Vault]:
-    with Vault.create(tmp_path / "p" / "vault.db", "passphrase", cost=Cost(64, 1, 1)) as made:
-        yield made
 
 
 def runtime(

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from random import Random
 
-from clients import control, federation, keyfile, vault
+from clients import control, federation, keyfile, vaultfile
 from clients.errand import parse_card
 from clients.federation import Address
 from clients.locked import Cost
@@ -219,9 +219,9 @@ def lid() -> Target:
     def run(data: bytes) -> None:
         body = data[1:]
         if data[:1] != b"\2":
-            stored = vault._checked(body) if data[:1] == b"\1" else body
+            stored = vaultfile.checked(body) if data[:1] == b"\1" else body
             with refused(CannotOpen):
-                vault._parse_header(path, stored)
+                vaultfile.parse_header(path, stored)
             return
         for left in path.parent.iterdir():
             left.unlink()
@@ -239,7 +239,7 @@ def lid() -> Target:
 
     def form(data: bytes, random: Random) -> bytes:
         if data[:1] != b"\2":
-            return data[:1] + of_struct(vault._Header)(data[1:], random)
+            return data[:1] + of_struct(vaultfile.Header)(data[1:], random)
         found = bytearray(data)
         if len(found) < 120:
             return damaged(data, random)
@@ -248,4 +248,4 @@ def lid() -> Target:
             found[where % len(found)] ^= 1 << random.randrange(8)
         return bytes(found)
 
-    return Target(run, (b"\0" + vault._checked(header), b"\1" + header, b"\2" + whole), form)
+    return Target(run, (b"\0" + vaultfile.checked(header), b"\1" + header, b"\2" + whole), form)
