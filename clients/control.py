@@ -78,11 +78,10 @@ async def serving(path: Path, serve: Serve) -> AsyncIterator[None]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
-        await _meet(reader, writer, serve)
+        task = asyncio.create_task(_meet(reader, writer, serve))  # asyncio's own may not be cancelled: 3.11 tells it all
+        tasks.add(task)
+        await asyncio.wait((task,))
+        tasks.discard(task)
 
     with _reachable(path) as address:
         try:

@@ -53,7 +53,7 @@ COMMANDS: Final[dict[str, Verb]] = {
     "completion": Verb(_EVERYONE, "completion", "completion", "Print a completion script for a shell."),
     "send": Verb(_OFFICER, "message", "send", "Send a message or a file to an officer or a conversation."),
     "read": Verb(_OFFICER, "message", "read", "Read messages."),
-    "chat": Verb(_OFFICER, "message", "chat", "Talk in a conversation, line by line."),
+    "chat": Verb(_OFFICER, "chat", "chat", "Talk with an officer or in a conversation, line by line."),
     "search": Verb(_OFFICER, "message", "search", "Look for a text in what was received and sent."),
     "conversation": Verb(_OFFICER, "conversation", "", "List, found, accept, leave conversations."),
     "contact": Verb(_OFFICER, "contact", "", "Officers of the federation and their contact cards."),

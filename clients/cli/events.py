@@ -19,7 +19,7 @@ def line(event: dict[str, Any]) -> str:
     else:
         event = {name: _harmless(name, value) for name, value in event.items() if name not in _LONG}
     time = event.get("time") or event.get("at") or ""
-    words = _words(event)
+    words = f"{'unread  ' if event.get('unread') is True else ''}{_words(event)}"
     return f"{time}  {words}" if time else words
 
 

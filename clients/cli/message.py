@@ -1,13 +1,9 @@
-"""``securechan send``, ``read``, ``chat``, ``search``: what officers do all day."""
+"""``securechan send``, ``read``, ``search``: what officers do all day."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import contextlib
 import mimetypes
-import sys
-import threading
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,7 +11,7 @@ import typer
 
 from clients.cli.doing import do, seconds
 from clients.cli.events import line
-from clients.cli.frame import group, here, run
+from clients.cli.frame import group, here
 from clients.cli.whom import officers
 from clients.render import file_name, safe
 from securechan.errors import Malformed
@@ -139,69 +135,3 @@ def search(
     """Look for a text in messages and bulletins; the newest first."""
     data = do("message.search", online=False, text=text, conversation=conversation, limit=limit)
     here().emit(data, lambda: "\n".join(line(event) for event in data["events"]))
-
-
-@app.command()
-def chat(
-    conversation: Annotated[str, typer.Argument(help="A conversation or an officer.")],
-    tlp: Annotated[str, typer.Option("--tlp", help="The label of what you say.")] = "green",
-) -> None:
-    """Talk line by line; an empty line or Ctrl-D ends it."""
-    run(_chat(conversation, tlp))
-
-
-def _typed() -> asyncio.Queue[str]:
-    """Lines as they are typed, then an empty one. The thread that waits for them is a daemon: a person who ends the
-    talk with Ctrl-C must not have to press Enter as well."""
-    lines: asyncio.Queue[str] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
-
-    def read() -> None:
-        line = "x"
-        while line:
-            line = sys.stdin.readline()
-            with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-                loop.call_soon_threadsafe(lines.put_nowait, line)
-
-    threading.Thread(target=read, daemon=True).start()
-    return lines
-
-
-async def _chat(conversation: str, tlp: str) -> None:
-    """One process holds the profile and listens; each line typed is an errand for it."""
-    from clients.operations.engine import perform
-
-    me = here()
-    watching, cut = asyncio.Event(), asyncio.Event()
-
-    async def give(event: dict[str, Any]) -> None:
-        if event["event"] == "watching":
-            watching.set()
-        elif event["event"] in ("message-received", "alarm", "bulletin-received") and not event.get("own"):
-            me.item(event, lambda: line(event))
-        elif event["event"] == "relay-down" and not cut.is_set():  # every failed try says so again
-            cut.set()
-            me.note(f"not connected: {safe(event['message'])}")
-            me.note("what you type is kept and sent as soon as the relay answers again")
-        elif event["event"] == "relay-up":
-            if cut.is_set():
-                me.note(f"connected to {event['relay']}")
-            cut.clear()
-
-    async def ask(name: str, **params: Any) -> Any:
-        return await perform(me.profile, me.passphrases, name, params, give=give, command=me.command)
-
-    listening = asyncio.create_task(ask("watch.watch", conversation=conversation))
-    first = asyncio.create_task(watching.wait())
-    try:
-        await asyncio.wait((listening, first), return_when=asyncio.FIRST_COMPLETED)
-        if listening.done():
-            await listening
-        me.note(f"talking in {conversation}; an empty line ends it")
-        typed = _typed()
-        while said := (await typed.get()).strip():
-            await ask("message.send", to=conversation, text=said, tlp=tlp, wait="queued")
-    finally:
-        for task in (first, listening):
-            task.cancel()
-        await asyncio.gather(first, listening, return_exceptions=True)

@@ -27,7 +27,10 @@ async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     split_officer(officer)
     records = work.agent.view.devices_of(officer)
     if not records:
-        raise NotFound(f"{officer} has no device in this federation", hint="securechan contact ls")
+        raise NotFound(
+            f"{officer} has no device in this federation",
+            hint="securechan contact ls shows who there is; somebody new is known after: securechan sync",
+        )
     return _contact(work, directory.keys(work.vault), officer) | {"devices": sorted(record.name for record in records)}
 
 

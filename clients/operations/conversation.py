@@ -23,7 +23,7 @@ from securechan.agent.inputs import (
 from securechan.agent.policy import RENEWAL, AgencyScope, Kind, Policy
 from securechan.bulletin import tlp
 from securechan.bulletin.tlp import Tlp
-from securechan.errors import Conflict, Malformed, NotFound, NotReady, Untrusted
+from securechan.errors import Conflict, Malformed, NotFound, NotReady, Refused, TimedOut, Unreachable, Untrusted
 from securechan.trust.names import check_agency, split_officer
 
 if TYPE_CHECKING:
@@ -149,46 +149,75 @@ async def found(work: Work, policy: Policy) -> bytes:
 
 
 async def direct(work: Work, officer: str) -> bytes:
-    """The direct conversation with an officer, founded where there is none yet."""
+    """The direct conversation with an officer, founded where there is none yet. Before that the relay is asked, if it
+    answers: the other may have offered one meanwhile, or may be new. Raises Conflict (``offered``), Untrusted."""
     split_officer(officer)
     me = work.agent.officer
     if officer == me:
         raise Malformed("that is you", hint="name another officer", code="usage")
-    both = frozenset({me, officer})
+    topic, why = _shared(work, officer), ""
+    if topic is None:
+        why = await _caught_up(work)
+        topic = _shared(work, officer)
+    if topic is not None:
+        return topic
+    officers = tuple(sorted((me, officer)))
+    policy = Policy(" and ".join(officers)[:64], Kind.DIRECT, (), officers, officers, Tlp.RED, RENEWAL)
+    known(work, policy, why)
+    founded: bytes = await work.runtime.do(CreateConversation(policy))
+    if not any(each.name == officer for each in work.agent.conversations()):
+        await work.runtime.do(RenameConversation(founded, officer))
+    return founded
+
+
+def _shared(work: Work, officer: str) -> bytes | None:
+    """The direct conversation with an officer, where there is one. Raises Conflict where one is offered."""
+    both = frozenset({work.agent.officer, officer})
     for each in work.agent.conversations():
         policy = each.policy
         if policy is not None and policy.kind is Kind.DIRECT and frozenset(policy.officers) == both:
             return each.topic
-    if any(each.kind == Kind.DIRECT and _inviter(work, each) == officer for each in work.agent.offers()):
-        raise Conflict(
-            f"a conversation that {officer} offers you waits: another one would go past it",
-            hint=f"securechan conversation accept {officer} (or decline), then send again",
-            code="offered",
-        )
-    officers = tuple(sorted(both))
-    policy = Policy(" and ".join(officers)[:64], Kind.DIRECT, (), officers, officers, Tlp.RED, RENEWAL)
-    if not work.agent.view.started:
-        await work.synced()
-    known(work, policy)
-    topic: bytes = await work.runtime.do(CreateConversation(policy))
-    if not any(each.name == officer for each in work.agent.conversations()):
-        await work.runtime.do(RenameConversation(topic, officer))
-    return topic
+    for offer in work.agent.offers():
+        if offer.kind == Kind.DIRECT and _inviter(work, offer) == officer:
+            raise Conflict(
+                f"a conversation that {officer} offers you waits: another one would go past it",
+                hint=f"securechan conversation accept {offer.topic.hex()[:12]} joins it; decline forgets it",
+                code="offered",
+            )
+    return None
 
 
-def known(work: Work, policy: Policy) -> None:
+async def _caught_up(work: Work) -> str:
+    """Read all that the relay has for us. Empty, or why it could not be asked; a device that has never read anything
+    raises that instead."""
+    try:
+        await work.synced(30.0)
+    except (Unreachable, TimedOut, Refused) as e:
+        if not work.agent.view.started:
+            raise
+        return e.message
+    return ""
+
+
+async def acquainted(work: Work, policy: Policy) -> None:
+    """As `known`, after the relay was asked about those who are not."""
+    try:
+        known(work, policy)
+    except Untrusted:
+        known(work, policy, await _caught_up(work))
+
+
+def known(work: Work, policy: Policy, why: str = "") -> None:
     """Returns if trust knows everyone that the policy names. Raises Untrusted: a typing error must not found a
-    conversation that somebody else could later enter under that name."""
+    conversation that somebody else could later enter under that name. ``why`` says why the relay was not asked."""
     for scope in policy.agencies:
         work.agent.view.agency(scope.agency)
     for officer in {*policy.officers, *policy.stewards}:
         if not work.agent.view.devices_of(officer):
-            raise Untrusted(
-                f"{officer} has no device in this federation",
-                hint="check the address (securechan contact ls shows who there is); who is new here is known after: "
-                "securechan sync",
-                code="unknown-officer",
-            )
+            hint = "check the address: securechan contact ls shows who there is"
+            if why:
+                hint += f"; the relay could not be asked ({why}), so somebody new is known after: securechan sync"
+            raise Untrusted(f"{officer} has no device in this federation", hint=hint, code="unknown-officer")
 
 
 def _stewards(work: Work, kind: Kind, agencies: tuple[AgencyScope, ...]) -> tuple[str, ...]:
@@ -327,7 +356,7 @@ async def policy(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         params.number("renewal", old.renewal),
     )
     if new != old:
-        known(work, new)
+        await acquainted(work, new)
         await work.runtime.do(ChangePolicy(found.topic, new))
         await work.online()
         await work.runtime.until(

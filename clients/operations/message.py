@@ -14,7 +14,7 @@ from typing import Any, Final
 from clients.operations import lookup
 from clients.operations.conversation import direct
 from clients.operations.engine import Operation, Params, Work, queued
-from securechan.agent.events import MessageReceived, kind_of, to_json
+from securechan.agent.events import BulletinReceived, MessageReceived, kind_of, to_json
 from securechan.agent.inputs import FetchAttachment, MarkRead, SendAttachment, SendText
 from securechan.agent.state import ARCHIVE
 from securechan.bulletin import tlp
@@ -215,6 +215,40 @@ async def _follow(work: Work, topic: bytes | None, wish: _Wish, *, mark: bool) -
                 await work.runtime.do(MarkRead(event.conversation, event.sequence))
 
 
+async def talk(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """A conversation as it goes on, ``to`` as in `send`, which may begin it. Gives ``talking``, then what nobody has
+    read yet (``unread``), then what comes, until whoever asked has had enough. What was given counts as read."""
+    import asyncio
+
+    before = {each.topic for each in work.agent.conversations()}
+    topic = await recipient(work, Params(said).text("to"))
+    coming: asyncio.Queue[Any] = asyncio.Queue()
+    stop = work.runtime.listen(coming.put_nowait)
+    try:
+        now = work.agent.conversation(topic)
+        about = {"id": topic.hex(), "name": now.name, "unread": now.unread, "begun": topic not in before}
+        await work.give({"event": "talking", **about, "readers": readers(work, topic)})
+        shown = await _catch_up(work, topic)
+        while True:
+            event = await coming.get()
+            if getattr(event, "conversation", b"") == topic and getattr(event, "sequence", shown + 1) > shown:
+                await work.give(lookup.timed(to_json(event)))
+                if isinstance(event, MessageReceived | BulletinReceived) and not event.own:
+                    await work.runtime.do(MarkRead(topic, event.sequence))
+    finally:
+        stop()
+
+
+async def _catch_up(work: Work, topic: bytes) -> int:
+    """Give what nobody has read yet; the sequence up to which everything has been seen then."""
+    now = work.agent.conversation(topic)
+    events = list(_latest(work, topic, _Wish(True, 0.0, now.unread, False), now.unread))
+    for event in reversed(events):
+        await work.give(lookup.timed(event) | {"unread": not event.get("own", False)})
+    await _mark(work, topic, now.unread, events)
+    return now.sequence
+
+
 async def search(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Messages and bulletins whose words contain ``text``, whatever its case; the newest first, at most ``limit``."""
     params = Params(said)
@@ -283,4 +317,4 @@ def content_of(event: dict[str, Any]) -> bytes:
     return base64.b64decode(event["content"])
 
 
-OPERATIONS: Final[dict[str, Operation]] = {"send": send, "read": read, "search": search, "fetch": fetch}
+OPERATIONS: Final[dict[str, Operation]] = {"send": send, "read": read, "search": search, "fetch": fetch, "talk": talk}

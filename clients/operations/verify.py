@@ -30,7 +30,9 @@ def _digest(work: Work, officer: str) -> bytes:
         records = sorted(work.agent.view.devices_of(each), key=lambda record: record.name)
         if not records:
             raise Untrusted(
-                f"{each} has no device in this federation", code="unknown-officer", hint="check the address"
+                f"{each} has no device in this federation",
+                hint="check the address (securechan contact ls); somebody new is known after: securechan sync",
+                code="unknown-officer",
             )
         lines += [f"{each} {record.name} {key.hex()}" for record in records for key in record.hashes(None)]
     return hashlib.sha384(b"securechan/1 verify\n" + "\n".join(lines).encode()).digest()

@@ -1,23 +1,14 @@
-"""clients/cli/message.py: send, read, search, chat as people type them, and each fault with its exit code."""
+"""clients/cli/message.py: send, read, search as people type them, and each fault with its exit code."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import pty
-import select
-import subprocess
-import sys
-import termios
-import time
 from pathlib import Path
 
 import pytest
 
+from tests.clients.cli.conftest import Person
 from tests.clients.conftest import Town
-from tests.clients.station import run
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.clients.station import Station, run
 
 
 def test_people_read_harmless_lines(town: Town) -> None:
@@ -58,7 +49,6 @@ def test_a_message_comes_from_stdin_or_a_file(town: Town, tmp_path: Path) -> Non
         (["read", "--fetch", "00" * 16], 9),
         (["read", "--fetch", "zz"], 2),
         (["search"], 2),
-        (["chat", "nowhere"], 9),
     ],
 )
 def test_faults_have_their_exit_codes(town: Town, words: list[str], code: int) -> None:
@@ -109,60 +99,22 @@ def test_who_is_not_enrolled_is_told_how(tmp_path: Path) -> None:
     assert (said.code, "hint: enrol this device: securechan enrol -" in said.err) == (8, True)
 
 
-def test_talking_line_by_line(town: Town) -> None:
-    name = town.community()
-    done = subprocess.run(
-        [sys.executable, "-m", "clients.cli", *town.hr.options, "chat", name],
-        input="hello there\nand goodbye\n\n",
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done
-    town.hr.json("sync")
-    assert [e.get("body") for e in town.hr.json("read", name)["events"]][-2:] == ["hello there", "and goodbye"]
-
-
-def _until(terminal: int, wanted: bytes, seen: bytes = b"") -> bytes:
-    """What has come out of a terminal, up to where ``wanted`` stands in it."""
-    while wanted not in seen:
-        ready, _, _ = select.select([terminal], [], [], 30)
-        assert ready, seen
-        seen += os.read(terminal, 4096)
-    return seen
-
-
-def test_ctrl_c_ends_a_talk_at_once_though_the_relay_is_gone(town: Town) -> None:
-    """At a real terminal, which is left as it was found; what was typed before is kept."""
-    name = town.community()
-    terminal, child = pty.openpty()
-    before = termios.tcgetattr(child)
-    with subprocess.Popen(
-        [sys.executable, "-m", "clients.cli", *(w for w in town.hr.options if w != "--no-input"), "chat", name],
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "SECURECHAN_RELAY": "ws://127.0.0.1:1"},
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - Ctrl-C reaches who owns the terminal
-    ) as process:
-        try:
-            seen = _until(terminal, b"an empty line ends it")
-            seen = _until(terminal, b"what you type is kept", seen)
-            assert b"the connection was refused" in seen
-            os.write(terminal, b"kept for later\n")
-            _until(terminal, b"kept for later\r\n", seen)
-            began = time.monotonic()
-            os.write(terminal, b"\x03")
-            assert process.wait(20) == 130
-            assert time.monotonic() - began < 15  # neither for a line nor for the relay
-            assert termios.tcgetattr(child) == before
-            _until(terminal, b"^C\r\n")
-        finally:
-            process.kill()
-            os.close(child)
-            os.close(terminal)
+def test_who_was_enrolled_a_minute_ago_is_written_to_at_once(
+    town: Town, office: Station, person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own copy of the trust records is older; the relay's isn't."""
+    town.si.json("sync")
+    invite = office.json("admin", "invite", "liaison-31")["invite"]
+    asked = person.json("enrol", str(invite), "--no-wait")
+    office.json("admin", "approve", str(asked["device"]), "--words", " ".join(asked["words"]))  # type: ignore[call-overload]
+    person.json("enrol", "--resume")
+    monkeypatch.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
+    offline = town.si.run("--json", "send", "liaison-31@cert-hr", "-m", "welcome", "--wait", "queued")
+    assert (offline.code, offline.error["code"]) == (4, "unknown-officer")
+    assert "the relay could not be asked (" in offline.error["hint"]
+    assert "securechan sync" in offline.error["hint"]
+    monkeypatch.delenv("SECURECHAN_RELAY")
+    sent = town.si.json("send", "liaison-31@cert-hr", "-m", "welcome", "--wait", "queued")
+    assert (sent["state"], sent["name"]) == ("queued", "liaison-31@cert-hr")
+    nobody = town.si.run("--json", "send", "nobody@cert-hr", "-m", "x")
+    assert (nobody.code, "could not be asked" in nobody.error["hint"]) == (4, False)
