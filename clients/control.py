@@ -78,7 +78,7 @@ async def serving(path: Path, serve: Serve) -> AsyncIterator[None]:
     tasks: set[asyncio.Task[None]] = set()
 
     async def meet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(_meet(reader, writer, serve))  # asyncio's own may not be cancelled: 3.11 tells it all
+        task = asyncio.create_task(_meet(reader, writer, serve))  # cancelled, asyncio's own would tell it all (3.11)
         tasks.add(task)
         await asyncio.wait((task,))
         tasks.discard(task)
