@@ -28,6 +28,7 @@ from securechan.agent import (
     receipts,
     reconcile,
     rotation,
+    setback,
     trustlog,
 )
 from securechan.agent.asks import Comparing, Following
@@ -288,6 +289,7 @@ class Agent:
 def _connected(turn: Turn, what: Connected) -> None:
     offset = what.relay_time // 1000 - turn.now
     turn.session = Session(connected=True, relay=what.relay, offset=offset)
+    setback.mend(turn)
     turn.send(Subscribe(TRUST_TOPIC, turn.trust_position.sequence), Following(TRUST_TOPIC))
 
 

@@ -140,6 +140,8 @@ class Actor:
     careful: bool = False
     """hold what the vault would give back against the living agent after every single input"""
     dead: bool = False
+    ahead: int = 0
+    """seconds by which its clock is ahead; the world wakes nobody whose clock is wrong"""
 
     @property
     def name(self) -> str:
@@ -157,7 +159,7 @@ class Actor:
 
     def give(self, what: Input, *, lose_effects: bool = False) -> object | None:
         """One input: adopt, go on, perform. With ``lose_effects`` the process dies between adopting and performing."""
-        step = self.agent.on(what, self.world.now)
+        step = self.agent.on(what, self.world.now + self.ahead)
         self.adopt(step.writes)
         self.agent = step.agent
         if self.careful:
