@@ -116,7 +116,7 @@ def approve(
     except ValueError as e:
         raise typer.BadParameter(str(e)) from None
     params = {"id": request, "words": said, "roles": role or [], "not_after": not_after, "note": note}
-    data = do("approve", params, "comparing the words; where they fit, signing and publishing")
+    data = do("approve", params, "reading the request")
     keep_file(data, out)
     me.emit(
         data,
@@ -136,7 +136,7 @@ def relist(
 
     As it has asked (key rotate --signature): first the new key is listed beside the old one; when the device uses it
     everywhere it asks again, and the old one is dropped."""
-    data = do("relist", {"id": device, "note": note}, "signing and publishing")
+    data = do("relist", {"id": device, "note": note})
     keep_file(data, out)
     done = f"listed     {data['add'][:16]}" if data["add"] else f"dropped    {data['drop'][:16]}"
     here().emit(data, "\n".join([f"{done}  of {data['device']}", *carried_out(data)]))
@@ -148,7 +148,7 @@ def deny(
     reason: Annotated[str, typer.Option("--reason", help="What the officer is told.")] = "",
 ) -> None:
     """Refuse a device."""
-    data = do("deny", {"id": request, "reason": reason}, "answering")
+    data = do("deny", {"id": request, "reason": reason})
     here().emit(data, f"denied     {data['device']}")
 
 
@@ -163,7 +163,7 @@ def revoke(
 
     The relay drops it at once, everyone stops encrypting to it."""
     here().confirm(f"revoke {device}? This can't be undone.", yes)
-    data = do("revoke", {"device": device, "reason": reason}, "signing and publishing")
+    data = do("revoke", {"device": device, "reason": reason})
     keep_file(data, out)
     here().emit(data, "\n".join([f"revoked    {data['device']}{_why(data['reason'])}", *carried_out(data)]))
 

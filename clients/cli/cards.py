@@ -38,7 +38,7 @@ def set_card(
         "note": note,
         "remove": remove,
     }
-    data = do("contact-set", params, "signing and publishing")
+    data = do("contact-set", params)
     keep_file(data, out)
     here().emit(data, "\n".join([f"card       {data['officer']}{'  removed' if remove else ''}", *carried_out(data)]))
 

@@ -65,13 +65,21 @@ def group(what: str, *, cls: type[TyperGroup] = Group, examples: str = "") -> ty
 
 
 class _Patience:
-    """Calls ``say`` once something has taken longer than people expect, at most once. While a person is asked it stands
-    still: what they wait for then is themselves, and a word in the middle of a prompt's line hides the prompt."""
+    """Says ``what`` goes on once it has taken longer than people expect, and at most once. While a person is asked it
+    stands still: what they wait for then is themselves, and a word in the middle of a prompt's line hides the
+    prompt."""
 
-    def __init__(self, say: Callable[[], None]) -> None:
+    def __init__(self, say: Callable[[str], None], what: str) -> None:
         self._say = say
+        self._what = what
         self._said = False
         self._timer: threading.Timer | None = None
+
+    def turn_to(self, what: str) -> None:
+        """Something else goes on from now."""
+        self.stop()
+        self._what, self._said = what, False
+        self.start()
 
     def start(self) -> None:
         """Count from now."""
@@ -89,7 +97,11 @@ class _Patience:
 
     def _run_out(self) -> None:
         self._said = True
-        self._say()
+        self._say(f"{self._what} …")
+
+
+def _unsaid(_: str) -> None:
+    """What goes on where nobody looks."""
 
 
 def _line(prompt: str) -> str:
@@ -186,16 +198,17 @@ class Invocation:
             sys.stderr.flush()
 
     @contextlib.contextmanager
-    def progress(self, text: str) -> Iterator[None]:
-        """Say ``text`` once this takes longer than people expect; only at a terminal."""
+    def progress(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Say ``text`` once this takes longer than people expect; only at a terminal. Gives what tells that something
+        else goes on now."""
         if self.quiet or self.json or not sys.stderr.isatty():
-            yield
+            yield _unsaid
             return
-        patience = _Patience(lambda: self.note(f"{text} …"))
+        patience = _Patience(self.note, text)
         before = _patience.set(patience)
         patience.start()
         try:
-            yield
+            yield patience.turn_to
         finally:
             patience.stop()
             _patience.reset(before)
@@ -294,6 +307,10 @@ def write_file(path: Path, content: bytes) -> None:
             draft.replace(path)
         finally:
             draft.unlink(missing_ok=True)
+    except IsADirectoryError:
+        raise NotReady(
+            f"{path} is a folder", hint=f"name a file in it: {path / 'NAME'}", code="file-unwritable"
+        ) from None
     except OSError as e:
         raise NotReady(
             f"{path} can't be written: {e.strerror}",

@@ -16,14 +16,29 @@ Roles = Annotated[list[str] | None, typer.Option("--role", help="liaison, desk o
 Out = Annotated[Path | None, typer.Option("--out", help="Also write it to this file, to be passed on by hand.")]
 
 
-def do(name: str, params: dict[str, Any], what: str, *, online: bool = True) -> Any:
-    """Have an operation of this agency's administrator carried out."""
+def do(name: str, params: dict[str, Any], what: str = "asking the relay", *, online: bool = True) -> Any:
+    """Have an operation of this agency's administrator carried out. ``what`` it begins with is told who waits, and then
+    what it says itself that it goes on to: nothing is announced that it may yet refuse."""
     from clients.operations.engine import perform
 
     me = here()
-    work = perform(me.profile, me.passphrases, f"admin.{name}", params, online=online, command=me.command, warn=me.warn)
-    with me.progress(what):
-        return run(work)
+    with me.progress(what) as now_doing:
+
+        async def hear(item: dict[str, str]) -> None:
+            now_doing(item["doing"])
+
+        return run(
+            perform(
+                me.profile,
+                me.passphrases,
+                f"admin.{name}",
+                params,
+                give=hear,
+                online=online,
+                command=me.command,
+                warn=me.warn,
+            )
+        )
 
 
 def now() -> int:

@@ -63,7 +63,7 @@ def _sign_roster(params: dict[str, Any], yes: bool) -> None:
     if shown["words"]:
         me.note("compare the words with each officer by telephone before you sign")
     me.confirm("sign this?", yes)
-    data = do("sign-roster", {"id": shown["id"]}, "signing and publishing")
+    data = do("sign-roster", {"id": shown["id"]})
     me.emit({**shown, **data}, "\n".join(carried_out(data)))
 
 
@@ -137,7 +137,7 @@ def _ceremony_words(told: dict[str, Any]) -> list[str]:
 
 def renew(out: Out = None) -> None:
     """Sign the same roster for longer."""
-    data = do("renew", {}, "signing and publishing")
+    data = do("renew", {})
     keep_file(data, out)
     here().emit(data, "\n".join(carried_out(data)))
 

@@ -16,7 +16,7 @@ from clients.operations import directory, rosters, wishes
 from clients.operations import rotation as rotations
 from clients.operations.engine import Params, Work
 from clients.operations.newcomer import OFFICE
-from clients.operations.office import Json, administrator, asked, own_key_id, read_box, signing_key
+from clients.operations.office import Json, administrator, asked, doing, own_key_id, read_box, signing_key
 from clients.operations.rosters import changed, collect, delivered, pending_rosters, tell_pending
 from clients.render import when
 from clients.vault import Put
@@ -216,6 +216,7 @@ async def approve(work: Work, params: Json) -> Json:
     if roles is not None:
         check_roles(roles)
     record = request.record(since=work.now, roles=roles, not_after=said.number("not_after", 0) or None)
+    await doing(work, "the words agree; signing and publishing")
     done = await changed(work, requests=(request,), add=[record], note=said.text("note", ""))
     verdict = Verdict.make(
         request,
@@ -237,6 +238,7 @@ async def deny(work: Work, params: Json) -> Json:
     await _read_boxes(work)
     box, invited, request = _asked_for(work, said.text("id"))
     reason = said.text("reason", "")
+    await doing(work, "answering")
     verdict = Verdict.make(request, Denial(reason), approver=me.name, key=signing_key(work), now=work.now)
     await asked(work, WriteBox(bytes.fromhex(box), seal_verdict(verdict, request)), "box")
     _keep_invite(work, box, Invited(invited.line, State.DENIED, invited.made, invited.request))
@@ -260,6 +262,7 @@ async def contact_set(work: Work, params: Json) -> Json:
         card = made(ContactCard, officer=officer, **values)
         sealed = seal_card(_directory_key(work, me.agency), card)
     cards: Mapping[str, bytes | None] = {officer: sealed}
+    await doing(work, "signing and publishing")
     return {"officer": f"{officer}@{me.agency}", **await changed(work, cards=cards, note=f"card of {officer}")}
 
 

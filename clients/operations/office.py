@@ -147,6 +147,11 @@ def _versions(work: Work, documents: Sequence[tuple[str, bytes]]) -> list[int]:
     return [0 if document is None else document.version for document in found]
 
 
+async def doing(work: Work, what: str) -> None:
+    """Tell who asked for this what goes on from now."""
+    await work.give({"doing": what})
+
+
 def own_key_id(work: Work) -> str:
     private = work.vault.get(OFFICE, ROSTER_KEY)
     return "" if private is None else key_id(COMPOSITE.public(private))

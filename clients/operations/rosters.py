@@ -17,7 +17,16 @@ from typing import Any, Final
 from clients.operations import directory, wishes
 from clients.operations.engine import Params, Work
 from clients.operations.newcomer import OFFICE
-from clients.operations.office import ANSWER, Json, administrator, own_key_id, publish, roster_signer, signing_key
+from clients.operations.office import (
+    ANSWER,
+    Json,
+    administrator,
+    doing,
+    own_key_id,
+    publish,
+    roster_signer,
+    signing_key,
+)
 from clients.render import when
 from clients.vault import Put
 from securechan.agent.inputs import SendOpaque
@@ -269,6 +278,7 @@ async def sign_roster(work: Work, params: Json) -> Json:
     signing = draft.signing(standing)
     if signer.keyid not in signing.waiting and signer.keyid not in signing.signed:
         raise Denied("this device's roster key is not one that the agency's authority lists", code="wrong-key")
+    await doing(work, "signing and publishing")
     signed = draft.sign(signer)
     missing = signed.signing(standing).missing
     if missing:
@@ -305,6 +315,7 @@ async def revoke(work: Work, params: Json) -> Json:
         raise Invalid("no such reason", hint=f"one of {', '.join(_REASONS)}", code="usage")
     if work.agent.view.find(f"{agency}/{device}") is None:
         raise NotFound(f"{agency}/{device[:64]} is no device of the roster", hint="securechan admin member ls")
+    await doing(work, "signing and publishing")
     done = await changed(work, revoke={device: reason}, note=f"{agency}/{device}: {reason}")
     return {"device": f"{agency}/{device}", "reason": reason, **done}
 
@@ -344,6 +355,7 @@ async def relist(work: Work, params: Json) -> Json:
     wish = wishes.meant(wishes.standing(work.vault, work.agent.view), said.text("id"))
     record = work.agent.view.device(wish.device)
     note = said.text("note", "") or f"{wish.device}: {'a new key' if wish.add else 'its old key goes'}"
+    await doing(work, "signing and publishing")
     done = await changed(work, replace=[wish.grant(record)], note=note)
     return {**wish.json(record), **done}
 

@@ -3,9 +3,15 @@ tests/stories."""
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from clients.operations import admin
+from clients.operations.engine import perform
+from clients.passphrase import Passphrases
+from securechan.errors import Denied
 from securechan.trust.enrolment import Invite
 from tests.clients.cli.conftest import Person
 from tests.clients.conftest import Town
@@ -58,6 +64,26 @@ def test_an_invite_that_the_relay_refused_is_forgotten(office: Station) -> None:
     before = office.json("admin", "pending")["invites"]
     assert office.run("admin", "invite", "liaison-3", "--lifetime", "90d").code == 4
     assert office.json("admin", "pending")["invites"] == before
+
+
+def test_nothing_is_announced_before_the_words_agree(office: Station, person: Person) -> None:
+    line = str(office.json("admin", "invite", "liaison-22")["invite"])
+    asked: Any = person.json("enrol", line, "--no-wait")
+    announced: list[str] = []
+
+    async def give(item: dict[str, str]) -> None:
+        announced.append(item["doing"])
+
+    def approve(words: list[str]) -> Any:
+        params = {"id": asked["device"], "words": " ".join(words)}
+        given = Passphrases(file=office.passphrase)
+        return asyncio.run(perform(office.profile, given, "admin.approve", params, give=give))
+
+    with pytest.raises(Denied):
+        approve([*asked["words"][1:], asked["words"][0]])
+    assert announced == []
+    assert approve(asked["words"])["published"]
+    assert announced == ["the words agree; signing and publishing"]
 
 
 def test_a_device_that_is_no_administrators_may_not(town: Town, office: Station, person: Person) -> None:

@@ -123,6 +123,22 @@ def test_people_are_told_what_takes_long(sit: Sit, monkeypatch: pytest.MonkeyPat
     assert sys.stderr.getvalue() == "making keys …\n"
 
 
+def test_what_comes_next_is_told_when_it_begins(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
+    sit("")
+    waited = Waited()
+    monkeypatch.setattr("clients.cli.frame.threading.Timer", waited)
+    with Invocation().progress("reading") as now_doing:
+        waited.run_out()
+        now_doing("signing")
+        assert waited.runs
+        waited.run_out()
+    with Invocation().progress("reading") as now_doing:
+        now_doing("signing")
+        waited.run_out()
+    assert isinstance(sys.stderr, Terminal)
+    assert sys.stderr.getvalue() == "reading …\nsigning …\nsigning …\n"
+
+
 def test_nobody_is_interrupted_while_they_are_asked(sit: Sit, monkeypatch: pytest.MonkeyPatch) -> None:
     sit("alice\n")
     waited = Waited()
@@ -147,8 +163,8 @@ def test_nobody_is_interrupted_while_they_are_asked(sit: Sit, monkeypatch: pytes
 def test_nobody_is_told_where_nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     waited = Waited()
     monkeypatch.setattr("clients.cli.frame.threading.Timer", waited)
-    with Invocation().progress("making keys"):
-        pass
+    with Invocation().progress("making keys") as now_doing:
+        now_doing("signing")
     assert waited.set == []
 
 

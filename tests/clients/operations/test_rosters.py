@@ -76,6 +76,9 @@ class Desk:
     async def at_rest(self, _seconds: float) -> None:
         """What was said has arrived."""
 
+    async def give(self, _item: dict[str, str]) -> None:
+        """Nobody looks at what goes on."""
+
     def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
         self.heard.append(hear)
         return lambda: self.heard.remove(hear)
