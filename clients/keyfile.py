@@ -121,6 +121,12 @@ class KeyFile:
         """The key at ``path``; its ``use`` must be one of ``uses``, if any are named. Raises NotFound, NotReady where
         others may read it, Malformed, Invalid."""
         content = read(path)
+        if _PRIVATE.encode() not in content and _PUBLIC.encode() in content:
+            raise Invalid(
+                f"{path} is the public half of a key, and only the private one signs",
+                hint=f"name the private half: {path.with_suffix('.key')}",
+                code="wrong-key",
+            )
         if path.stat().st_mode & 0o077:
             raise NotReady(f"others may read the key {path}", hint=f"chmod 600 {path}", code="exposed")
         value = load_file(content, _PRIVATE)
@@ -153,6 +159,8 @@ def read(path: Path, limit: int = MAX_FILE) -> bytes:
             content = file.read(limit + 1)
     except FileNotFoundError:
         raise NotFound(f"there is no file {path}", hint="check the path") from None
+    except IsADirectoryError:
+        raise NotReady(f"{path} is a folder", hint="name the file that is meant", code="file-unreadable") from None
     except OSError as e:
         raise NotReady(
             f"{path} can't be read: {e.strerror}", hint="check its permissions", code="file-unreadable"

@@ -11,8 +11,10 @@ what about is sealed inside it, and a proxy that opens TLS sees no more than tha
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
+import re
 import socket
 import ssl
 import urllib.request
@@ -28,6 +30,7 @@ from securechan.errors import Malformed, NotReady, Unreachable
 FILE: Final = "line.json"  # in the profile's folder
 NONE: Final = "none"
 SCHEMES: Final = ("http", "socks5h", "socks5", "socks4a", "socks4")
+_HOST: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)(\.(?!-)[\w-]{1,63}(?<!-))*\.?")  # a name, in any script
 POST_QUANTUM: Final = "MLKEM"  # in the name of a TLS group that a quantum computer does not open
 
 
@@ -79,7 +82,7 @@ class Line:
             if system.get(scheme):
                 found = system[scheme]
                 # an HTTP proxy in "https" may be written without its scheme; in "socks" it means a SOCKS proxy
-                return _checked(found.replace("http://", "socks5h://", 1) if scheme == "socks" else found)
+                return _checked(found.replace("http://", "socks5h://", 1) if scheme == "socks" else found, bare=True)
         return ""
 
     async def dial(self, url: str) -> socket.socket | None:
@@ -136,24 +139,52 @@ class Line:
             ) from e
 
 
-def _checked(proxy: str) -> str:
-    """A proxy's address in full. Raises Malformed for what is none."""
+def _checked(proxy: str, *, bare: bool = False) -> str:
+    """A proxy's address in full. ``bare``: a host alone will do, as what is set for the whole system may say. Raises
+    Malformed (``bad-proxy``) for what is none."""
     if not proxy or proxy == NONE:
         return proxy
-    full = proxy if "://" in proxy else f"http://{proxy}"
-    try:
-        parts = urlsplit(full)
-        _ = parts.port
-        good = parts.scheme in SCHEMES and bool(parts.hostname) and parts.path in ("", "/")
-    except ValueError:
-        good = False
-    if not good:
+    fault = _fault(proxy, bare)
+    if fault:
+        known = proxy.rpartition("@")[2][:80]  # a password may stand before it
         raise Malformed(
-            "that is no address of a proxy that can be used",
+            f"{known!a} is no address of a proxy: {fault}",
             hint=f"it looks like http://proxy.example.int:3128; schemes are {', '.join(SCHEMES)}; or say {NONE}",
             code="bad-proxy",
         )
-    return full
+    return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def _fault(proxy: str, bare: bool) -> str:
+    """What keeps this from being a proxy's address; empty for one that is."""
+    scheme, _, rest = proxy.rpartition("://")
+    scheme = scheme or "http"
+    if scheme not in SCHEMES:
+        return f"{scheme[:20]!a} is none of the schemes"
+    try:
+        parts = urlsplit(f"{scheme}://{rest}")
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "its port is none"
+    if not host:
+        return "it names no host"
+    if not (_HOST.fullmatch(host) or _is_address(host)):
+        return f"{host[:80]!a} is the name of no host"
+    if port == 0 or parts.netloc.endswith(":"):
+        return "its port is none"
+    if port is None and "://" not in proxy and not bare:
+        return "it names neither a scheme nor a port"
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        return "nothing stands after its port"
+    return ""
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _shown(parts: SplitResult) -> str:

@@ -195,6 +195,12 @@ def _read_file(path: Path) -> str:
         ) from e
     try:
         status = os.fstat(handle)
+        if stat.S_ISDIR(status.st_mode):
+            raise NotReady(
+                f"{path} is a folder, not a passphrase file",
+                hint="name the file that holds the passphrase in its first line",
+                code="passphrase-file",
+            )
         if stat.S_ISREG(status.st_mode) and status.st_mode & 0o077:
             raise NotReady(
                 f"others may read the passphrase file {path}", hint=f"chmod 600 {path}", code="passphrase-file"

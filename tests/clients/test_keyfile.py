@@ -75,6 +75,20 @@ def test_a_key_is_for_one_use(tmp_path: Path) -> None:
         PublicKey.load(tmp_path / "a.pub", Use.TARGETS)
 
 
+def test_a_public_half_signs_nothing_and_leads_to_the_private_one(tmp_path: Path) -> None:
+    make(tmp_path)
+    with pytest.raises(Invalid, match="public half") as e:
+        KeyFile.load(tmp_path / "a.pub", Use.TARGETS)
+    assert (e.value.code, e.value.hint) == ("wrong-key", f"name the private half: {tmp_path / 'a.key'}")
+
+
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    for load in (KeyFile.load, PublicKey.load):
+        with pytest.raises(NotReady, match="is a folder") as e:
+            load(tmp_path, Use.TARGETS)
+        assert e.value.hint == "name the file that is meant"
+
+
 def test_the_use_is_bound_to_the_passphrase(tmp_path: Path, right: Passphrases) -> None:
     make(tmp_path, Use.ROSTER)
     alter(tmp_path / "a.key", use="targets")

@@ -119,12 +119,47 @@ def test_what_the_system_says_counts_unless_the_profile_or_the_environment_says_
         Line().proxy_for(wss)
 
 
-@pytest.mark.parametrize("address", ["ftp://x:1", "http://", "http://x:99999", "http://x/path", "https://x:1"])
-def test_an_address_that_is_none_of_a_proxy_is_refused_with_one_that_is(address: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("address", "fault"),
+    [
+        ("ftp://x:1", "'ftp' is none of the schemes"),
+        ("https://x:1", "'https' is none of the schemes"),
+        ("http://", "it names no host"),
+        ("http://:3128", "it names no host"),
+        ("http://x:99999", "its port is none"),
+        ("http://x:0", "its port is none"),
+        ("http://x:", "its port is none"),
+        ("x:port", "its port is none"),
+        ("http://x/path", "nothing stands after its port"),
+        ("http://x:1?q", "nothing stands after its port"),
+        ("http://a b:80", "'a b' is the name of no host"),
+        ("http://a..b:80", "'a..b' is the name of no host"),
+        ("http://-a:80", "'-a' is the name of no host"),
+        ("nonsense", "it names neither a scheme nor a port"),
+        ("us:secret@nonsense", "'nonsense' is no address of a proxy"),
+    ],
+)
+def test_an_address_that_is_none_of_a_proxy_is_refused_with_one_that_is(
+    address: str, fault: str, tmp_path: Path
+) -> None:
     for make in (lambda: Line.find(None, {"SECURECHAN_PROXY": address}), lambda: Line(address).save(tmp_path)):
         with pytest.raises(Malformed) as caught:
             make()
+        assert fault in caught.value.message
+        assert "secret" not in caught.value.message
         assert "http://proxy.example.int:3128" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "address", ["proxy:3128", "http://proxy", "socks5h://[::1]:9050", "http://10.0.0.5:80/", "http://ä.example.int:1"]
+)
+def test_addresses_of_proxies(address: str) -> None:
+    assert Line.find(None, {"SECURECHAN_PROXY": address}).proxy.rpartition("://")[2] == address.rpartition("://")[2]
+
+
+def test_what_is_set_for_the_system_may_be_a_host_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("https_proxy", "proxy")
+    assert Line().proxy_for("wss://relay.example.int") == "http://proxy"
 
 
 def test_a_profile_that_was_written_by_another_hand_is_said(tmp_path: Path) -> None:

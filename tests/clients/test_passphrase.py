@@ -76,6 +76,11 @@ def test_a_file_without_a_passphrase_says_so(file: Path, content: bytes) -> None
     assert e.value.code == "passphrase-file"
 
 
+def test_a_folder_is_called_one(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="is a folder, not a passphrase file"):
+        Passphrases(file=tmp_path).get("x")
+
+
 def test_a_missing_file_or_a_closed_descriptor_says_so(tmp_path: Path) -> None:
     with pytest.raises(NotReady, match="No such file"):
         Passphrases(file=tmp_path / "nothing").get("x")

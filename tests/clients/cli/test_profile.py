@@ -65,7 +65,8 @@ def test_the_way_to_the_relay_is_set_shown_and_taken_back(tmp_path: Path) -> Non
 
 def test_a_way_that_cannot_be_is_refused(tmp_path: Path) -> None:
     home = str(tmp_path)
-    assert run("--json", "profile", "set", "--proxy", "ftp://x", "--home", home).error["code"] == "bad-proxy"
+    for address in ("ftp://x", "nonsense"):
+        assert run("--json", "profile", "set", "--proxy", address, "--home", home).error["code"] == "bad-proxy"
     assert run("--json", "profile", "set", "--ca", str(tmp_path / "no.pem"), "--home", home).error["code"] == "bad-ca"
     assert run("profile", "set", "--home", home).code == 2
     assert Line.load(tmp_path / "profiles" / "default") == Line()
