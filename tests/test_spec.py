@@ -94,6 +94,7 @@ from securechan.trust import (
     words,
     workflow,
 )
+from securechan.trust import contents as trust_contents
 from securechan.trust import document as trust_document
 from securechan.trust.enrolment import Invite
 from securechan.trust.keys import Kind as KeyKind
@@ -252,7 +253,7 @@ def test_refusals_of_publications() -> None:
     assert told == listed
     raised = {
         code
-        for module in (workflow, trust_document)
+        for module in (workflow, trust_contents, trust_document)
         for code in re.findall(r'code="([a-z-]+)"', Path(str(module.__file__)).read_text())
     }
     assert raised - {"not-started"} == set(told)
@@ -589,9 +590,9 @@ LIMITS: Final[dict[str, tuple[int | str, str]]] = {
     "publication": (workflow.MAX_PUBLICATION, FIXED),
     "trust document": (strict.MAX_DOCUMENT, FIXED),
     "containers inside containers of a trust document": (strict.MAX_DEPTH, FIXED),
-    "keys of a role": (trust_document.MAX_KEYS, FIXED),
+    "keys of a role": (trust_contents.MAX_KEYS, FIXED),
     "signatures of a document": (trust_document.MAX_SIGNATURES, FIXED),
-    "tombstones of an agency": (trust_document.MAX_TOMBSTONES, FIXED),
+    "tombstones of an agency": (trust_contents.MAX_TOMBSTONES, FIXED),
     "life of a document beyond policy's": (publisher.SLACK, ""),
     "evidence": (evidence.MAX_EVIDENCE, FIXED),
     "warnings ahead of expiry, days": (", ".join(map(str, freshness.STAGES)), ""),
@@ -667,7 +668,7 @@ def test_limits() -> None:
         ("7.6", f"last {state.ACCESSES + 1} epochs"),
         ("8.2", f"({state.HISTORY} at least)"),
         ("8.4", f"at most every {_BOUNDS.head_every:.0f} s"),
-        ("9.2", f"At most {trust_document.MAX_KEYS} keys a role, {trust_document.MAX_SIGNATURES} signatures"),
+        ("9.2", f"At most {trust_contents.MAX_KEYS} keys a role, {trust_document.MAX_SIGNATURES} signatures"),
         ("9.3", f"at most {strict.MAX_DEPTH} containers deep and {strict.MAX_DOCUMENT / (1 << 20)} MiB"),
         ("9.5", f"At most {workflow.MAX_DOCUMENTS} documents and {workflow.MAX_PUBLICATION >> 20} MiB"),
         ("9.7", ", ".join(map(str, freshness.STAGES[:-1])) + f" and {freshness.STAGES[-1]} days"),

@@ -37,8 +37,8 @@ from securechan.errors import Conflict, Denied, Invalid, Refused, Untrusted
 from securechan.trust import authority, strict, words
 from securechan.trust.authority import MAX_FILE, Application, b64, load_file
 from securechan.trust.cards import DirectoryKey
+from securechan.trust.contents import Roster
 from securechan.trust.diff import diff
-from securechan.trust.document import Roster
 from securechan.trust.keys import Kind, TrustKey, TrustSigner, generate
 from securechan.trust.records import AgencyRecord, DeviceRecord, Role, key_hash
 

@@ -35,7 +35,8 @@ from clients.render import when
 from securechan.errors import Conflict, Invalid, Malformed, NotFound, NotReady, Stale
 from securechan.trust import authority
 from securechan.trust.bundle import Bundle, Ceremony
-from securechan.trust.document import Federation, parse
+from securechan.trust.contents import Federation
+from securechan.trust.document import parse
 from securechan.trust.draft import Signing
 from securechan.trust.records import RelayRecord, made
 from securechan.trust.view import View

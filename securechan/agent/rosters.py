@@ -16,7 +16,8 @@ from securechan.agent.state import BURIED, Standing
 from securechan.agent.turn import Turn
 from securechan.bulletin.payload import Control, ControlKind, RosterDocument, RosterNotice
 from securechan.errors import SecurechanError, Untrusted
-from securechan.trust.document import Roster, parse, verify
+from securechan.trust.contents import Roster
+from securechan.trust.document import parse, verify
 from securechan.trust.names import ROSTER_SUFFIX
 from securechan.trust.records import Tombstone
 from securechan.trust.view import View

@@ -23,7 +23,8 @@ from tuf.api.metadata import DelegatedRole, Delegations, Role, Root, TargetFile,
 from securechan.errors import Conflict, Malformed, NotFound
 from securechan.trust import document as doc
 from securechan.trust import names, strict, workflow
-from securechan.trust.document import Document, Federation, RootContents, Roster, Signatories
+from securechan.trust.contents import ONLINE, POLICY, Federation, RootContents, Roster, Signatories, target
+from securechan.trust.document import Document
 from securechan.trust.draft import Draft, date, enough
 from securechan.trust.keys import Kind, TrustKey, TrustSigner
 from securechan.trust.records import (
@@ -62,7 +63,7 @@ def root_init(
     roles = {
         "root": _signatories(root_keys, root_threshold),
         "targets": _signatories(targets_keys, targets_threshold),
-        **{role: _signatories(online, 1) for role in doc.ONLINE},
+        **{role: _signatories(online, 1) for role in ONLINE},
     }
     return _root(1, roles, now + lifetime)
 
@@ -87,7 +88,7 @@ def rotate_root(
     roles = {
         "root": _changed(old["root"], root_keys, root_threshold),
         "targets": _changed(old["targets"], targets_keys, targets_threshold),
-        **{role: _changed(old[role], online, 1) for role in doc.ONLINE},
+        **{role: _changed(old[role], online, 1) for role in ONLINE},
     }
     lifetimes = view.policy.lifetimes if view.started else Lifetimes()
     return _root(current.version + 1, roles, now + lifetimes.root)
@@ -260,13 +261,13 @@ def _drop(things: dict[str, RelayRecord] | dict[str, CommunityBinding], gone: It
 
 
 def _targets(version: int, contents: Federation, expires: int) -> Draft:
-    targets: dict[str, TargetFile] = {doc.POLICY: doc.target(doc.POLICY, contents.policy)}
+    targets: dict[str, TargetFile] = {POLICY: target(POLICY, contents.policy)}
     for name, record in contents.agencies.items():
-        targets[f"agencies/{name}"] = doc.target(f"agencies/{name}", record)
+        targets[f"agencies/{name}"] = target(f"agencies/{name}", record)
     for name, relay in contents.relays.items():
-        targets[f"relays/{name}"] = doc.target(f"relays/{name}", relay)
+        targets[f"relays/{name}"] = target(f"relays/{name}", relay)
     for name, community in contents.communities.items():
-        targets[f"communities/{name}"] = doc.target(f"communities/{name}", community)
+        targets[f"communities/{name}"] = target(f"communities/{name}", community)
     delegated = {name: (name, signatories) for name, signatories in contents.signatories.items()}
     return Draft.of("targets", Targets(version, None, date(expires), targets, _delegations(delegated)))
 
@@ -379,11 +380,11 @@ def _roster(contents: Roster, version: int, expires: int) -> Draft:
     name = contents.agency
     targets: dict[str, TargetFile] = {}
     for record in contents.devices.values():
-        targets[record.name] = doc.target(record.name, record)
+        targets[record.name] = target(record.name, record)
     for number, stone in enumerate(contents.tombstones, 1):
-        targets[f"{name}/+{number}"] = doc.target(f"{name}/+{number}", stone)
+        targets[f"{name}/+{number}"] = target(f"{name}/+{number}", stone)
     for officer, sealed in contents.cards.items():
-        targets[f"{name}/@{officer}"] = doc.target(f"{name}/@{officer}", made(SealedCard, sealed=sealed))
+        targets[f"{name}/@{officer}"] = target(f"{name}/@{officer}", made(SealedCard, sealed=sealed))
     return Draft.of(names.roster_role(name), Targets(version, None, date(expires), targets, None))
 
 

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from securechan.errors import Conflict, Denied, Malformed, Stale
-from securechan.trust import document as doc
 from securechan.trust import strict
 from securechan.trust.authority import as_list, b64, load_file, read_drafts
+from securechan.trust.contents import agency_of
 from securechan.trust.diff import diff
 from securechan.trust.document import Document
 from securechan.trust.draft import Draft, Signing, enough, pairs
@@ -89,7 +89,7 @@ class Ceremony:
         if role == "root":
             old = () if self.base is None else (self.base.roots[-1],)
             return (*old, drafted[role])
-        agency = doc.agency_of(role)
+        agency = agency_of(role)
         delegator = "targets" if role == agency else agency
         if role == "targets":
             found = standing
@@ -182,7 +182,7 @@ class Ceremony:
 def _check_next(base: View | None, draft: Draft) -> None:
     """A draft is the version right after the one that it is compared with. A base that is out of date would show who
     signs no change at all, where in truth everything since is undone. Raises Stale."""
-    if draft.role not in ("root", "targets") and (base is None or doc.agency_of(draft.role) not in base.agencies):
+    if draft.role not in ("root", "targets") and (base is None or agency_of(draft.role) not in base.agencies):
         return  # the papers of an agency that is to be admitted have a count of their own
     standing = None if base is None else base.document(draft.role)
     expected = 1 if standing is None else standing.version + 1

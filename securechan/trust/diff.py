@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from securechan.trust.document import AgencyContents, Document, Federation, RootContents, Roster, Signatories
+from securechan.trust.contents import AgencyContents, Federation, RootContents, Roster, Signatories
+from securechan.trust.document import Document
 from securechan.trust.draft import Draft
 from securechan.trust.records import CommunityBinding, DeviceRecord, Policy, Record, Tombstone
 from securechan.trust.view import View

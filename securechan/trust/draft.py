@@ -18,7 +18,8 @@ from tuf.api.metadata import Metadata, Signed
 from securechan.errors import Conflict, Untrusted
 from securechan.trust import document as doc
 from securechan.trust import strict
-from securechan.trust.document import Document, Signatories
+from securechan.trust.contents import Signatories
+from securechan.trust.document import Document
 from securechan.trust.keys import TrustSigner
 
 

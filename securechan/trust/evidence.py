@@ -16,7 +16,7 @@ from securechan.codec import Struct, text, vec
 from securechan.errors import Malformed, NotFound, Untrusted
 from securechan.trust import document as doc
 from securechan.trust import names, workflow
-from securechan.trust.document import Roster
+from securechan.trust.contents import Roster
 from securechan.trust.records import DeviceRecord, Tombstone
 from securechan.trust.view import SavedDocument, View
 

@@ -16,8 +16,8 @@ from securechan.crypto.signature import COMPOSITE, SigningKey
 from securechan.errors import Denied, Invalid, Stale, Untrusted
 from securechan.trust import document as doc
 from securechan.trust import names, strict
+from securechan.trust.contents import Roster
 from securechan.trust.diff import diff
-from securechan.trust.document import Roster
 from securechan.trust.draft import Draft, Signing
 from securechan.trust.enrolment import EnrolRequest, six_words
 from securechan.trust.records import SUITE, key_hash

@@ -14,6 +14,7 @@ from tuf.api.metadata import MetaFile, Signed, Snapshot, Timestamp
 from securechan.errors import Untrusted
 from securechan.trust import document as doc
 from securechan.trust import freshness, workflow
+from securechan.trust.contents import HASH, ONLINE
 from securechan.trust.draft import Draft, date
 from securechan.trust.keys import TrustSigner
 from securechan.trust.records import DAY, Policy
@@ -30,7 +31,7 @@ def publish(
     live longer than policy allows), Malformed, Invalid."""
     given = tuple(documents)
     for role, _ in given:
-        if role in doc.ONLINE:
+        if role in ONLINE:
             raise Untrusted(f"only the publisher makes a {role}", code="unknown-role", hint="leave it out")
     return _publication(view, given, signer, now, snapshot=True)
 
@@ -44,7 +45,7 @@ def refresh(view: View, signer: TrustSigner, *, now: int) -> tuple[tuple[str, by
 def needs_refresh(view: View, now: int) -> bool:
     """Whether half the life of timestamp or snapshot is over."""
     policy = view.policy
-    return any(_half_over(view, role, policy, now) for role in doc.ONLINE)
+    return any(_half_over(view, role, policy, now) for role in ONLINE)
 
 
 def _half_over(view: View, role: str, policy: Policy, now: int) -> bool:
@@ -56,7 +57,7 @@ def _publication(
 ) -> tuple[tuple[str, bytes], ...]:
     parsed = [doc.parse(role, content) for role, content in given]
     root = next((document for document in reversed(parsed) if document.role == "root"), view.roots[-1])
-    for role in doc.ONLINE:
+    for role in ONLINE:
         named = doc.signatories(root, role)
         if named is None or signer.keyid not in named.keys:
             raise Untrusted(
@@ -64,7 +65,7 @@ def _publication(
                 code="wrong-key",
                 hint="the federation's key holders must sign a root that does: securechan root rotate",
             )
-    standing = {role: document for role, document in view.held.items() if role not in doc.ONLINE}
+    standing = {role: document for role, document in view.held.items() if role not in ONLINE}
     standing.update({document.role: document for document in parsed if document.role != "root"})
     targets = standing.get("targets")
     if targets is None:
@@ -104,7 +105,7 @@ def _check_life(role: str, left: int, allowed: int) -> None:
 
 
 def _meta(version: int, content: bytes) -> MetaFile:
-    return MetaFile(version, len(content), {doc.HASH: hashlib.sha384(content).hexdigest()})
+    return MetaFile(version, len(content), {HASH: hashlib.sha384(content).hexdigest()})
 
 
 def _signed(role: str, signed: Signed, signer: TrustSigner) -> Draft:

@@ -19,7 +19,8 @@ from securechan.codec import U64, Struct, fixed, opaque, text, vec
 from securechan.errors import Malformed, Untrusted
 from securechan.trust import document as doc
 from securechan.trust import freshness, names, strict, workflow
-from securechan.trust.document import Document, RootContents, Signatories
+from securechan.trust.contents import ONLINE, RootContents, Signatories, agency_of
+from securechan.trust.document import Document
 from securechan.trust.freshness import Expiry, Permission
 from securechan.trust.records import (
     AgencyRecord,
@@ -128,8 +129,8 @@ class View:
         return View(self.root_id, position, roots, held, self._index_after(roots, held))
 
     def _index_after(self, roots: Roots, held: Held) -> _Index:
-        offline = {role: document for role, document in held.items() if role not in doc.ONLINE}
-        before = {role: document for role, document in self.held.items() if role not in doc.ONLINE}
+        offline = {role: document for role, document in held.items() if role not in ONLINE}
+        before = {role: document for role, document in self.held.items() if role not in ONLINE}
         return self._index if offline == before and roots == self.roots else _index(held)
 
     def skip(self, position: PositionLike) -> View:
@@ -218,13 +219,13 @@ class View:
         agencies = self.agencies
         return (
             self.roots[-1],
-            *(d for d in self.held.values() if (agency := doc.agency_of(d.role)) is None or agency in agencies),
+            *(d for d in self.held.values() if (agency := agency_of(d.role)) is None or agency in agencies),
         )
 
     def signatories(self, role: str) -> Signatories:
         """Who signs for ``role``. Raises Untrusted where there is no such role."""
         root = self.roots[-1].contents
-        agency = doc.agency_of(role)
+        agency = agency_of(role)
         found: Signatories | None
         if agency is None:
             found = root.roles.get(role) if isinstance(root, RootContents) else None
@@ -237,7 +238,7 @@ class View:
 
     def office(self, role: str, key_id: str) -> bytes:
         """The public key (composite) of a key holder of ``role``, who may read and publish trust. Raises Untrusted."""
-        public = self.signatories(role).keys.get(key_id) if role not in {"root", *doc.ONLINE} else None
+        public = self.signatories(role).keys.get(key_id) if role not in {"root", *ONLINE} else None
         if public is None:
             raise Untrusted(
                 f"{key_id[:16]!a} is no key of {role}", code="unknown-key", hint="the key may have been rotated"

@@ -38,9 +38,9 @@ from typing import Final, TypeAlias
 from securechan.errors import Untrusted
 from securechan.trust import document as doc
 from securechan.trust import names
-from securechan.trust.document import (
+from securechan.trust.contents import (
+    ONLINE,
     AgencyContents,
-    Document,
     Federation,
     RootContents,
     Roster,
@@ -48,7 +48,9 @@ from securechan.trust.document import (
     SnapshotContents,
     Stamp,
     TimestampContents,
+    agency_of,
 )
+from securechan.trust.document import Document
 from securechan.trust.records import Tombstone
 
 MAX_DOCUMENTS: Final = 256
@@ -82,7 +84,7 @@ def step(roots: Roots, held: Held, documents: Iterable[tuple[str, bytes]]) -> tu
     doc.verify(root, timestamp)
     # A thief of the online keys may have signed a version that no honest publisher reaches. New keys start afresh
     # (TUF §5.3.11); what key holders sign offline keeps its count.
-    afresh = any(_signs(before, role) != _signs(root, role) for role in doc.ONLINE)
+    afresh = any(_signs(before, role) != _signs(root, role) for role in ONLINE)
     if not afresh:
         _check_newer(held, timestamp)
     after["timestamp"] = timestamp
@@ -97,12 +99,12 @@ def step(roots: Roots, held: Held, documents: Iterable[tuple[str, bytes]]) -> tu
     after["snapshot"] = snapshot
 
     for role, document in given.items():
-        if role not in doc.ONLINE:
+        if role not in ONLINE:
             _check_newer(held, document)
             after[role] = document
     _check_together(after)
     _check_signed(root, after, held, _verified(before, held))
-    if any(role not in doc.ONLINE for role in given) or rotations:
+    if any(role not in ONLINE for role in given) or rotations:
         check_rules(root, after)
         for agency in _rosters(after):
             role = names.roster_role(agency)
@@ -117,7 +119,7 @@ def check_all(roots: Roots, held: Held) -> None:
         _check_rotation(previous, root)
     if not held:
         return
-    for role in doc.ONLINE:
+    for role in ONLINE:
         if role not in held:
             raise Untrusted(f"there is no {role}", code="mixed")
         doc.verify(roots[-1], held[role])
@@ -189,7 +191,7 @@ def _stamp_of(timestamp: Document) -> Stamp:
 def _check_together(held: Held) -> None:
     """The snapshot names every document that stands, and nothing else."""
     snapshot = doc.expect(held["snapshot"], SnapshotContents)
-    standing = {role for role in held if role not in doc.ONLINE}
+    standing = {role for role in held if role not in ONLINE}
     if standing != set(snapshot.stamps):
         odd = min(standing ^ set(snapshot.stamps))
         raise Untrusted(f"{odd} is {'not ' if odd in standing else ''}named by the snapshot", code="mixed")
@@ -206,7 +208,7 @@ def _signs(delegator: Document, role: str) -> Signatories | None:
 def _delegator(root: Document, held: Held, role: str) -> Document | None:
     if role == "targets":
         return root
-    agency = doc.agency_of(role)
+    agency = agency_of(role)
     return held["targets"] if role == agency else held.get(agency or "")
 
 
@@ -217,7 +219,7 @@ def _verified(root: Document, held: Held) -> Verified:
     """What verified before, and by whom: the same document under the same signatories verifies again."""
     known: dict[str, tuple[Document, Signatories | None]] = {}
     for role, document in held.items():
-        if role not in doc.ONLINE and _delegates(held, role):
+        if role not in ONLINE and _delegates(held, role):
             delegator = _delegator(root, held, role)
             known[role] = (document, _signs(delegator, role) if delegator is not None else None)
     return known
@@ -226,12 +228,12 @@ def _verified(root: Document, held: Held) -> Verified:
 def _delegates(held: Held, role: str) -> bool:
     """Whether the federation has the agency that ``role`` belongs to. Documents of a removed one are kept unused, so
     that it can't come back older than it went."""
-    return role == "targets" or doc.agency_of(role) in federation(held).agencies
+    return role == "targets" or agency_of(role) in federation(held).agencies
 
 
 def _check_signed(root: Document, held: Held, before: Held, known: Verified) -> None:
     for role, document in held.items():
-        if role in doc.ONLINE:
+        if role in ONLINE:
             continue
         if not _delegates(held, role):
             if before.get(role) != document:
@@ -294,7 +296,7 @@ def check_rules(root: Document, held: Held) -> None:
     _check_threshold("root", roles["root"], least.root)
     _check_threshold("targets", roles["targets"], least.targets)
     owner = dict.fromkeys(roles["targets"].keys, "the federation")
-    for role in doc.ONLINE:
+    for role in ONLINE:
         owner.update(dict.fromkeys(roles[role].keys, "the publisher"))
     for agency, signatories in members.signatories.items():
         _check_threshold(agency, signatories, least.agency)

@@ -15,7 +15,7 @@ from securechan.crypto.contexts import REQUEST
 from securechan.crypto.suite import HYBRID
 from securechan.mls.message import MLSMessage
 from securechan.trust import authority
-from securechan.trust.document import target
+from securechan.trust.contents import target
 from securechan.trust.records import Tombstone, key_hash
 from securechan.wire.frames import Appended, Deliver, Done, PutKeyPackages, inbox_topic
 from tests.agent.places import Rogue, community, group_of, package

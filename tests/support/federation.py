@@ -19,7 +19,7 @@ from securechan.crypto.kem import MLKEM768_X25519, KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE, SigningKey
 from securechan.trust import authority, publisher, strict
-from securechan.trust.document import HASH
+from securechan.trust.contents import HASH
 from securechan.trust.draft import Draft
 from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.records import AgencyRecord, DeviceRecord, Policy, RelayRecord, made

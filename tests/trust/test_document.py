@@ -17,7 +17,7 @@ from tuf.api.metadata import Metadata, Root
 
 from securechan.errors import Invalid, Malformed, Untrusted
 from securechan.trust import authority, document, strict
-from securechan.trust.document import Federation, RootContents, Roster
+from securechan.trust.contents import HASH, TOP, Federation, RootContents, Roster
 from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.records import Policy, RelayRecord, made
 from securechan.trust.view import View
@@ -57,7 +57,7 @@ def test_real_documents_parse(grown: World, role: str) -> None:
 def test_contents_are_typed(grown: World) -> None:
     root = document.parse("root", content(grown, "root")).contents
     assert isinstance(root, RootContents)
-    assert set(root.roles) == set(document.TOP)
+    assert set(root.roles) == set(TOP)
     targets = document.parse("targets", content(grown, "targets")).contents
     assert isinstance(targets, Federation)
     assert set(targets.agencies) == {"cert-hr", "cert-lt"}
@@ -349,7 +349,7 @@ def rehash(body: dict[str, Any]) -> None:
         if isinstance(entry, dict) and "custom" in entry:
             with contextlib.suppress(ValueError):
                 record = strict.dump(entry["custom"])
-                entry.update(length=len(record), hashes={document.HASH: hashlib.sha384(record).hexdigest()})
+                entry.update(length=len(record), hashes={HASH: hashlib.sha384(record).hexdigest()})
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -10,7 +10,7 @@ import pytest
 
 from securechan.errors import SecurechanError, Untrusted
 from securechan.trust import authority, workflow
-from securechan.trust.document import target
+from securechan.trust.contents import target
 from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.records import DAY, Policy, Thresholds, Tombstone, made
 from securechan.trust.view import View
