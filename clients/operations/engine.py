@@ -81,13 +81,18 @@ class Work:
     async def at_rest(self, timeout: float) -> None:
         """Everything read, and all of ours taken by the relay. Raises Refused where it has no room, and TimedOut, which
         names what is still under way."""
-        try:
+        with self._naming(timeout):
             await self.taken(lambda agent: agent.at_rest(self.now), timeout)
+
+    @contextlib.contextmanager
+    def _naming(self, seconds: float) -> Iterator[None]:
+        try:
+            yield
         except TimedOut as late:
             things = self.agent.under_way(self.now)
             more = f"; and {len(things) - NAMED} more" if len(things) > NAMED else ""
             named = "; ".join(things[:NAMED]) or "nothing any more"
-            raise TimedOut(f"after {timeout:.0f} s still under way: {named}{more}", hint=late.hint) from None
+            raise TimedOut(f"after {seconds:.0f} s still under way: {named}{more}", hint=late.hint) from None
 
     async def settled(self, timeout: float = 10.0, *, patient: bool = False) -> None:
         """Give what is under way a while to come to rest: what waits to be sent, and members to be let in or out who
@@ -114,9 +119,10 @@ class Work:
             raise refusal(runtime.no_room)
 
     async def synced(self, timeout: float = 60.0) -> None:
-        """A session in which everything that the relay held has been read."""
+        """A session in which everything that the relay held has been read. Raises TimedOut: it names what not."""
         await self.online()
-        await self.runtime.until(lambda agent: agent.synced, timeout)
+        with self._naming(timeout):
+            await self.runtime.until(lambda agent: agent.synced, timeout)
 
 
 Operation = Callable[[Work, dict[str, Any]], Awaitable[Any]]
