@@ -19,6 +19,7 @@ from clients.federation import Address
 from clients.locked import Cost
 from clients.operations.plan import Plan, add_relay
 from clients.operations.wishes import Wish
+from clients.passphrase import Passphrases
 from clients.vault import Put, Vault
 from securechan.errors import (
     CannotOpen,
@@ -100,21 +101,16 @@ def key_file() -> Target:
         keyfile.KeyFile.make(path, keyfile.Use.TARGETS, "targets-1", PHRASE)
     finally:
         keyfile.COST = cost
-    passphrases = _Phrase()
+    passphrases = Passphrases.of(PHRASE)
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
         with refused(Malformed, Invalid, NotReady, CannotOpen, Untrusted):
             found = keyfile.KeyFile.load(path)
             if found.locked.cost.memory <= CHEAP.memory and found.locked.cost.iterations <= 2:
-                found.unlock(passphrases)  # asks as the real one does
+                found.unlock(passphrases)
 
     return Target(run, (path.read_bytes(),), sorted_json)
-
-
-class _Phrase:
-    def get(self, what: str) -> str:
-        return PHRASE if what else ""
 
 
 @target("clients.public_key")
