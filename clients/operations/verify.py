@@ -7,8 +7,11 @@ another key. What was compared is remembered; when it changes later, that is sai
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import hmac
 import json
+import re
 from typing import Any, Final
 
 from clients.operations import lookup
@@ -21,6 +24,7 @@ from securechan.trust.words import check, same, words
 
 TABLE: Final = "verified"
 COUNT: Final = 8  # words: 128 bits, as nobody's word protects them against a search
+CODE: Final = "SECURECHAN-VERIFY1:"  # of what a camera reads: signs that QR codes have a short form for
 
 
 def _digest(work: Work, officer: str) -> bytes:
@@ -38,6 +42,23 @@ def _digest(work: Work, officer: str) -> bytes:
     return hashlib.sha384(b"securechan/1 verify\n" + "\n".join(lines).encode()).digest()
 
 
+def code(digest: bytes) -> str:
+    """What the words are taken from, whole, for a camera: the same on both sides. 96 characters."""
+    return CODE + base64.b32encode(digest).decode().rstrip("=")
+
+
+def _scanned(text: str) -> str:
+    """A code as it was read. Raises Malformed for anything else."""
+    found = "".join(text.split()).upper()
+    if not re.fullmatch(rf"{CODE}[A-Z2-7]{{77}}", found):
+        raise Malformed(
+            "that is no code to compare keys by",
+            hint=f"it begins with {CODE}; the other side shows it with: securechan verify show OFFICER --qr",
+            code="code-form",
+        )
+    return found
+
+
 async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """The words to compare with an ``officer``; without one, whom there is to compare with and what waits."""
     officer = Params(said).text("officer", "")
@@ -46,6 +67,8 @@ async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     split_officer(officer)
     return _state(work, officer) | {
         "words": list(words(_digest(work, officer), COUNT)),
+        "code": code(_digest(work, officer)),
+        "own": work.agent.officer,
         "devices": [
             {"device": record.name, "keys": [key.hex() for key in record.hashes()]}
             for record in work.agent.view.devices_of(officer)
@@ -85,8 +108,8 @@ def _waiting(work: Work) -> list[dict[str, Any]]:
 
 
 async def confirm(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """A person says that the keys are right: of an ``officer``, whose ``words`` were compared, or of a ``device`` that
-    waits to be let into conversations. Raises Untrusted where the words said are others."""
+    """A person says that the keys are right: of an ``officer``, whose ``words`` were compared or whose code was
+    ``scanned``, or of a ``device`` that waits to be let into conversations. Raises Untrusted where they are others."""
     params = Params(said)
     officer, device = params.text("officer", ""), params.text("device", "")
     if bool(officer) == bool(device):
@@ -94,12 +117,16 @@ async def confirm(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     if device:
         return await _confirm_device(work, device)
     split_officer(officer)
-    digest, heard = _digest(work, officer), params.text("words", "")
-    if heard:
+    digest, others = _digest(work, officer), ""
+    if "words" in said:  # though they be empty
+        heard = params.text("words")
         check(heard, COUNT)
-    if heard and not same(heard, words(digest, COUNT)):
+        others = "" if same(heard, words(digest, COUNT)) else "these are not the words"
+    if "scanned" in said and not hmac.compare_digest(_scanned(params.text("scanned")), code(digest)):
+        others = "this is not the code"
+    if others:
         raise Untrusted(
-            f"these are not the words for {officer}: one of you sees other keys",
+            f"{others} for {officer}: one of you sees other keys",
             hint="don't use the conversation; ask both agencies' administrators which devices are listed",
             code="identity-changed",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clients.cli import contact, device, key, verify
+from clients.cli.qr import drawn
 from tests.clients.conftest import Town
 
 
@@ -38,3 +39,19 @@ def test_words_to_compare(town: Town) -> None:
     said = town.hr.run("verify", "confirm", "liaison-1@cert-si", "--words", "-".join(words).upper())
     assert said.out == "verified  liaison-1@cert-si\n"
     assert town.hr.run("verify", "show").code == 0
+
+
+def test_a_code_for_a_camera(town: Town) -> None:
+    town.hr.json("sync")
+    town.si.json("sync")
+    shown = town.hr.run("verify", "show", "liaison-1@cert-si", "--qr").out
+    code = town.hr.json("verify", "show", "liaison-1@cert-si")["code"]
+    assert f"{drawn(code, coloured=False)}\n\n{code}\n" in shown
+    words = " ".join(town.hr.json("verify", "show", "liaison-1@cert-si")["words"])
+    assert words not in shown
+    assert words in town.hr.run("verify", "show", "liaison-1@cert-si", "--qr", "--words").out
+    assert "securechan verify confirm liaison-1@cert-hr --scanned TEXT\n" in shown
+    read = f"{code.lower()}\n".encode()
+    confirmed = town.si.run("verify", "confirm", "liaison-1@cert-hr", "--scanned", "-", stdin=read)
+    assert (confirmed.code, confirmed.out) == (0, "verified  liaison-1@cert-hr\n")
+    assert town.hr.run("verify", "show", "--qr").code == 2

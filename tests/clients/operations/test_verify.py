@@ -29,6 +29,13 @@ def test_other_words_are_an_identity_that_changed(town: Town) -> None:
     assert said.error["code"] == "identity-changed"
 
 
+def test_words_that_nobody_said_confirm_nothing(town: Town) -> None:
+    town.hr.json("sync")
+    said = town.hr.run("--json", "verify", "confirm", "liaison-1@cert-pl", "--words", "")
+    assert (said.code, said.error["code"]) == (11, "words-form")
+    assert town.hr.json("verify", "show", "liaison-1@cert-pl")["state"] == "unverified"
+
+
 def test_keys_that_change_later_are_said_to_have_changed(town: Town) -> None:
     station = town.again("verifier")
     with Vault.open(station.profile.vault, PASSPHRASE) as vault:
@@ -49,3 +56,19 @@ def test_what_cannot_be_compared(town: Town) -> None:
     assert town.hr.run("verify", "confirm", "--device", "cert-si/desk", "--yes").code == 9
     assert town.hr.run("verify", "confirm").code == 2
     assert isinstance(town.hr.json("verify", "show")["waiting"], list)
+
+
+def test_a_camera_reads_the_same_on_both_sides(town: Town) -> None:
+    town.hr.json("sync")
+    town.si.json("sync")
+    code = town.si.json("verify", "show", "liaison-1@cert-hr")["code"]
+    assert town.hr.json("verify", "show", "liaison-1@cert-si")["code"] == code
+    assert town.hr.json("verify", "confirm", "liaison-1@cert-si", "--scanned", code)["state"] == "verified"
+    other = code[:-2] + ("B" if code[-2] == "A" else "A") + code[-1]
+    said = town.hr.run("--json", "verify", "confirm", "liaison-1@cert-si", "--scanned", other)
+    assert (said.code, said.error["code"]) == (4, "identity-changed")
+    third = town.hr.json("verify", "show", "liaison-1@cert-pl")["code"]
+    assert town.hr.run("verify", "confirm", "liaison-1@cert-si", "--scanned", third).code == 4
+    for wrong in ("https://example.org", code[:-1], f"{code}A", code.replace("VERIFY1", "VERIFY2"), " ", ""):
+        said = town.hr.run("--json", "verify", "confirm", "liaison-1@cert-si", "--scanned", wrong)
+        assert (said.code, said.error["code"]) == (11, "code-form")
