@@ -123,7 +123,7 @@ def asked_to_readd(turn: Turn, letter: ReaddLetter, by: DeviceRecord, written: i
     if any(each.device == by.name and each.time >= written for each in conversation.heeded):
         raise Denied(f"{by.name} asks in an old letter to be added again")
     others = tuple(each for each in conversation.heeded if each.device != by.name)
-    conversation = replace(conversation, heeded=(*others, Heeded(by.name, written))[-MOST_HEEDED:])
+    conversation = replace(conversation, heeded=(*others, Heeded(by.name, min(written, turn.now)))[-MOST_HEEDED:])
     returning = tuple(each for each in conversation.returning if each != by.name)
     turn.put(replace(conversation, returning=(*returning, by.name)[-64:]))
 

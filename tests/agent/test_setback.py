@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from securechan.agent.events import BulletinReceived, ConversationJoined, ReceiptReceived
+from securechan.agent import letters
+from securechan.agent.events import BulletinReceived, ConversationJoined, MemberAdded, ReceiptReceived
 from securechan.agent.inputs import Acknowledge, CreateConversation, PublishBulletin, RotateEpochs
-from securechan.agent.state import CONVERSATIONS, PACKAGES, PENDING, RECEIPTS
+from securechan.agent.letters import ReaddLetter
+from securechan.agent.state import CONVERSATIONS, LETTERS, PACKAGES, PENDING, RECEIPTS
+from securechan.agent.turn import Turn
 from securechan.bulletin.tlp import Tlp
 from securechan.mls.keypackage import DEFAULT_LIFETIME
+from securechan.wire.frames import Deliver, inbox_topic
 from tests.agent.places import STEWARDS, community, row_of, secret
 from tests.support.world import Actor, World
 
@@ -92,3 +96,19 @@ def test_a_commit_that_was_put_off_is_offered_again(world: World) -> None:
     world.run(5)
     assert ana.agent.rows.get(PENDING, topic.hex()) is None
     assert secret(ana, topic) == secret(bor, topic) != before
+
+
+def test_who_asked_to_be_added_again_by_a_clock_ahead_may_ask_by_a_right_one(world: World) -> None:
+    ana, _bor, cene, topic = community(world)
+    member = cene.member
+    assert member is not None
+    times = []
+    for ahead in (YEAR, 0):
+        turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now + ahead)
+        assert letters.write(turn, (turn.view.device(ana.name),), ReaddLetter(topic, 1, "lost"))
+        (letter,) = turn.rows.all(LETTERS).values()
+        ask = Deliver(inbox_topic(ana.name), world.chance(32), letter.copies[0].body)
+        world.loop.run_until_complete(member.request(ask))
+        world.run(130)
+        times.append(len([each for each in ana.told(MemberAdded, topic) if each.device == cene.name]))
+    assert times[0] < times[1]
