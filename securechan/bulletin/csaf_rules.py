@@ -8,7 +8,6 @@ release, and a list of a thousand of them would have to follow.
 from __future__ import annotations
 
 import itertools
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, TypeAlias
@@ -24,6 +23,7 @@ from securechan.bulletin.csaf_tables import (
     REGIONS,
 )
 from securechan.bulletin.findings import Findings, Place, quote
+from securechan.bulletin.notations import purl_fault
 
 Rule: TypeAlias = Callable[[Advisory, Findings], None]
 
@@ -187,40 +187,6 @@ def _language(advisory: Advisory, found: Findings) -> None:
                 break  # extensions and private use begin
             if len(part) == 2 and part.upper() not in REGIONS:
                 found.add((_DOCUMENT, name), f"{quote(part)} is no region")
-
-
-_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_QUALIFIER: Final = re.compile(r"[A-Za-z.\-_][A-Za-z0-9.\-_]*=[^=&]*", re.ASCII)
-
-
-# Types of package URL without a namespace (purl-spec, types); CSAF 2.1 demands the rules of ECMA-427
-_FLAT: Final = frozenset(
-    ["bitnami", "cargo", "cocoapods", "conda", "cran", "hackage", "mlflow", "nuget", "oci", "pub", "pypi"]
-)
-
-
-def purl_fault(purl: str, *, typed: bool = False) -> str:
-    """What is wrong with a package URL (ECMA-427), empty when nothing is; ``typed`` adds the rules of known types."""
-    rest, _, _ = purl.removeprefix("pkg:").partition("#")
-    rest, _, qualifiers = rest.partition("?")
-    kind, _, path = rest.strip("/").partition("/")
-    head, separator, version = path.rpartition("@")
-    named = head if separator and "/" not in version else path
-    name = named.rstrip("/").rpartition("/")[2]
-    if separator and named is head and head.endswith("/"):
-        name = ""
-    if not re.fullmatch(r"[A-Za-z.+\-][A-Za-z0-9.+\-]*", kind, re.ASCII):
-        return "its type isn't valid"
-    if not name:
-        return "it has no name"
-    if typed and kind in _FLAT and "/" in named.strip("/"):
-        return f"a package of type {kind} has no namespace"
-    if _ESCAPE.search(purl):
-        return "a percent sign isn't followed by two hex digits"
-    keys = [part.partition("=")[0].lower() for part in qualifiers.split("&")] if qualifiers else []
-    if any(not _QUALIFIER.fullmatch(part) for part in qualifiers.split("&") if qualifiers):
-        return "its qualifiers aren't key=value"
-    return "a qualifier stands twice" if len(keys) != len(set(keys)) else ""
 
 
 @rule("6.1.13")

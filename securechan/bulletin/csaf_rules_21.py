@@ -14,6 +14,7 @@ from typing import Any, Final
 from securechan.bulletin.advisory import Advisory, Instant, Item, instant, listed
 from securechan.bulletin.csaf_rules import CVSS, Rule, rule_book
 from securechan.bulletin.findings import Findings, Place, quote
+from securechan.bulletin.notations import license_fault, range_fault
 
 RULES: Final[list[tuple[str, Rule]]] = []
 rule = rule_book(RULES)
@@ -219,27 +220,6 @@ def _version_and_range(advisory: Advisory, found: Findings) -> None:
             found.add(place, "both product_version and product_version_range stand on its path")
 
 
-_VERS: Final = re.compile(r"vers:([a-z][a-z0-9.-]*)/(.+)", re.DOTALL)
-_CONSTRAINT: Final = re.compile(r"(?:>=|<=|!=|<|>)?[^\s|<>=!*]+")
-
-
-def range_fault(name: str) -> str:
-    """What is wrong with a version range (VERS, or its constraints alone), empty when nothing is."""
-    match = _VERS.fullmatch(name)
-    if match is None and name.startswith("vers:"):
-        return "it isn't vers:type/constraints"
-    constraints = match[2] if match else name
-    if constraints == "*":
-        return "" if match and match[1] == "all" else "all versions are written vers:all/*"
-    if match and match[1] == "all":
-        return "the type all has only the constraint *"
-    parts = constraints.split("|")
-    if not all(_CONSTRAINT.fullmatch(part) for part in parts):
-        return "a constraint is <, <=, >, >=, != or nothing, and then a version"
-    versions = [part.lstrip("<>=!") for part in parts]
-    return "a version stands twice" if len(versions) != len(set(versions)) else ""
-
-
 @rule("6.1.50")
 def _range_rules(advisory: Advisory, found: Findings) -> None:
     """Product version range rules."""
@@ -441,45 +421,6 @@ def _rating_and_score(advisory: Advisory, found: Findings) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- license
-
-
-_LICENSE: Final = re.compile(r"[A-Za-z0-9.-]+")
-_TOKEN: Final = re.compile(r"\s*(\(|\)|[^\s()]+)")
-
-
-def license_fault(expression: str) -> str:
-    """What is wrong with an SPDX license expression (SPDX 3.0.1 annex B, no DocumentRef), empty when nothing is."""
-    depth, wanted = 0, "license"  # what the next word has to be
-    for part in _TOKEN.findall(expression):
-        word = part.upper()
-        if part == "(" and wanted == "license":
-            depth += 1
-        elif part == ")" and wanted in ("operator", "joined") and depth:
-            depth, wanted = depth - 1, "joined"
-        elif word in ("AND", "OR") and part in (word, word.lower()) and wanted in ("operator", "joined"):
-            wanted = "license"
-        elif word == "WITH" and part in (word, word.lower()) and wanted == "operator":
-            wanted = "exception"
-        elif wanted in ("license", "exception") and word not in ("AND", "OR", "WITH", "(", ")"):
-            if fault := _license_id_fault(part, exception=wanted == "exception"):
-                return fault
-            wanted = "operator" if wanted == "license" else "joined"
-        else:
-            return f"{quote(part)} can't stand there"
-    if depth or wanted in ("license", "exception"):
-        return "it ends too early"
-    return ""
-
-
-def _license_id_fault(token: str, *, exception: bool) -> str:
-    own = "AdditionRef-" if exception else "LicenseRef-"
-    plain = token[:-1] if token.endswith("+") and not exception and not token.startswith(own) else token
-    if not _LICENSE.fullmatch(plain):
-        return f"{quote(token)} is not an identifier"
-    lower = plain.lower()
-    if lower.startswith("documentref-") or (lower.startswith(own.lower()) and not plain.startswith(own)):
-        return f"{quote(token)} is not an identifier that may stand here"
-    return ""
 
 
 @rule("6.1.54")

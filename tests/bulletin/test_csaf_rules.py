@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from securechan.bulletin import csaf
-from securechan.bulletin.csaf_rules import purl_fault
 from tests.bulletin.advisories import GONE, change, demo, sound
 from tests.bulletin.files import refusal, whats
 
@@ -209,35 +208,3 @@ def test_scores_of_the_demo_are_checked() -> None:
     assert whats(refusal(csaf.check, wrong)) == [
         f"/{V}/scores/0/cvss_v3/baseScore 6.1.9: 9.7 is not what the vector gives: 9.8"
     ]
-
-
-@pytest.mark.parametrize(
-    "purl",
-    [
-        "pkg:maven/org.apache.logging.log4j/log4j-core@2.14.1",
-        "pkg:npm/%40angular/animation@12.3.1",
-        "pkg:deb/debian/curl@7.50.3-1?arch=i386&distro=jessie",
-        "pkg:golang/google.golang.org/genproto#googleapis/api/annotations",
-        "pkg:npm/@scope/name@1.0",
-        "pkg:generic/xz",
-    ],
-)
-def test_real_package_urls_are_valid(purl: str) -> None:
-    assert purl_fault(purl, typed=True) == ""
-
-
-@pytest.mark.parametrize(
-    ("purl", "fault"),
-    [
-        ("pkg:maven/@1.0", "no name"),
-        ("pkg:maven/", "no name"),
-        ("pkg:/x", "no name"),
-        ("pkg:1npm/x", "type"),
-        ("pkg:npm/a%4", "percent"),
-        ("pkg:npm/a?x=1&x=2", "twice"),
-        ("pkg:npm/a?x", "key=value"),
-        ("pkg:pypi/a/b", "namespace"),
-    ],
-)
-def test_broken_package_urls_are_not(purl: str, fault: str) -> None:
-    assert fault in purl_fault(purl, typed=True)

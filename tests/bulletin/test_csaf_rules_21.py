@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from securechan.bulletin import csaf
-from securechan.bulletin.csaf_rules_21 import license_fault, range_fault
 from tests.bulletin.advisories import GONE, change, demo, sound
 from tests.bulletin.files import refusal, whats
 
@@ -214,33 +213,3 @@ def test_scores_of_the_demo_are_checked() -> None:
     assert whats(refusal(csaf.check, wrong)) == [
         f"/{V}/metrics/0/content/cvss_v3/baseSeverity 6.1.9: HIGH is not what the vector gives: CRITICAL"
     ]
-
-
-@pytest.mark.parametrize(
-    "name", ["vers:all/*", "vers:gem/>=2.2.0|!=2.2.1|<2.3.0", "<4.2", ">10.9a|!=10.9c|<=10.9k", "<V3.0.29"]
-)
-def test_ranges_of_the_standard_are_taken(name: str) -> None:
-    assert range_fault(name) == ""
-
-
-@pytest.mark.parametrize(
-    "name", ["*", "vers:npm/*", "vers:all/<1", "vers:/x", "vers:npm/", "<= 1", "<1||>2", "<>1", "<1|>1", "all before 3"]
-)
-def test_other_ranges_are_not(name: str) -> None:
-    assert range_fault(name)
-
-
-@pytest.mark.parametrize(
-    "text", ["MIT", "(MIT)", "MIT and ISC", "GPL-2.0-only WITH Classpath-exception-2.0", "LicenseRef-a OR (MIT OR ISC)"]
-)
-def test_license_expressions_are_read(text: str) -> None:
-    assert license_fault(text) == ""
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "MIT OR", "OR MIT", "MIT ISC", "(MIT", "MIT)", "MIT WITH", "(MIT) WITH x", "MIT Or ISC", "LicenseRef-a+",
-     "DocumentRef-a:LicenseRef-b", "licenseref-a", "a/b", "MIT WITH a WITH b", "()"],
-)  # fmt: skip
-def test_other_texts_are_no_license_expressions(text: str) -> None:
-    assert license_fault(text)
