@@ -45,7 +45,7 @@ def consents(
 ) -> None:
     """Consents to forward: asked of this desk, and by it."""
     data = do("bulletin.consents", online=False, waiting=waiting)
-    here().emit(data, lambda: _asked(data))
+    here().show(data, lambda: _asked(data))
 
 
 def _asked(data: dict[str, Any]) -> str:
@@ -78,8 +78,12 @@ def consent(
 
     A consent is signed, and shown to everyone who reads the forward."""
     me = here()
+    question = do("bulletin.asked", online=False, bulletin=bulletin, agency=agency, to=to)
+    named, there = question["bulletin"], question["agencies"]
     if not deny:
-        me.confirm(f"let {agency} forward {bulletin}?", yes)
-    data = do("bulletin.consent", bulletin=bulletin, agency=agency, to=to, days=days, deny=deny, timeout=timeout)
+        place = f"{stranger(question['name'])}, where {' '.join(there)} read"
+        me.confirm(safe(f"let {agency} bring {named} to {place}?"), yes)
+    answer = {"bulletin": named, "agency": agency, "to": question["to"], "agencies": there}
+    data = do("bulletin.consent", **answer, days=days, deny=deny, timeout=timeout)
     until = f" until {data['until']}" if data["until"] else ""
     me.emit(data, lambda: f"{data['state']}  {data['bulletin']} to {safe(agency)} in {safe(data['name'])}{until}")

@@ -67,10 +67,25 @@ async def consents(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     return {"consents": [each for each in _consents(work) if not waiting or each["state"] == "waiting"]}
 
 
+async def asked(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """What ``agency`` asks about ``bulletin`` (and conversation ``to``, where it asked about several)."""
+    return _question(work, Params(said))
+
+
 async def consent(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """Answer ``agency``, who asked about ``bulletin`` (and conversation ``to``, where it asked about several): yes for
-    ``days``, or no with ``deny``."""
+    """Answer what is `asked`: yes for ``days``, or no with ``deny``. ``agencies`` are those that a person was shown: a
+    consent goes to no others."""
     params = Params(said)
+    question = _question(work, params)
+    key = question["bulletin"], question["agency"], question["to"]
+    until = 0 if params.flag("deny") else work.now + 86400 * params.number("days", 30)
+    shown = params.texts("agencies") or tuple(question["agencies"])
+    await work.runtime.do(AnswerConsent(key[0], bytes.fromhex(key[2]), key[1], until, shown))
+    await _delivered(work, params, "the answer")
+    return next(each for each in _consents(work) if (each["bulletin"], each["agency"], each["to"]) == key)
+
+
+def _question(work: Work, params: Params) -> dict[str, Any]:
     found, agency, to = find(work, params.text("bulletin")), params.text("agency"), params.text("to", "")
     fitting = [
         each
@@ -85,15 +100,7 @@ async def consent(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     if len(fitting) > 1:
         names = ", ".join(each["name"] for each in fitting)
         raise Conflict(f"{agency} asked about {len(fitting)} conversations", hint=f"say which with --to: {names}")
-    until = 0 if params.flag("deny") else work.now + 86400 * params.number("days", 30)
-    topic = bytes.fromhex(fitting[0]["to"])
-    await work.runtime.do(AnswerConsent(found.bulletin, topic, agency, until))
-    await _delivered(work, params, "the answer")
-    return next(
-        each
-        for each in _consents(work)
-        if (each["bulletin"], each["agency"], each["to"]) == (found.bulletin, agency, fitting[0]["to"])
-    )
+    return fitting[0]
 
 
 async def _delivered(work: Work, params: Params, what: str) -> None:
@@ -126,5 +133,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "forward": forward,
     "ask-consent": ask_consent,
     "consents": consents,
+    "asked": asked,
     "consent": consent,
 }

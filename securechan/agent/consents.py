@@ -167,7 +167,7 @@ def asked(turn: Turn, letter: AskConsentLetter, by: DeviceRecord) -> None:
 
 
 def answer(turn: Turn, wish: AnswerConsent) -> None:
-    """A person answers. Raises `NotFound`, `Denied`, `Untrusted`, `NotReady`."""
+    """A person answers. Raises `NotFound`, `Denied`, `Conflict`, `Untrusted`, `NotReady`."""
     name = consent_row(wish.conversation, wish.bulletin, wish.agency)
     row = turn.rows.get(CONSENTS, name)
     if row is None or row.state not in (ConsentState.WAITING, ConsentState.GIVEN, ConsentState.DENIED):
@@ -176,6 +176,12 @@ def answer(turn: Turn, wish: AnswerConsent) -> None:
         raise Denied("only a device with the desk role consents", code="role-denied")
     if wish.until and wish.until <= turn.now:
         raise Invalid("a consent that has run out before it is given")
+    if wish.until and set(row.agencies) - set(wish.agencies):
+        raise Conflict(
+            f"{wish.agency[:64]} asks for more than you were shown",
+            hint="look again: securechan bulletin consents",
+            code="asked-for-more",
+        )
     consent = b""
     if wish.until:
         consent = _signed(turn, row, wish).encode()

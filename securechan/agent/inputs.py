@@ -194,12 +194,13 @@ class AskConsent:
 @dataclass(frozen=True, slots=True)
 class AnswerConsent:
     """A person of the issuer's desk answers ``agency``: ``until`` (Unix seconds) is how long a consent holds, 0 says
-    no."""
+    no. ``agencies``: who the person was shown to be there; a consent never goes to more."""
 
     bulletin: str
     conversation: bytes
     agency: str
     until: int
+    agencies: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from tests.agent.test_forwards import CONTENT, publish, room, shown
 from tests.support.world import Actor, World
 
 MONTH = 30 * 86400
+THERE = ("cert-hr", "cert-si")  # who reads in the other conversation
 
 
 def stage(world: World) -> tuple[Actor, Actor, bytes, bytes, str]:
@@ -50,7 +51,7 @@ def test_asked_given_and_shown_with_the_forward(world: World) -> None:
     assert asked.reason == "they see the same campaign"
     with pytest.raises(Denied):
         cene.do(ForwardBulletin(bulletin, there, CONTENT))
-    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH))
+    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH, THERE))
     world.run(3)
     assert (states(ana), states(cene)) == ([ConsentState.GIVEN], [ConsentState.GRANTED])
     (answered,) = cene.told(ConsentAnswered)
@@ -67,8 +68,8 @@ def test_a_no_is_a_no(world: World) -> None:
     cene.do(AskConsent(bulletin, there))
     world.run(3)
     with pytest.raises(Invalid):
-        ana.do(AnswerConsent(bulletin, there, "cert-si", world.now - 1))
-    ana.do(AnswerConsent(bulletin, there, "cert-si", 0))
+        ana.do(AnswerConsent(bulletin, there, "cert-si", world.now - 1, THERE))
+    ana.do(AnswerConsent(bulletin, there, "cert-si", 0, THERE))
     world.run(3)
     assert [each.granted for each in cene.told(ConsentAnswered)] == [False]
     assert (states(ana), states(cene)) == ([ConsentState.DENIED], [ConsentState.REFUSED])
@@ -80,7 +81,7 @@ def test_a_consent_ends_with_its_time(world: World) -> None:
     ana, cene, _topic, there, bulletin = stage(world)
     cene.do(AskConsent(bulletin, there))
     world.run(3)
-    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + 60))
+    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + 60, THERE))
     world.run(61)
     with pytest.raises(Denied, match="run out"):
         cene.do(ForwardBulletin(bulletin, there, CONTENT))
@@ -90,7 +91,7 @@ def test_what_it_covers_follows_too(world: World) -> None:
     ana, cene, topic, there, bulletin = stage(world)
     cene.do(AskConsent(bulletin, there))
     world.run(3)
-    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH))
+    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH, THERE))
     world.run(3)
     cene.do(ForwardBulletin(bulletin, there, CONTENT))
     world.run(3)
@@ -109,7 +110,7 @@ def test_only_what_can_be_asked_is(world: World) -> None:
     with pytest.raises(NotFound):
         cene.do(AskConsent(bulletin, topic))  # it is there
     with pytest.raises(NotFound):
-        ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + 60))
+        ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + 60, THERE))
     ana.do(WithdrawBulletin(topic, bulletin, "over"))
     world.run(3)
     with pytest.raises(Conflict):
@@ -128,7 +129,7 @@ def test_an_answer_counts_from_the_issuers_desk_alone_and_for_what_was_asked(wor
         consents.answered(turn, ConsentLetter(bulletin, there, b""), record)  # nobody has asked
     cene.do(AskConsent(bulletin, there))
     world.run(3)
-    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH))
+    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH, THERE))
     given = next(iter(ana.agent.rows.all(CONSENTS).values())).consent
     turn = turn_of(cene)
     with pytest.raises(Untrusted):
@@ -168,7 +169,7 @@ def test_a_used_consent_does_not_help_another_room(world: World) -> None:
     elsewhere = room(world, cene, "cert-hr", "cert-si", name="elsewhere", ceiling=Tlp.AMBER_STRICT)
     cene.do(AskConsent(bulletin, there))
     world.run(3)
-    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH))
+    ana.do(AnswerConsent(bulletin, there, "cert-si", world.now + MONTH, THERE))
     world.run(3)
     with pytest.raises(Denied):
         cene.do(ForwardBulletin(bulletin, elsewhere, CONTENT))
@@ -191,6 +192,8 @@ def test_a_question_stays_as_it_was_shown_while_it_waits(world: World) -> None:
     turn.now += consents.STANDS
     consents.asked(turn, wider, by)
     assert [each.agencies for each in turn.rows.all(CONSENTS).values()] == [wider.agencies]
+    with pytest.raises(Conflict, match="more than you were shown"):
+        consents.answer(turn, AnswerConsent(bulletin, there, "cert-si", turn.now + MONTH, THERE))
 
 
 def namesake(ana: Actor, bulletin: str, label: Tlp) -> Turn:
@@ -210,7 +213,7 @@ def test_another_agencys_bulletin_of_the_same_id_is_not_consented_to(world: Worl
     cene.do(AskConsent(bulletin, there))
     world.run(3)
     turn = namesake(ana, bulletin, Tlp.RED)
-    consents.answer(turn, AnswerConsent(bulletin, there, "cert-si", world.now + MONTH))
+    consents.answer(turn, AnswerConsent(bulletin, there, "cert-si", world.now + MONTH, THERE))
     (row,) = turn.rows.all(CONSENTS).values()
     assert SignedConsent.decode(row.consent).claim.tlp is Tlp.AMBER_STRICT
 

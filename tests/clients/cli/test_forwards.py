@@ -16,6 +16,8 @@ def test_from_the_question_to_the_forward(town: Town, csaf: str) -> None:
     assert "see evil[.]example" in town.hr.run("bulletin", "consents", "--waiting").out
     needs = town.hr.run("bulletin", "consent", bulletin, "--to-agency", "cert-si")
     assert (needs.code, "--yes" in needs.err) == (2, True)
+    assert f"let cert-si bring {bulletin} to" in needs.err
+    assert "where cert-hr cert-si read?" in needs.err
     given = town.hr.run("bulletin", "consent", bulletin, "--to-agency", "cert-si", "--yes")
     assert given.out.startswith(f"given  {bulletin} to cert-si in {second} until 20")
     town.si.json("sync")
