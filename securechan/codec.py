@@ -98,8 +98,12 @@ class Reader:
             return first
         if prefix == 3:
             raise Malformed(f"{what}: 8-byte length at offset {pos} is not allowed")
-        size = 1 << prefix
-        value = int.from_bytes(self.take(size, what), "big") & ((1 << (8 * size - 2)) - 1)
+        if prefix == 1 and pos + 2 <= self.end:
+            self.pos = pos + 2
+            value = (first ^ 0x40) << 8 | self.data[pos + 1]
+        else:
+            size = 1 << prefix
+            value = int.from_bytes(self.take(size, what), "big") & ((1 << (8 * size - 2)) - 1)
         if value < (1 << 6 if prefix == 1 else 1 << 14):
             raise Malformed(f"{what}: length at offset {pos} is not in its shortest form")
         return value
@@ -110,12 +114,19 @@ class Reader:
 
     def sub(self, bound: int = DEFAULT_BOUND, what: str = "vector") -> Reader:
         """A reader confined to the next vector; this one moves past it."""
+        outside = self.enter(bound, what)
+        inside = Reader(self.data, self.pos, self.end)
+        self.pos, self.end = self.end, outside
+        return inside
+
+    def enter(self, bound: int = DEFAULT_BOUND, what: str = "vector") -> int:
+        """Confine this reader to the next vector; answers with the end that it had, to be given back to it after."""
         length = self._length(bound, what)
-        start = self.pos
-        if start + length > self.end:
-            raise Malformed(f"{what}: {length} bytes wanted at offset {start}, {self.end - start} left")
-        self.pos = start + length
-        return Reader(self.data, start, start + length)
+        before, start = self.end, self.pos
+        if start + length > before:
+            raise Malformed(f"{what}: {length} bytes wanted at offset {start}, {before - start} left")
+        self.end = start + length
+        return before
 
     def _length(self, bound: int, what: str) -> int:
         length = self.varint(what)
@@ -295,10 +306,10 @@ class EnumCodec(Codec):
     def read(self, r: Reader) -> enum.IntEnum:
         start = r.pos
         value = r.uint(self.size)
-        try:
-            return self.values[value]
-        except KeyError:
-            raise Malformed(f"{self.members.__name__}: unknown value {value} at offset {start}") from None
+        found = self.values.get(value)
+        if found is None:
+            raise Malformed(f"{self.members.__name__}: unknown value {value} at offset {start}")
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +356,9 @@ class VectorCodec(Codec):
     most: int = DEFAULT_BOUND
 
     def write(self, value: tuple[Any, ...], out: bytearray) -> None:
+        if not value:
+            out.append(0)
+            return
         if len(value) > self.most:
             raise Misuse(f"a vector of {len(value)} items where at most {self.most} belong")
         body = bytearray()
@@ -356,16 +370,16 @@ class VectorCodec(Codec):
         write_vector(out, body)
 
     def read(self, r: Reader) -> tuple[Any, ...]:
-        inside = r.sub(self.bound)
+        outside = r.enter(self.bound)
         items: list[Any] = []
         read = self.inner.read
-        while inside.pos < inside.end:
-            before = inside.pos
+        while (before := r.pos) < r.end:
             if len(items) >= self.most:  # small items cost far more time and memory than their bytes
                 raise Malformed(f"vector: more than {self.most} items at offset {before}")
-            items.append(read(inside))
-            if inside.pos == before:  # an empty element would loop for ever
+            items.append(read(r))
+            if r.pos == before:  # an empty element would loop for ever
                 raise Malformed(f"vector: element of no bytes at offset {before}")
+        r.end = outside
         return tuple(items)
 
 
@@ -535,6 +549,11 @@ class Kept(Struct):
                 known["_wire"] = wire
         return wire
 
+    def known_as(self, wire: bytes) -> Self:
+        """This value, told its wire form by who has it at hand. It must be what ``encode`` would give."""
+        self.__dict__["_wire"] = wire
+        return self
+
     def settle(self) -> None:
         """From now on the wire form is made anew when it is wanted: for values that stay long and are rarely sent."""
         self.__dict__["_wire"] = None
@@ -545,9 +564,7 @@ class Kept(Struct):
     @classmethod
     def read_from(cls, r: Reader) -> Self:
         start = r.pos
-        made = super().read_from(r)
-        made.__dict__["_wire"] = r.data[start : r.pos]
-        return made
+        return super().read_from(r).known_as(r.data[start : r.pos])
 
 
 _PLAIN: Final[dict[Any, Codec]] = {bytes: OpaqueCodec(DEFAULT_BOUND), str: TextCodec(4096)}

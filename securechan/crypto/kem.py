@@ -226,7 +226,7 @@ class MontgomeryKem(DhKem):
 
     def _check_public(self, public: bytes) -> None:
         if not self._x448:
-            if _is_small(public):
+            if public in _SMALL:  # every secret with it is zero (RFC 7748 §6.1)
                 raise _small_order(self.name)
             return
         # RFC 7748 takes any bytes; a point of small order shows itself only by a zero secret.
@@ -322,7 +322,7 @@ class XWing(Kem):
 
     def _check_public(self, public: bytes) -> None:
         _check_modulus(768, public[:1184])
-        if _is_small(public[1184:]):
+        if public[1184:] in _SMALL:
             raise _small_order(self.name)
 
     def _encap(self, public: bytes) -> tuple[Secret, bytes]:
@@ -355,20 +355,17 @@ def _x25519(mine: x25519.X25519PrivateKey, public: bytes, name: str) -> bytes:
 
 _P25519: Final = 2**255 - 19
 # The u-coordinates whose order divides the cofactor: 0, ±1 and the two of order 8.
-_SMALL: Final = frozenset(
-    {
-        0,
-        1,
-        _P25519 - 1,
-        325606250916557431795983626356110631294008115727848805560023387167927233504,
-        39382357235489614581723060781553021112529911719440698176882885853963445705823,
-    }
+_ORDER8: Final = (
+    int("00b8495f16056286fdb1329ceb8d09da6ac49ff1fae35616aeb8413b7c7aebe0", 16),
+    int("57119fd0dd4e22d8868e1c58c45c44045bef839c55b1d0b1248c50a3bc959c5f", 16),
 )
-
-
-def _is_small(public: bytes) -> bool:
-    """Whether every X25519 secret with this public key is zero (RFC 7748 §6.1), told without a multiplication."""
-    return (int.from_bytes(public, "little") & ((1 << 255) - 1)) % _P25519 in _SMALL
+# In all the ways in which 32 bytes are read as one of them: modulo the prime, the top bit passed over (RFC 7748 §5).
+_SMALL: Final = frozenset(
+    (u + (top << 255)).to_bytes(32, "little")
+    for least in (0, 1, _P25519 - 1, *_ORDER8)
+    for u in range(least, 1 << 255, _P25519)
+    for top in (0, 1)
+)
 
 
 def _small_order(name: str) -> Invalid:

@@ -52,8 +52,10 @@ class RootPair(Scheme):
         curve = ED25519.load(private[_PRIVATE:])
         return SigningKey(self, private, private[_PRIVATE - _PUBLIC : _PRIVATE] + curve.public, (curve,))
 
-    def _check_public(self, public: bytes) -> None:
-        ED25519.check_public(public[_PUBLIC:])
+    def made_up(self, public: bytes) -> tuple[bytes, bytes]:
+        hashed, curve = public[:_PUBLIC], public[_PUBLIC:]
+        ED25519.check_public(curve)
+        return hashed, curve
 
     def _sign(self, key: SigningKey, context: bytes, message: bytes, /) -> bytes:
         curve: SigningKey = key.parts[0]
@@ -64,15 +66,16 @@ class RootPair(Scheme):
         self.verify(key.public, context, message, signature)
         return signature
 
-    def _good(self, public: bytes, context: bytes, message: bytes, signature: bytes, /) -> bool:
+    def _good(self, key: tuple[bytes, bytes], context: bytes, message: bytes, signature: bytes, /) -> bool:
+        hashed, curve = key
         framed = _framed(context, message)
         good = True
         try:
-            _slhdsa().verify(public[:_PUBLIC], framed, signature[:_SIGNATURE], _LABEL)
+            _slhdsa().verify(hashed, framed, signature[:_SIGNATURE], _LABEL)
         except ValueError:
             good = False
         try:
-            ED25519.verify(public[_PUBLIC:], b"", framed, signature[_SIGNATURE:])
+            ED25519.verify(curve, b"", framed, signature[_SIGNATURE:])
         except BadSignature:
             good = False
         return good

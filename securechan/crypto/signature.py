@@ -12,6 +12,7 @@ digest that neither would sign alone: so it is worth as much as the stronger hal
 
 Contexts are for domain separation. The schemes of RFC 9420 have none; they take ``b""`` and nothing else. A private key
 is bytes, or a ``SigningKey`` that ``load`` made of them: expanding an ML-DSA key takes a sixth of a signature's time.
+Public keys are bytes; those that came last are kept made up, since who speaks, speaks again.
 """
 
 from __future__ import annotations
@@ -38,7 +39,9 @@ _Y8: Final = int("05fc536d880238b13933c6d305acdfd5f098eff289f4c345b027b2c28f95e8
 _SMALL25519: Final = frozenset((0, 1, _P25519 - 1, _Y8, _P25519 - _Y8))
 _SMALL448: Final = frozenset((0, 1, _P448 - 1))
 
+_EdPublic = ed25519.Ed25519PublicKey | ed448.Ed448PublicKey
 _EdPrivate = ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+_MlDsaPublic = mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey
 _MlDsaPrivate = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
 
 
@@ -91,7 +94,7 @@ class Scheme(ABC):
         """Raises Malformed (size) or Invalid (no such key)."""
         if len(public) != self.public_length:
             raise Malformed(f"a public key of {self.name} has {self.public_length} bytes, not {len(public)}")
-        self._check_public(public)
+        _kept(self, public)
 
     def sign(self, key: bytes | SigningKey, context: bytes, message: bytes) -> bytes:
         """A signature over ``message`` for the use that ``context`` (≤ 255 bytes) names."""
@@ -103,7 +106,8 @@ class Scheme(ABC):
         self._check_context(context)
         if len(public) != self.public_length:
             raise Malformed(f"a public key of {self.name} has {self.public_length} bytes, not {len(public)}")
-        if not self._fits(signature) or not self._good(public, context, message, signature):
+        key = _kept(self, public)
+        if not self._fits(signature) or not self._good(key, context, message, signature):
             raise BadSignature(
                 f"a signature by {self.name} does not verify",
                 hint="it was forged, altered, made for another use or by another key",
@@ -121,14 +125,20 @@ class Scheme(ABC):
     @abstractmethod
     def _load(self, private: Secret) -> SigningKey: ...
     @abstractmethod
-    def _check_public(self, public: bytes) -> None:
-        """``public`` has the right length; raises Invalid."""
+    def made_up(self, public: bytes) -> Any:
+        """A public key of the right length, made up for `_good`; it may be kept. Raises Invalid where it is no key."""
 
     @abstractmethod
     def _sign(self, key: SigningKey, context: bytes, message: bytes, /) -> bytes: ...
     @abstractmethod
-    def _good(self, public: bytes, context: bytes, message: bytes, signature: bytes, /) -> bool:
-        """Sizes are checked; raises Invalid where ``public`` is no key."""
+    def _good(self, key: Any, context: bytes, message: bytes, signature: bytes, /) -> bool:
+        """Whether the signature is good under what `made_up` made; sizes are checked."""
+
+
+@lru_cache(maxsize=64)
+def _kept(scheme: Scheme, public: bytes) -> Any:
+    """The public keys used last, made up. Raises Invalid."""
+    return scheme.made_up(public)
 
 
 class EdDsa(Scheme):
@@ -147,11 +157,7 @@ class EdDsa(Scheme):
         key = cls.from_private_bytes(private)
         return SigningKey(self, private, key.public_key().public_bytes_raw(), (key,))
 
-    def _check_public(self, public: bytes) -> None:
-        self.key_of(public)
-
-    def key_of(self, public: bytes) -> ed25519.Ed25519PublicKey | ed448.Ed448PublicKey:
-        """The key object of a public key of the right length. Raises Invalid."""
+    def made_up(self, public: bytes) -> _EdPublic:
         # OpenSSL takes both of these. Under a key of small order one signature fits any message, so that its holder
         # has signed nothing and everything; under two encodings of one key there are two names for one signer.
         prime, small = (_P448, _SMALL448) if self._ed448 else (_P25519, _SMALL25519)
@@ -170,9 +176,9 @@ class EdDsa(Scheme):
         mine: _EdPrivate = key.parts[0]
         return mine.sign(message)
 
-    def _good(self, public: bytes, _context: bytes, message: bytes, signature: bytes, /) -> bool:
+    def _good(self, key: _EdPublic, _context: bytes, message: bytes, signature: bytes, /) -> bool:
         try:
-            self.key_of(public).verify(signature, message)
+            key.verify(signature, message)
         except InvalidSignature:
             return False
         return True
@@ -201,8 +207,8 @@ class Ecdsa(Scheme):
         key = self._curve.private(private)
         return SigningKey(self, private, self._curve.point(key), (key,))
 
-    def _check_public(self, public: bytes) -> None:
-        self._curve.public(public)
+    def made_up(self, public: bytes) -> ec.EllipticCurvePublicKey:
+        return self._curve.public(public)
 
     def _fits(self, signature: bytes) -> bool:
         return len(signature) <= self.signature_length
@@ -211,9 +217,9 @@ class Ecdsa(Scheme):
         mine: ec.EllipticCurvePrivateKey = key.parts[0]
         return mine.sign(message, self._algorithm)
 
-    def _good(self, public: bytes, _context: bytes, message: bytes, signature: bytes, /) -> bool:
+    def _good(self, key: ec.EllipticCurvePublicKey, _context: bytes, message: bytes, signature: bytes, /) -> bool:
         try:
-            self._curve.public(public).verify(signature, message, self._algorithm)
+            key.verify(signature, message, self._algorithm)
         except InvalidSignature:
             return False
         return True
@@ -229,7 +235,7 @@ class MlDsa(Scheme):
         self,
         name: str,
         private: type[_MlDsaPrivate],
-        public: type[mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey],
+        public: type[_MlDsaPublic],
         public_length: int,
         signature_length: int,
     ) -> None:
@@ -243,11 +249,7 @@ class MlDsa(Scheme):
         key = self._private_type.from_seed_bytes(private)
         return SigningKey(self, private, key.public_key().public_bytes_raw(), (key,))
 
-    def _check_public(self, public: bytes) -> None:
-        self.key_of(public)
-
-    def key_of(self, public: bytes) -> mldsa.MLDSA44PublicKey | mldsa.MLDSA65PublicKey | mldsa.MLDSA87PublicKey:
-        """The key object of a public key of the right length. Raises Invalid."""
+    def made_up(self, public: bytes) -> _MlDsaPublic:
         try:
             return self._public_type.from_public_bytes(public)
         except ValueError:
@@ -257,9 +259,9 @@ class MlDsa(Scheme):
         mine: _MlDsaPrivate = key.parts[0]
         return mine.sign(message, context)
 
-    def _good(self, public: bytes, context: bytes, message: bytes, signature: bytes, /) -> bool:
+    def _good(self, key: _MlDsaPublic, context: bytes, message: bytes, signature: bytes, /) -> bool:
         try:
-            self.key_of(public).verify(signature, message, context)
+            key.verify(signature, message, context)
         except InvalidSignature:
             return False
         return True
@@ -286,9 +288,8 @@ class Composite(Scheme):
         public = lattice.public_key().public_bytes_raw() + curve.public_key().public_bytes_raw()
         return SigningKey(self, private, public, (lattice, curve))
 
-    def _check_public(self, public: bytes) -> None:
-        MLDSA65.check_public(public[:1952])
-        ED25519.check_public(public[1952:])
+    def made_up(self, public: bytes) -> tuple[mldsa.MLDSA65PublicKey, ed25519.Ed25519PublicKey]:
+        return MLDSA65.made_up(public[:1952]), ED25519.made_up(public[1952:])  # type: ignore[return-value]  # of those rows
 
     def _framed(self, context: bytes, message: bytes) -> bytes:
         digest = hashlib.sha512(message).digest()
@@ -301,22 +302,22 @@ class Composite(Scheme):
         framed = self._framed(context, message)
         return lattice.sign(framed, self._LABEL) + curve.sign(framed)
 
-    def _good(self, public: bytes, context: bytes, message: bytes, signature: bytes, /) -> bool:
-        lattice, curve = _halves(public)
+    def _good(
+        self,
+        key: tuple[mldsa.MLDSA65PublicKey, ed25519.Ed25519PublicKey],
+        context: bytes,
+        message: bytes,
+        signature: bytes,
+        /,
+    ) -> bool:
+        lattice, curve = key
         framed = self._framed(context, message)
-        good = True
-        for key, half, label in ((lattice, signature[:3309], (self._LABEL,)), (curve, signature[3309:], ())):
-            try:
-                key.verify(half, framed, *label)
-            except InvalidSignature:
-                good = False
-        return good
-
-
-@lru_cache(maxsize=64)
-def _halves(public: bytes) -> tuple[Any, Any]:
-    """The two keys in a composite one. Those who speak, speak again: the newest are kept made up. Raises Invalid."""
-    return MLDSA65.key_of(public[:1952]), ED25519.key_of(public[1952:])
+        try:
+            lattice.verify(signature[:3309], framed, self._LABEL)
+            curve.verify(signature[3309:], framed)
+        except InvalidSignature:
+            return False
+        return True
 
 
 ED25519: Final = EdDsa("Ed25519", 32)

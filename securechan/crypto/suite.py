@@ -91,7 +91,7 @@ class Suite:
         """Nn"""
         return self.hpke.aead.nonce_length
 
-    def hash(self, data: bytes) -> bytes:
+    def hash(self, data: bytes | bytearray) -> bytes:
         """Hash: Nh bytes."""
         return _HASHES[self.kdf.hash_name](data).digest()
 

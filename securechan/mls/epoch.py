@@ -89,6 +89,15 @@ class Epoch:
         """This member's own leaf."""
         return self.leaf(self.own_leaf)
 
+    @property
+    def sender_data(self) -> Secret:
+        """§6.3.2: the secret under which senders stand in private messages."""
+        return self.secrets.sender_data
+
+    def find(self, index: LeafIndex) -> LeafNode | None:
+        """Who stands there; None where the leaf is blank."""
+        return self.tree.leaf(index)
+
     def leaf(self, index: LeafIndex) -> LeafNode:
         """A member's leaf. Raises `Invalid` where there is none."""
         found = self.tree.leaf(index)

@@ -10,7 +10,7 @@ struct; so those three structs override, and nothing else here does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from securechan.codec import U32, U64, Kept, Nothing, Opaque, Reader, Struct, select, write_vector
 from securechan.crypto.secret import Secret
@@ -87,12 +87,11 @@ class FramedContentAuthData:
 
 def to_be_signed(wire_format: WireFormat, content: FramedContent, context: bytes) -> bytes:
     """§6.1: ``FramedContentTBS``; ``context`` is the encoded GroupContext, which senders outside don't sign."""
-    out = bytearray(ProtocolVersion.MLS10.to_bytes(2, "big"))
-    out += wire_format.to_bytes(2, "big")
-    content.write_to(out)
-    if content.sender.kind in (SenderType.MEMBER, SenderType.NEW_MEMBER_COMMIT):
-        out += context
-    return bytes(out)
+    from_inside = content.sender.kind in (SenderType.MEMBER, SenderType.NEW_MEMBER_COMMIT)
+    return _HEADS[wire_format] + content.encode() + (context if from_inside else b"")
+
+
+_HEADS: Final = {form: ProtocolVersion.MLS10.to_bytes(2, "big") + form.to_bytes(2, "big") for form in WireFormat}
 
 
 class AuthenticatedContent(Struct):
@@ -158,20 +157,35 @@ class PrivateMessage(Struct):
     @property
     def sender_aad(self) -> bytes:
         """§6.3.2: an encoded `SenderDataAAD`."""
-        return bytes(self._place())
+        out = self._place()
+        out.append(self.content_type)
+        return bytes(out)
 
     @property
     def content_aad(self) -> bytes:
         """§6.3.1: an encoded `PrivateContentAAD`."""
         out = self._place()
+        out.append(self.content_type)
         write_vector(out, self.authenticated_data)
         return bytes(out)
+
+    def framed(self, leaf: LeafIndex, content: bytes | Proposal | Commit, encoded: bytes) -> FramedContent:
+        """§6.3: what was sealed, in its frame; ``encoded`` is the content as it was sealed, so that what was signed
+        needn't be written anew."""
+        out = self._place()
+        out.append(SenderType.MEMBER)
+        out += leaf.to_bytes(4, "big")
+        write_vector(out, self.authenticated_data)
+        out.append(self.content_type)
+        out += encoded
+        sender, data = Sender(SenderType.MEMBER, leaf), self.authenticated_data
+        framed = FramedContent(self.group_id, self.epoch, sender, data, self.content_type, content)
+        return framed.known_as(bytes(out))
 
     def _place(self) -> bytearray:
         out = bytearray()
         write_vector(out, self.group_id)
         out += self.epoch.to_bytes(8, "big")
-        out.append(self.content_type)
         return out
 
 
@@ -224,15 +238,8 @@ def unpack_private(message: PrivateMessage, leaf: LeafIndex, plaintext: bytes) -
             content = Proposal.read_from(r)
         case ContentType.COMMIT:
             content = Commit.read_from(r)
+    framed = message.framed(leaf, content, plaintext[: r.pos])
     auth = FramedContentAuthData.read_from(r, message.content_type)
     if any(r.take(r.left)):
         raise Malformed("padding that isn't zero", rule=Rule.PADDING)
-    framed = FramedContent(
-        message.group_id,
-        message.epoch,
-        Sender.member(leaf),
-        message.authenticated_data,
-        message.content_type,
-        content,
-    )
     return AuthenticatedContent(WireFormat.PRIVATE_MESSAGE, framed, auth)

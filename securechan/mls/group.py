@@ -354,6 +354,10 @@ class Group:
         past = (*self.past, PastEpoch.of(self))[-most:] if most else ()
         return Group(epoch, ratchets, past=past, terms=self.terms)
 
+    def with_ratchets(self, ratchets: Ratchets) -> Group:
+        """This group with a message key spent."""
+        return Group(self.state, ratchets, self.pending, self.own_updates, self.past, self.terms)
+
     def with_past(self, kept: PastEpoch) -> Group:
         """This group with a past epoch in which another key is spent."""
         return replace(self, past=tuple(kept if each.epoch == kept.epoch else each for each in self.past))

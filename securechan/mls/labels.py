@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated
 
-from securechan.codec import DEFAULT_BOUND, U16, Opaque, OpaqueCodec, Reader, Struct, write_vector
+from securechan.codec import DEFAULT_BOUND, U16, Opaque, OpaqueCodec, Reader, Struct, write_varint
 from securechan.crypto.kem import KemKey
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import SigningKey
@@ -68,14 +68,15 @@ class KDFLabel(Struct):
 
 def _to_sign(label: str, content: bytes) -> bytes:
     """An encoded `SignContent`."""
-    out = bytearray(_sign_label(label))
-    write_vector(out, content)
+    return _sign_label(label, len(content)) + content
+
+
+@lru_cache(maxsize=256)
+def _sign_label(label: str, size: int) -> bytes:
+    """An encoded `SignContent` up to its content of ``size`` bytes."""
+    out = bytearray(SignContent(PREFIX + label.encode(), b"").encode()[:-1])
+    write_varint(out, size)
     return bytes(out)
-
-
-@lru_cache(maxsize=32)
-def _sign_label(label: str) -> bytes:
-    return SignContent(PREFIX + label.encode(), b"").encode()[:-1]
 
 
 def sign_with_label(suite: Suite, key: bytes | SigningKey, label: str, content: bytes) -> bytes:
@@ -114,20 +115,16 @@ def ref_hash(suite: Suite, label: str, value: bytes) -> bytes:
 
 def expand_with_label(suite: Suite, secret: bytes, label: str, context: bytes, length: int) -> Secret:
     """§8: ``ExpandWithLabel``, ``length`` bytes."""
-    if len(context) <= _SHORT:
-        return suite.kdf.expand(secret, _kdf_label(length, label, context), length)
-    info = bytearray(_kdf_label(length, label, b"")[:-1])
-    write_vector(info, context)
-    return suite.kdf.expand(secret, bytes(info), length)
-
-
-_SHORT = 5  # bytes of context: none, "left", "right", and a generation's number
+    return suite.kdf.expand(secret, _kdf_label(length, label, len(context)) + context, length)
 
 
 @lru_cache(maxsize=1024)
-def _kdf_label(length: int, label: str, context: bytes) -> bytes:
-    """An encoded `KDFLabel`; the key schedule asks for the same few by the thousand."""
-    return KDFLabel(length, PREFIX + label.encode(), context).encode()
+def _kdf_label(length: int, label: str, size: int) -> bytes:
+    """An encoded `KDFLabel` up to its context of ``size`` bytes; the key schedule asks for the same few by the
+    thousand."""
+    out = bytearray(KDFLabel(length, PREFIX + label.encode(), b"").encode()[:-1])
+    write_varint(out, size)
+    return bytes(out)
 
 
 def derive_secret(suite: Suite, secret: bytes, label: str) -> Secret:

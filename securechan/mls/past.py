@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 from securechan.codec import U32, Struct, opaque, vec
 from securechan.crypto.secret import Secret
-from securechan.crypto.suite import Suite
 from securechan.errors import Malformed
 from securechan.mls.context import GroupContext
 from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.labels import SecretBytes
 from securechan.mls.nodes import LeafNode
 from securechan.mls.ratchets import Ratchets
-from securechan.mls.receive import SealKeys
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex
 
@@ -65,9 +63,9 @@ class PastEpoch:
     def epoch(self) -> int:
         return self.context.epoch
 
-    def keys(self, suite: Suite) -> SealKeys:
-        """What opens its messages."""
-        return SealKeys(suite, self.sender_data, self.context.encode(), self.leaves.get, self.ratchets, self.own_leaf)
+    def find(self, index: LeafIndex) -> LeafNode | None:
+        """Who was there; None where the leaf was blank."""
+        return self.leaves.get(index)
 
     def encode(self, tree: RatchetTree) -> bytes:
         """At rest, beside this tree: holds message keys."""

@@ -125,8 +125,8 @@ def sender_data_key(suite: Suite, sender_data_secret: bytes, ciphertext: bytes) 
 
 def _guarded(nonce: bytes, reuse_guard: int) -> bytes:
     """§6.3.1: the nonce with the guard xored in: a state restored by mistake still doesn't repeat one."""
-    first = int.from_bytes(nonce[:4], "big") ^ reuse_guard
-    return first.to_bytes(4, "big") + nonce[4:]
+    size = len(nonce)
+    return (int.from_bytes(nonce, "big") ^ reuse_guard << 8 * (size - 4)).to_bytes(size, "big")
 
 
 def seal(

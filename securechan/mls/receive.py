@@ -10,14 +10,14 @@ that is refused leaves no trace: the ratchets advance only in the value that a g
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, assert_never
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, assert_never
 
 from securechan.crypto.secret import Secret
 from securechan.crypto.suite import Suite
 from securechan.errors import CannotOpen, Invalid, Malformed, Misuse
 from securechan.mls.commit import Effects, Expelled, Followed, Lost, process
+from securechan.mls.context import GroupContext
 from securechan.mls.framing import PrivateMessage, PublicMessage
 from securechan.mls.message import MLSMessage
 from securechan.mls.nodes import LeafNode
@@ -89,10 +89,19 @@ def receive(group: Group, message: bytes, *, now: int | None, psks: PskStore) ->
     try:
         if group.state.reinit is not None:
             raise Invalid("the group has ended by a re-initialisation", rule=Rule.SILENT)
-        opened = _open_private(group, parsed) if isinstance(parsed, PrivateMessage) else _open_public(group, parsed)
-        if isinstance(opened, Own):
-            return opened
-        after, verified = opened
+        if isinstance(parsed, PrivateMessage):
+            opened = unseal(group.suite, group.state, group.ratchets, parsed, group.terms.skipped)
+            if isinstance(opened, Own):
+                return opened
+            ratchets, verified, leaf = opened
+            after = group.with_ratchets(ratchets)
+            if parsed.content_type is ContentType.APPLICATION:
+                return _application(after, verified, leaf)
+        else:
+            after, seen = group, _open_public(group, parsed)
+            if isinstance(seen, Own):
+                return seen
+            verified = seen
         signer = verified.content.sender.leaf
         return _judge(after, verified, now, psks)
     except (Invalid, CannotOpen, Malformed) as fault:
@@ -109,7 +118,7 @@ def _late(group: Group, message: PrivateMessage | PublicMessage, epoch: int) -> 
     if kept is None or not isinstance(message, PrivateMessage) or message.content_type is not ContentType.APPLICATION:
         return Past(epoch)
     try:
-        opened = unseal(kept.keys(group.suite), message, group.terms.skipped)
+        opened = unseal(group.suite, kept, kept.ratchets, message, group.terms.skipped)
         if isinstance(opened, Own):
             return opened
         ratchets, verified, leaf = opened
@@ -118,61 +127,48 @@ def _late(group: Group, message: PrivateMessage | PublicMessage, epoch: int) -> 
         return _void(fault, None)
 
 
-@dataclass(frozen=True, slots=True)
-class SealKeys:
-    """What opens the private messages of one epoch."""
+class Sealing(Protocol):
+    """The epoch, open or gone by, that a private message is of."""
 
-    suite: Suite
-    sender_data: Secret
-    context: bytes
-    leaf: Callable[[LeafIndex], LeafNode | None]
-    ratchets: Ratchets
-    own_leaf: LeafIndex
+    @property
+    def context(self) -> GroupContext: ...
+    @property
+    def sender_data(self) -> Secret: ...
+    @property
+    def own_leaf(self) -> LeafIndex: ...
+    def find(self, index: LeafIndex) -> LeafNode | None: ...
 
 
-def unseal(keys: SealKeys, message: PrivateMessage, keep: int) -> tuple[Ratchets, Verified, LeafNode] | Own:
+def unseal(
+    suite: Suite, epoch: Sealing, ratchets: Ratchets, message: PrivateMessage, keep: int
+) -> tuple[Ratchets, Verified, LeafNode] | Own:
     """§6.3: (the ratchets with that key spent, the message, its sender's leaf), or that it is our own."""
-    suite = keys.suite
-    sender = open_sender(suite, keys.sender_data, message)
+    sender = open_sender(suite, epoch.sender_data, message)
     at = LeafIndex(sender.leaf_index)
-    leaf = keys.leaf(at)
+    leaf = epoch.find(at)
     if leaf is None:
         raise Invalid(f"leaf {at} is no member", rule=Rule.SENDER_HAS_LEAF)
-    if at == keys.own_leaf and sender.generation < keys.ratchets.next_generation(at, message.content_type):
+    is_own = at == epoch.own_leaf
+    if is_own and sender.generation < ratchets.next_generation(at, message.content_type):
         return Own(message.content_type, sender.generation, proven=False)
-    ratchets, key = keys.ratchets.take(suite, at, message.content_type, sender.generation, keep)
-    verified = open_content(suite, key, sender, message).verify(suite, leaf.signature_key, keys.context)
-    if at == keys.own_leaf:
+    after, key = ratchets.take(suite, at, message.content_type, sender.generation, keep)
+    verified = open_content(suite, key, sender, message).verify(suite, leaf.signature_key, epoch.context.encode())
+    if is_own:
         said = verified.content.content
         plaintext = said if isinstance(said, bytes) else None
         return Own(message.content_type, sender.generation, True, plaintext, message.authenticated_data)
-    return ratchets, verified, leaf
+    return after, verified, leaf
 
 
-def _open_private(group: Group, message: PrivateMessage) -> tuple[Group, Verified] | Own:
-    """§6.3: (the group with that key spent, the message), or that it is our own."""
-    state = group.state
-    keys = SealKeys(
-        state.suite,
-        state.secrets.sender_data,
-        state.context.encode(),
-        state.tree.leaf,
-        group.ratchets,
-        state.own_leaf,
-    )
-    opened = unseal(keys, message, group.terms.skipped)
-    return opened if isinstance(opened, Own) else (replace(group, ratchets=opened[0]), opened[1])
-
-
-def _open_public(group: Group, message: PublicMessage) -> tuple[Group, Verified] | Own:
-    """§6.2: the same for a message in the clear."""
+def _open_public(group: Group, message: PublicMessage) -> Verified | Own:
+    """§6.2: a message in the clear, or that it is our own."""
     state = group.state
     context = state.context.encode()
     unverified = read(state.suite, state.secrets.membership_key, message, context)
     verified = unverified.verify(state.suite, _public_key(group, unverified), context)
     if verified.content.sender.leaf == state.own_leaf:
         return Own(verified.content.content_type, None, proven=False)
-    return group, verified
+    return verified
 
 
 def _public_key(group: Group, unverified: Unverified) -> bytes:
@@ -210,7 +206,7 @@ def _judge(group: Group, verified: Verified, now: int | None, psks: PskStore) ->
     sender = content.sender
     match content.content:
         case bytes():
-            return _application(group, verified, group.state.leaf(LeafIndex(sender.index or 0)))
+            raise Misuse("only sealed messages have application data, and they went another way")
         case Proposal() as proposal:
             state = group.state
             longest = group.terms.max_lifetime

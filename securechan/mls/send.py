@@ -199,7 +199,7 @@ def _enveloped(group: Group, message: AuthenticatedContent, padding: int) -> tup
         public = show(suite, state.secrets.membership_key, message, state.context.encode())
         return group, encode_message(public)
     ratchets, sealed = seal(suite, state.secrets.sender_data, group.ratchets, group.own_leaf, message, padding)
-    return replace(group, ratchets=ratchets), encode_message(sealed)
+    return group.with_ratchets(ratchets), encode_message(sealed)
 
 
 def _check_alive(group: Group) -> None:

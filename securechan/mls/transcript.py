@@ -19,7 +19,7 @@ def confirmed_hash(suite: Suite, interim: bytes, commit: AuthenticatedContent) -
     out += commit.wire_format.to_bytes(2, "big")
     commit.content.write_to(out)
     write_vector(out, commit.auth.signature)
-    return suite.hash(bytes(out))
+    return suite.hash(out)
 
 
 def interim_hash(suite: Suite, confirmed: bytes, confirmation_tag: bytes) -> bytes:

@@ -52,6 +52,15 @@ class ParentHashInput(Struct):
     original_sibling_tree_hash: Opaque
 
 
+def parent_hash(suite: Suite, encryption_key: bytes, above: bytes, original_sibling: bytes) -> bytes:
+    """§7.9: the hash of a `ParentHashInput`."""
+    out = bytearray()
+    write_vector(out, encryption_key)
+    write_vector(out, above)
+    write_vector(out, original_sibling)
+    return suite.hash(out)
+
+
 class RatchetTree:
     """A tree of 2^d leaves. ``nodes[i]`` is the node at index i, None where blank."""
 
@@ -120,6 +129,9 @@ class RatchetTree:
 
     def resolution(self, index: NodeIndex) -> list[NodeIndex]:
         """§4.1.1: the fewest nodes that together reach every member under ``index``."""
+        top = self.nodes[index]
+        if isinstance(top, ParentNode) and not top.unmerged_leaves:
+            return [index]
         found: list[NodeIndex] = []
         todo = [index]
         while todo:
@@ -184,7 +196,7 @@ class RatchetTree:
         out += _ABSENT if node is None else _PRESENT + node.encode()
         write_vector(out, left_hash)
         write_vector(out, right_hash)
-        return self.suite.hash(bytes(out))
+        return self.suite.hash(out)
 
     def original_hash(self, index: NodeIndex, without: Sequence[LeafIndex]) -> bytes:
         """§7.9: the tree hash of ``index`` as it was before the leaves ``without`` (in order) were added."""
@@ -206,7 +218,7 @@ class RatchetTree:
         if node is None:
             raise Misuse(f"node {index} is blank and has no parent hash to give")
         original = self.original_hash(beside, node.unmerged_leaves)
-        return self.suite.hash(ParentHashInput(node.encryption_key, node.parent_hash, original).encode())
+        return parent_hash(self.suite, node.encryption_key, node.parent_hash, original)
 
     # ------------------------------------------------------------------------------------------------------ changing
 

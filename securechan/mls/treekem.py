@@ -27,7 +27,7 @@ from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_sec
 from securechan.mls.nodes import LeafNode, Node, ParentNode
 from securechan.mls.registry import LeafNodeSource
 from securechan.mls.rules import Rule, held_to
-from securechan.mls.tree import ParentHashInput, RatchetTree
+from securechan.mls.tree import RatchetTree, parent_hash
 from securechan.mls.treemath import LeafIndex, NodeIndex, covers, node_of
 
 PrivateKeys = Mapping[NodeIndex, KemKey]
@@ -84,8 +84,11 @@ class NewPath:
 
 def recipients(tree: RatchetTree, beside: NodeIndex, added: Collection[LeafIndex]) -> list[NodeIndex]:
     """§7.5: whom a path secret is sealed to: the resolution of ``beside`` but for the leaves just added."""
+    reached = tree.resolution(beside)
+    if not added:
+        return reached
     new = {node_of(leaf) for leaf in added}
-    return [index for index in tree.resolution(beside) if index not in new]
+    return [index for index in reached if index not in new]
 
 
 def renew(
@@ -110,14 +113,14 @@ def renew(
         secret = next_path_secret(suite, secret)
     own = leaf_key or suite.hpke.kem.fresh()
     private[node_of(leaf)] = own
-    parents, parent_hash = _linked(tree, [(at, beside, private[at].public) for at, beside in filtered])
+    parents, linked = _linked(tree, [(at, beside, private[at].public) for at, beside in filtered])
     new_leaf = LeafNode(
         own.public,
         suite.signature.public(key),
         old.credential,
         old.capabilities,
         LeafNodeSource.COMMIT,
-        parent_hash,
+        linked,
         old.extensions,
         b"",
     ).signed(suite, key, group_id, leaf)
@@ -133,7 +136,7 @@ def _linked(
     above = b""
     for index, beside, public in reversed(path):
         parents.append((index, ParentNode(public, above, ())))
-        above = tree.suite.hash(ParentHashInput(public, above, tree.node_hash(beside)).encode())
+        above = parent_hash(tree.suite, public, above, tree.node_hash(beside))
     return parents, above
 
 
@@ -163,14 +166,15 @@ def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collectio
                 f"node {index}: {len(node.encrypted_path_secret)} secrets for {reached} recipients",
                 rule=Rule.PATH_RECIPIENTS,
             )
-        with held_to(Rule.KEY_OF_SUITE):
+    with held_to(Rule.KEY_OF_SUITE):
+        for node in path.nodes:
             tree.suite.hpke.kem.check_public(node.encryption_key)
     keys = {path.leaf_node.encryption_key, *(node.encryption_key for node in path.nodes)}
     if len(keys) != len(path.nodes) + 1 or any(key in tree.roll.encryption_keys for key in keys):
         raise Invalid("a key of the path stands in the tree already", rule=Rule.PATH_KEYS)
-    linked = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
-    parents, parent_hash = _linked(tree, linked)
-    if path.leaf_node.parent_hash != parent_hash:
+    renewed = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
+    parents, linked = _linked(tree, renewed)
+    if path.leaf_node.parent_hash != linked:
         raise Invalid("the parent hash of the committer's leaf doesn't fit its path", rule=Rule.PARENT_HASH)
     return _with_path(tree, leaf, path.leaf_node, parents)
 
@@ -205,12 +209,13 @@ def climb(
 ) -> tuple[PrivateKeys, Secret]:
     """§7.4: from the path secret of ``start`` to the commit secret, along ``sender``'s path.
 
-    Raises `Invalid` where a derived key isn't the one that the tree shows.
+    ``private`` are keys that `retained` keeps of this tree. Raises `Invalid` where a derived key isn't the one that the
+    tree shows.
     """
     suite = tree.suite
     if len(path_secret) != suite.hash_length:
         raise Invalid(f"a path secret of {len(path_secret)} bytes", rule=Rule.PATH_SECRET_FITS)
-    kept = retained(tree, private)
+    kept = dict(private)
     secret = Secret(path_secret)
     for index in tree.direct_path(sender):
         node = tree.parent(index)
