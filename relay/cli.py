@@ -3,7 +3,7 @@
     securechan-relay init --name relay-1 --url wss://relay.example.int     keys and a card for the federation
     securechan-relay adopt federation.json                                 the bundle that the federation published
     securechan-relay run                                                   serve; needs no configuration
-    securechan-relay status | check-config | reload | drain | rotate | backup | restore
+    securechan-relay status | check-config | reload | drain | rotate | backup | restore | man
 
 Only what a command needs is loaded when it runs, so that help costs nothing. With ``--json`` stdout holds one object,
 ``{"v":1,"ok":true,"data":{…}}``, and errors go to stderr in the same form. Exit codes tell causes apart; see ``EXIT``.
@@ -12,11 +12,16 @@ Only what a command needs is loaded when it runs, so that help costs nothing. Wi
 from __future__ import annotations
 
 import json
+import re
 import sys
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
+
+PROGRAM: Final = "securechan-relay"
+_USAGE: Final[Any] = typer.BadParameter.__bases__[0]  # the UsageError of whichever click typer has
 
 EXIT: Final = {
     "Unreachable": 3,
@@ -35,7 +40,6 @@ EXIT: Final = {
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="A relay of a securechan federation: it forwards and stores ciphertext.",
@@ -253,6 +257,36 @@ def restore(
     say(as_json, done, words)
 
 
+@app.command()
+def man() -> None:
+    """Write the manual page: securechan-relay man | man -l -"""
+    from importlib.metadata import PackageNotFoundError, version
+
+    from securechan.manual import page
+
+    try:
+        number = version("securechan")
+    except PackageNotFoundError:
+        number = "0"
+    causes: dict[int, list[str]] = {0: ["ok"], 1: ["internal"], 2: ["usage"], 130: ["interrupted"]}
+    for kind, code in EXIT.items():
+        causes.setdefault(code, []).append(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower())
+    sections = [
+        (
+            "environment",
+            [
+                ("SECURECHAN_RELAY_HOME", "The relay's folder."),
+                (
+                    "SECURECHAN_RELAY_…",
+                    "A setting of relay.toml: SECURECHAN_RELAY_PORT, SECURECHAN_RELAY_QUOTAS__IDLE.",
+                ),
+            ],
+        ),
+        ("exit status", [(str(code), ", ".join(words)) for code, words in sorted(causes.items())]),
+    ]
+    sys.stdout.write(page(typer.main.get_command(app), "securechan-relay", number, sections))
+
+
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = []
     for key, value in data.items():
@@ -263,19 +297,49 @@ def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:
     return pairs
 
 
+def usage(error: Any, as_json: bool) -> NoReturn:
+    """A command line that can't be understood."""
+    context = getattr(error, "ctx", None)
+    message = " ".join(error.format_message().split()).replace("Input should be a valid integer, unable", "unable")
+    unknown = re.match(r"No such command '(.*?)'", message)
+    near = get_close_matches(unknown[1], context.command.list_commands(context), 1, 0.75) if unknown and context else ()
+    message = (unknown[0] if unknown else message).removesuffix(".")
+    hint = f"{PROGRAM if context is None else context.command_path} --help"
+    told = {
+        "code": "usage",
+        "message": message[:1].lower() + message[1:],
+        "hint": f"did you mean {near[0]}? {hint} shows what there is" if near else hint,
+    }
+    if as_json:
+        sys.stderr.write(json.dumps({"v": 1, "ok": False, "error": told}) + "\n")
+    else:
+        sys.stderr.write(f"error: {told['message']}\nhint: {told['hint']}\n")
+    sys.exit(2)
+
+
 def main() -> None:
     """The program. Exits with a code that names the cause."""
     as_json = "--json" in sys.argv[1:]
     try:
-        app(prog_name="securechan-relay")
-    except KeyboardInterrupt:
+        code = app(args=sys.argv[1:] or ["--help"], prog_name=PROGRAM, standalone_mode=False)
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(130)
+    except _USAGE as error:
+        usage(error, as_json)
     except Exception as error:  # the last place where an error can be told
-        from securechan.errors import SecurechanError
+        from securechan.errors import NotReady, SecurechanError
 
+        if isinstance(error, OSError) and error.filename is not None:
+            fail(
+                NotReady(
+                    f"{error.filename}: {error.strerror}", hint="check the path, and who may use it", code="unusable"
+                ),
+                as_json,
+            )
         if not isinstance(error, SecurechanError) and not as_json:
             raise
         fail(error, as_json)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ COMMANDS: Final[dict[str, Verb]] = {
     ),
     "profile": Verb(_EVERYONE, "profile", "", "The identities on this machine."),
     "completion": Verb(_EVERYONE, "completion", "completion", "Print a completion script for a shell."),
+    "man": Verb(_EVERYONE, "man", "man", "Show the manual page."),
     "send": Verb(_OFFICER, "message", "send", "Send a message or a file to an officer or a conversation."),
     "read": Verb(_OFFICER, "message", "read", "Read messages."),
     "chat": Verb(_OFFICER, "chat", "chat", "Talk with an officer or in a conversation, line by line."),

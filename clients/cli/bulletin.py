@@ -175,7 +175,7 @@ def ls(
 ) -> None:
     """Bulletins, the newest first."""
     data = do("bulletin.ls", online=False, conversation=conversation, own=own, due=due, limit=limit)
-    here().emit(data, lambda: _listed(data))
+    here().show(data, lambda: _listed(data))
 
 
 def _listed(data: dict[str, Any]) -> str:
@@ -221,7 +221,7 @@ def show(
     if raw and not me.json:
         me.write_out(output, content)
     else:
-        me.emit(data, lambda: _shown(data, content))
+        me.show(data, lambda: _shown(data, content))
 
 
 def _shown(data: dict[str, Any], content: bytes) -> str:
@@ -260,7 +260,7 @@ def acks(
     """Who has received, who has acknowledged, who hasn't."""
     data = do("bulletin.acks", online=not offline, bulletin=bulletin, offline=offline)
     me = here()
-    me.emit(data, lambda: _acks(data))
+    me.show(data, lambda: _acks(data))
     if not data["fresh"]:
         me.note(f"as this device knows it; the relay was not asked: {safe(data['why'])}")
 

@@ -23,7 +23,7 @@ def ls(agency: Annotated[str | None, typer.Argument(help="Only of this agency.")
         (each["officer"], ", ".join(each["roles"]), stranger(each.get("name", "")), stranger(each.get("duty", "")))
         for each in data["contacts"]
     ]
-    here().emit(data, lambda: table(rows, head=("officer", "roles", "name", "duty")))
+    here().show(data, lambda: table(rows, head=("officer", "roles", "name", "duty")))
 
 
 @app.command()

@@ -28,7 +28,7 @@ Timeout = Annotated[float, typer.Option("--timeout", help="Seconds to wait at mo
 def ls() -> None:
     """Conversations, and those offered to you."""
     data = do("conversation.ls", online=False)
-    here().emit(data, lambda: _listed(data))
+    here().show(data, lambda: _listed(data))
 
 
 def _listed(data: dict[str, Any]) -> str:
@@ -65,7 +65,7 @@ def _state(each: dict[str, Any]) -> str:
 def show(conversation: Conversation) -> None:
     """One conversation: its devices, its policy, its keys."""
     data = do("conversation.show", online=False, conversation=conversation)
-    here().emit(data, lambda: _shown(data))
+    here().show(data, lambda: _shown(data))
 
 
 def _shown(data: dict[str, Any]) -> str:

@@ -141,6 +141,7 @@ class Invocation:
     no_input: bool = False
     quiet: bool = False
     verbose: bool = False
+    no_pager: bool = False
     home_folder: Path | None = None
     profile_name: str | None = None
     passphrase_file: Path | None = None
@@ -184,6 +185,17 @@ class Invocation:
         sys.stdout.flush()
 
     item = emit  # a stream is results, one a line
+
+    def show(self, data: Any, words: Callable[[], str]) -> None:
+        """As `emit`, what may be long: a person at a terminal looks through it screen by screen."""
+        if not (self.json or self.no_pager or self.no_input) and sys.stdout.isatty():
+            from clients.cli.pager import paged
+
+            line = words()
+            if not paged(line):
+                self.emit(data, line)
+        else:
+            self.emit(data, words)
 
     def note(self, text: str) -> None:
         """Something that people may want to know while they wait."""
@@ -347,7 +359,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 # ------------------------------------------------------------------------------------------------- options of all verbs
 
-_FLAGS: Final = {"--json": "json", "--no-input": "no_input", "--quiet": "quiet", "-q": "quiet", "--verbose": "verbose"}
+_FLAGS: Final = {
+    "--json": "json",
+    "--no-input": "no_input",
+    "--quiet": "quiet",
+    "-q": "quiet",
+    "--verbose": "verbose",
+    "--no-pager": "no_pager",
+}
 _VALUES: Final = {
     "--home": "home_folder",
     "--profile": "profile_name",
@@ -359,6 +378,7 @@ GLOBAL_HELP: Final = (
     ("--no-input", "Never ask: fail and say what was needed."),
     ("-q, --quiet", "Say only results and errors."),
     ("--verbose", "Say all of it where less is shown at first."),
+    ("--no-pager", "Show long output at once, though it be longer than the terminal."),
     ("--home DIR", "The folder of all profiles; else SECURECHAN_HOME, else the XDG state folder."),
     ("--profile NAME", "The profile to use; else SECURECHAN_PROFILE, else the one chosen with: profile use."),
     ("--passphrase-file FILE", "Take the passphrase from the first line of FILE; else SECURECHAN_PASSPHRASE_FILE."),

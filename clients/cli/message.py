@@ -107,7 +107,7 @@ def read(
         do("message.read", give=lambda event: me.item(event, lambda: line(event)), follow=True, **wish)
         return
     data = do("message.read", online=False, **wish)
-    me.emit(data, lambda: "\n".join(line(event) for event in data["events"]))
+    me.show(data, lambda: "\n".join(line(event) for event in data["events"]))
     if data["offers"]:
         many = "1 conversation is" if data["offers"] == 1 else f"{data['offers']} conversations are"
         me.note(f"{many} offered to you: securechan conversation ls, then securechan conversation accept NAME")
@@ -134,4 +134,4 @@ def search(
 ) -> None:
     """Look for a text in messages and bulletins; the newest first."""
     data = do("message.search", online=False, text=text, conversation=conversation, limit=limit)
-    here().emit(data, lambda: "\n".join(line(event) for event in data["events"]))
+    here().show(data, lambda: "\n".join(line(event) for event in data["events"]))
