@@ -25,15 +25,15 @@ import ipaddress
 import os
 import re
 import tomllib
-from collections.abc import Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
+from relay import mistakes
 from relay.limits import Network, Quotas, Share
-from securechan.errors import Finding, NotFound, Unfit
+from securechan.errors import Finding, NotFound, NotReady, Unfit
 from securechan.trust.names import is_handle
 
 FILE: Final = "relay.toml"
@@ -43,22 +43,18 @@ FIXED: Final = ("name", "url", "host", "port", "store", "mirror", "metrics_host"
 """Settings that a running relay keeps until it is started anew; all others are taken up by a reload."""
 
 
-class Tls(BaseModel):
+class Tls(mistakes.Table):
     """Certificate chain and key, PEM. TLS comes in addition: what is secret is sealed inside it already."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    certificate: Path
-    key: Path
+    certificate: Path = Field(description="the certificate and its chain, PEM")
+    key: Path = Field(description="its key, PEM")
 
 
-class Nats(BaseModel):
+class Nats(mistakes.Table):
     """The cluster of ``store = "nats"``, version 2.11 or later. TLS where an address begins with ``tls://``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     servers: tuple[str, ...] = Field(default=("nats://127.0.0.1:4222",), min_length=1, description="addresses")
-    prefix: str = Field(default="securechan", pattern=r"^[A-Za-z0-9-]{1,32}$", description="of streams and subjects")
+    prefix: str = Field(default="securechan", description="of streams and subjects")
     replicas: int = Field(default=3, ge=1, le=5, description="servers that hold each entry: 3 outlive the loss of one")
     max_bytes: int = Field(
         default=0, ge=0, description="bytes that the log of entries may have; 0: what the disks hold"
@@ -67,6 +63,13 @@ class Nats(BaseModel):
     ca: Path | None = Field(default=None, description="who signed the servers' certificates, PEM; else the system's")
     certificate: Path | None = Field(default=None, description="the relay's own certificate, PEM, where servers ask")
     key: Path | None = Field(default=None, description="its key, PEM")
+
+    @field_validator("prefix")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9-]{1,32}", value):
+            raise ValueError("it has 1 to 32 letters, digits and hyphens")
+        return value
 
     @field_validator("servers", mode="before")
     @classmethod
@@ -79,10 +82,8 @@ class Nats(BaseModel):
         return tuple(given) if isinstance(given, list) else given
 
 
-class Settings(BaseModel):
+class Settings(mistakes.Table):
     """The whole configuration; every field has a default that serves."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(default="relay", max_length=64, description="the relay's name in the federation")
     url: str = Field(default="", max_length=512, description="the address on its card; empty: ws://host:port")
@@ -101,8 +102,10 @@ class Settings(BaseModel):
     metrics_port: int | None = Field(
         default=None, ge=0, le=65535, description="GET /metrics, /healthz, /readyz; none: nowhere"
     )
-    log: Literal["text", "json"] = "text"
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log: Literal["text", "json"] = Field(default="text", description="lines for people, or for machines")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="the least that is written down"
+    )
     tls: Tls | None = None
     nats: Nats = Nats()
     quotas: Quotas = Quotas()
@@ -113,6 +116,13 @@ class Settings(BaseModel):
     def _name(cls, value: str) -> str:
         if not is_handle(value):
             raise ValueError("a name has lower-case letters, digits and single hyphens")
+        return value
+
+    @field_validator("host", "metrics_host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        if not re.fullmatch(r"[\w.-]+|[0-9A-Fa-f:.]+(%\w+)?", value):
+            raise ValueError("an address to listen on looks like 0.0.0.0, ::1 or relay.example.int, without a port")
         return value
 
     @field_validator("url")
@@ -132,10 +142,17 @@ class Settings(BaseModel):
         networks = []
         for each in given:
             try:
-                networks.append(ipaddress.ip_network(each))
-            except ValueError as error:
-                raise ValueError(f"{each!r} is no address and no network like 10.0.0.0/8: {error}") from None
+                networks.append(ipaddress.ip_network(str(each)))
+            except ValueError:
+                raise ValueError(f"{each!r} is no address like 10.0.0.5 and no network like 10.0.0.0/8") from None
         return tuple(networks)
+
+    @field_validator("mirror")
+    @classmethod
+    def _mirror(cls, value: Path | None) -> Path | None:
+        if value == Path():
+            raise ValueError("it must be a path in double quotes, not an empty one")
+        return value
 
     @field_validator("agencies")
     @classmethod
@@ -172,66 +189,86 @@ def load(
     """The settings of ``file`` (else ``home/relay.toml``, which may be missing), under the environment's, under what
     was ``said`` on the command line.
 
-    Raises `Unfit` with one finding for each mistake; `NotFound` where a file that was named is not there.
+    Raises `Unfit` with one finding for each mistake; `NotFound` where a file that was named is not there, `NotReady`
+    where it can't be read.
     """
     path = file or home / FILE
-    text = ""
-    if path.exists():
-        text = path.read_text(encoding="utf-8")
-    elif file is not None:
-        raise NotFound(f"{file} does not exist", hint="check the path given with --config")
+    text = _read(path, needed=file is not None)
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise Unfit(
-            f"{path} is not TOML: {error}",
-            hint="mend the line; a text stands in double quotes",
-            findings=(Finding(_place(str(error)), str(error)),),
-        ) from None
-    spoken = _from_environment(data, environment)
+        raise mistakes.not_toml(path, text, error) from None
+    source = mistakes.Source(path, text, PREFIX)
+    _from_environment(data, environment, source)
     for key, value in (said or {}).items():
         data[key] = value
-        spoken[key,] = f"--{key}"
+        source.spoken[key,] = f"--{key}"
     try:
         settings = Settings.model_validate(data)
     except ValidationError as error:
-        findings = tuple(_finding(path, text, spoken, dict(mistake)) for mistake in error.errors())
-        first = findings[0]
-        raise Unfit(f"{first.where}: {first.what}", findings=findings, hint=_hint(error.errors()[0])) from None
+        raise mistakes.unfit(Settings, source, error) from None
+    if source.unknown:
+        raise mistakes.unfit(Settings, source, None)
     if settings.mirror is not None:
         settings = settings.model_copy(update={"mirror": path.parent / settings.mirror})
-        if settings.store != "sqlite":
-            where, what = _where(path, text, spoken, ("mirror",)), f"mirror: the {settings.store} store has none"
-            raise Unfit(f"{where}: {what}", findings=(Finding(where, what),), hint="leave mirror out")
-    return settings.model_copy(
-        update={
-            name: table.model_copy(update=_beside(path, text, spoken, name, table))
-            for name, table in (("tls", settings.tls), ("nats", settings.nats))
-            if table is not None
-        }
-    )
+    beside = {
+        name: table.model_copy(update={key: path.parent / held for key, held in table if isinstance(held, Path)})
+        for name, table in (("tls", settings.tls), ("nats", settings.nats))
+        if table is not None
+    }
+    settings = settings.model_copy(update=beside)
+    findings = tuple(Finding(source.place(where), f"{'.'.join(where)}: {what}") for where, what in _clashes(settings))
+    if findings:
+        first = findings[0]
+        raise Unfit(f"{first.where}: {first.what}", findings=findings, hint="change the line, or leave it out")
+    return settings
 
 
-def _beside(
-    path: Path, text: str, spoken: Mapping[tuple[str, ...], str], name: str, table: BaseModel
-) -> dict[str, Path]:
-    """The files that a table names, looked for beside the configuration."""
-    files = {key: path.parent / value for key, value in table if isinstance(value, Path)}
-    for key, file in files.items():
-        if not file.is_file():
-            where = _where(path, text, spoken, (name, key))
-            raise Unfit(f"{where}: {file} does not exist", findings=(Finding(where, f"{file} does not exist"),))
-    return files
+def _read(path: Path, *, needed: bool) -> str:
+    try:
+        return path.read_bytes().decode()
+    except FileNotFoundError:
+        if needed:
+            raise NotFound(f"{path} does not exist", hint="check the path given with --config") from None
+        return ""
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise Unfit(
+            f"{path} line {line}: this is not text in UTF-8",
+            hint="save the file as UTF-8",
+            findings=(Finding(f"{path} line {line}", "not text in UTF-8"),),
+        ) from None
+    except IsADirectoryError:
+        raise NotReady(f"{path} is a folder", hint="name the file that is meant", code="unreadable") from None
+    except OSError as error:
+        said = f"{path} can't be read: {error.strerror}"
+        raise NotReady(said, hint="check who may read it", code="unreadable") from error
 
 
-def _from_environment(data: dict[str, Any], environment: Mapping[str, str]) -> dict[tuple[str, ...], str]:
-    """Put the environment's values over the file's; returns which place each variable spoke for."""
-    spoken: dict[tuple[str, ...], str] = {}
+def _clashes(settings: Settings) -> Iterator[tuple[mistakes.Where, str]]:
+    """Settings that are good each and no good together, or that name files which are not there."""
+    if settings.mirror is not None and settings.store != "sqlite":
+        yield ("mirror",), f"the {settings.store} store has none"
+    if settings.metrics_port and settings.metrics_port == settings.port and settings.metrics_host == settings.host:
+        yield ("metrics_port",), f"{settings.port} is the port that clients come to"
+    for name, table in (("tls", settings.tls), ("nats", settings.nats)):
+        for key, file in table or ():
+            if isinstance(file, Path) and not file.is_file():
+                yield (name, key), f"{file} {'is no file' if file.exists() else 'does not exist'}"
+
+
+def _from_environment(data: dict[str, Any], environment: Mapping[str, str], source: mistakes.Source) -> None:
+    """Put the environment's values over the file's. An empty variable says nothing."""
+    declared: mistakes.Declared | None = None
     for variable, value in environment.items():
-        if not variable.startswith(PREFIX) or variable == HOME:
+        if not variable.startswith(PREFIX) or variable == HOME or not value:
             continue
         where = tuple(variable.removeprefix(PREFIX).lower().split("__"))
-        spoken[where] = variable
+        source.spoken[where] = variable
+        declared = declared or mistakes.Declared.of(Settings)
+        if declared.at(where) is None:
+            source.unknown.append(where)
+            continue
         table = data
         for part in where[:-1]:
             inner = table.setdefault(part, {})
@@ -239,65 +276,3 @@ def _from_environment(data: dict[str, Any], environment: Mapping[str, str]) -> d
                 inner = table[part] = {}
             table = inner
         table[where[-1]] = value
-    return spoken
-
-
-def _finding(path: Path, text: str, spoken: Mapping[tuple[str, ...], str], mistake: Mapping[str, Any]) -> Finding:
-    where = tuple(str(part) for part in mistake["loc"])
-    what = str(mistake["msg"]).removeprefix("Value error, ")
-    if mistake["type"] == "extra_forbidden":
-        near = get_close_matches(where[-1], _names(where[:-1]), 1)
-        what = "there is no such setting" + (f"; did you mean {'.'.join((*where[:-1], near[0]))}?" if near else "")
-    elif mistake["type"] == "missing":
-        what = "this is missing"
-    return Finding(_where(path, text, spoken, where), f"{'.'.join(where)}: {what}")
-
-
-def _names(table: tuple[str, ...]) -> tuple[str, ...]:
-    """The settings that a table may have; empty for a table that there is not."""
-    model: Any = Settings
-    for part in table:
-        kind = model.model_fields[part].annotation if part in model.model_fields else None
-        if kind == dict[str, Share]:
-            return tuple(Share.model_fields)  # whatever the agency's name
-        inner = [each for each in (kind, *get_args(kind)) if isinstance(each, type) and issubclass(each, BaseModel)]
-        if not inner:
-            return ()
-        model = inner[0]
-    return tuple(model.model_fields)
-
-
-def _where(path: Path, text: str, spoken: Mapping[tuple[str, ...], str], where: tuple[str, ...]) -> str:
-    """The variable or the line that holds this setting."""
-    if where in spoken:
-        return spoken[where]
-    table: tuple[str, ...] = ()
-    nearest = 0
-    for number, line in enumerate(text.splitlines(), 1):
-        bare = line.split("#", 1)[0].strip()
-        if bare.startswith("["):
-            table = tuple(part.strip().strip('"') for part in bare.strip("[]").split("."))
-            if where[: len(table)] == table or table[: len(where)] == where:
-                nearest = number
-            continue
-        key = bare.partition("=")[0].strip().strip('"')
-        if (*table, *key.split(".")) == where[: len(table) + len(key.split("."))]:
-            return f"{path} line {number}"
-    return f"{path} line {nearest}" if nearest else str(path)
-
-
-def _place(message: str) -> str:
-    found = re.search(r"line \d+", message)
-    return found.group() if found else "end of file"
-
-
-def _hint(mistake: Mapping[str, Any]) -> str:
-    table = tuple(str(part) for part in mistake["loc"][:-1])
-    match mistake["type"]:
-        case "extra_forbidden":
-            inside = f"in [{'.'.join(table)}] they are" if table else "settings are"
-            return f"{inside}: {', '.join(_names(table)) or 'none'}"
-        case "missing":
-            return f"add {mistake['loc'][-1]} to [{'.'.join(table)}], or leave the table out"
-        case _:
-            return "change the value, or leave the line out for the default"

@@ -19,8 +19,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from relay.mistakes import Table
 from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME, Limits
 
 BURST: Final = 60.0  # seconds' worth that a bucket holds
@@ -31,10 +32,8 @@ KEPT: Final = 10_000  # buckets remembered; the longest unused is forgotten firs
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Quotas(BaseModel):
+class Quotas(Table):
     """What the operator allows. Sizes in bytes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     appends_per_minute: int = Field(default=1200, ge=1, description="entries a device may add")
     agency_appends_per_minute: int = Field(default=12_000, ge=1, description="entries an agency's devices may add")
@@ -67,10 +66,8 @@ class Quotas(BaseModel):
         )
 
 
-class Share(BaseModel):
+class Share(Table):
     """What one agency may have; None where it has what all have."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     appends_per_minute: int | None = Field(default=None, ge=1, description="entries its devices may add")
     bandwidth: int | None = Field(default=None, ge=1 << 10, description="bytes a second")

@@ -12,7 +12,7 @@ from typing import Any
 
 from relay import keys as keyring
 from relay.config import FILE, load
-from securechan.errors import Conflict, NotFound, NotReady, SecurechanError
+from securechan.errors import Conflict, NotFound, NotReady
 from securechan.trust.bundle import Bundle
 from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.publisher import publish
@@ -25,15 +25,11 @@ def init(home: Path, *, name: str, url: str, host: str, port: int) -> dict[str, 
     configuration, `Unfit` where a value can't be."""
     if (home / FILE).exists() or keyring.exist(home):
         raise Conflict(f"{home} holds a relay already", hint="use another --home")
+    settings = load(home, environment={}, said={"name": name, "url": url, "host": host, "port": port})
     lines = [f"{key} = {json.dumps(value)}\n" for key, value in (("name", name), ("url", url), ("host", host)) if value]
     text = "".join([*lines, f"port = {port}\n"])
     keyring.make_home(home)
     keyring.write_private(home / FILE, text.encode())
-    try:
-        settings = load(home, environment={})
-    except SecurechanError:
-        (home / FILE).unlink()
-        raise
     card = keyring.make(home, int(time.time())).card(settings.name, settings.address(port))
     keyring.replace(home / keyring.CARD, (json.dumps(card, indent=2) + "\n").encode())
     return card
@@ -50,6 +46,10 @@ def adopt(home: Path, bundle: Path) -> dict[str, Any]:
         content = bundle.read_bytes()
     except FileNotFoundError:
         raise NotFound(f"{bundle} does not exist", hint="it is made by: securechan root publish") from None
+    except IsADirectoryError:
+        raise NotReady(
+            f"{bundle} is a folder", hint="name the bundle in it: federation.json", code="unreadable"
+        ) from None
     parsed = Bundle.decode(content)
     view = View.bootstrap(parsed.root)
     signer = TrustSigner(Kind.COMPOSITE, keys.online.private)

@@ -194,7 +194,35 @@ def test_adopt_wants_this_relay_in_the_federation(tmp_path: Path, capsys: pytest
 
 
 def test_a_command_that_is_none_is_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "fly")[0] == 2
+    assert run(capsys, "fly") == (2, "", "error: no such command 'fly'\nhint: securechan-relay --help\n")
+    _, _, err = run(capsys, "statsu")
+    assert "hint: did you mean status? securechan-relay --help shows what there is" in err
+    code, out, err = run(capsys, "drain", "--json", "--wait", "long")
+    assert (code, out, error(err)["code"], error(err)["hint"]) == (2, "", "usage", "securechan-relay drain --help")
+    code, out, _ = run(capsys)
+    assert code == 0
+    assert "check-config" in out
+
+
+def test_values_that_cannot_be_name_the_option_and_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    code, _, err = run(capsys, "init", "--home", str(home), "--port", "99999")
+    assert code == 11
+    assert err.startswith("error: --port: port is 99999: it must be a whole number from 0 to 65535\n")
+    assert not home.exists()
+
+
+def test_a_place_that_is_none_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / "home"
+    run(capsys, "init", "--home", str(home), "--name", "relay-1")
+    code, _, err = run(capsys, "adopt", str(tmp_path), "--home", str(home))
+    assert (code, err) == (8, f"error: {tmp_path} is a folder\nhint: name the bundle in it: federation.json\n")
+    (tmp_path / "file").touch()
+    code, _, err = run(capsys, "restore", str(tmp_path / "file"), "--home", str(tmp_path / "file" / "x"))
+    assert code in (8, 11)
+    assert err.startswith("error: ")
 
 
 def test_rotate_adds_a_key_that_the_running_relay_takes_up_and_drops_the_old_one(
