@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from relay import logs
+
+TIME = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 
 
 @pytest.fixture
@@ -38,10 +43,25 @@ def say(style: str, written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> st
 
 def test_words_for_people(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     text = say("text", written, monkeypatch)
-    assert text.startswith("info    session ended kind=device seconds=31\nerror   session failed\nTraceback")
+    assert re.match(
+        TIME + r" info    session ended kind=device seconds=31\n" + TIME + r" error   session failed\nTraceback", text
+    )
+
+
+def test_the_journal_notes_the_time_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with (tmp_path / "journal").open("w") as stream:
+        status = os.fstat(stream.fileno())
+        assert not logs.journal(stream, {})
+        assert not logs.journal(stream, {"JOURNAL_STREAM": f"{status.st_dev}:{status.st_ino + 1}"})
+        assert not logs.journal(io.StringIO(), {"JOURNAL_STREAM": "1:2"})
+        monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+        assert logs.journal(stream)
+    record = logging.LogRecord("relay", logging.INFO, "", 0, "started", None, None)
+    assert logs.Words(timed=False).format(record) == "info    started"
 
 
 def test_lines_for_machines(written: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
     ended, failed = map(json.loads, say("json", written, monkeypatch).splitlines())
     assert (ended["event"], ended["kind"], ended["seconds"], ended["level"]) == ("session ended", "device", 31, "info")
+    assert re.fullmatch(TIME, ended["time"])
     assert "ValueError: inside" in failed["traceback"]
