@@ -8,6 +8,7 @@ judged*: where access, quota or disk would refuse an append, `unless_known` firs
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,9 +21,9 @@ from relay.ledger import Ledger
 from relay.member import Member
 from relay.outgoing import refusal
 from relay.people import Device
-from relay.replies import Finish, Reply, answered, overloaded
+from relay.replies import Finish, Reply, answered, appended, overloaded
 from relay.store import base
-from relay.store.base import Outcome, Result, Store, StoreFailed, StoreFull, Write, tail_of
+from relay.store.base import Outcome, Placed, Result, Store, StoreFailed, StoreFull, Write, tail_of
 from relay.topics import OpenTopic, Reader, Topics
 from securechan.wire.frames import AnswerBody, Appended, Code, CommitClaim, EntryKind, Error
 
@@ -69,6 +70,21 @@ class Backroom:
             return overloaded()
         if topic is not None:
             topic.users += 1  # stays open until its head is up to date again
+        return None
+
+    def offer_entry(self, member: Member, number: int, topic: OpenTopic, write: base.Append) -> Reply:
+        """As `offer`, of an entry: by far the most."""
+
+        def done(outcome: Outcome) -> None:
+            topic.users -= 1
+            if type(outcome) is Placed:
+                member.appended(number, outcome.stored.sequence)
+            else:
+                member.answer(number, answered(outcome, appended))
+
+        if not self.heartbeat.offer(write, done):
+            return overloaded()
+        topic.users += 1
         return None
 
     async def post(self, write: Write) -> Result:
@@ -131,15 +147,16 @@ class Backroom:
 
     def full(self) -> bool:
         """Whether this request must be refused because only the last part of the disk is left."""
-        low = self.low()
-        self.refused_full += low
-        return low
+        if not self.low():
+            return False
+        self.refused_full += 1
+        return True
 
     def low(self) -> bool:
         """Whether only the last part of the disk is left: looked up at most once a second."""
         if self.disk is None:
             return False
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         if now >= self._full_known_until:
             self._is_full = self.disk() < self.bounds.reserve
             self._full_known_until = now + 1.0

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -34,6 +34,7 @@ from securechan.wire.door import Claim, Door, GuestClaim, TurnedAway
 from securechan.wire.frames import (
     MAX_FRAMES,
     MOST_FRAMES,
+    REQUESTS,
     Answer,
     Append,
     Bye,
@@ -42,13 +43,13 @@ from securechan.wire.frames import (
     Deliver,
     Error,
     Frame,
+    LoneAppend,
     Publish,
     PutBlob,
     PutKeyPackages,
     Reason,
     Request,
     RequestBody,
-    RequestKind,
 )
 from securechan.wire.handshake_formats import PROOF_SIZE, Denial, Why
 from securechan.wire.session import MAX_RECORD, Limits, Session
@@ -63,7 +64,7 @@ REFUSED: Final = 32  # refusals in a second after which a session is read no fur
 REST: Final = 0.5  # … of this many seconds
 FAREWELL: Final = 5.0  # seconds for a bye to leave
 
-_KINDS: Final = {kind: kind.name.lower() for kind in RequestKind}
+_KINDS: Final = {body: kind.name.lower() for kind, body in REQUESTS.items()}
 _REFUSALS: Final = {
     "expired": Denial.EXPIRED,
     "invite-expired": Denial.EXPIRED,
@@ -96,6 +97,7 @@ class Connection:
         self._loop = asyncio.get_running_loop()
         self._session: Session | None = None
         self._buffer = house.quotas.buffer
+        self._most = house.limits.in_flight
         self._pending: deque[bytes] = deque()
         self._waiting = 0  # bytes in _pending
         self._flush_due = False
@@ -106,7 +108,7 @@ class Connection:
         self._watching: asyncio.TimerHandle | None = None
         self._member: Member | None = None
         self._sender = self._agency = ""
-        self._held: deque[bytes | Frame] = deque()  # what has come and must wait for answers to what came before
+        self._held: deque[bytes | Frame | LoneAppend] = deque()  # what must wait for answers to what came before
         self._unholding: asyncio.Task[None] | None = None
         self._resting = False  # it goes on asking though it was refused
         self._refused = 0
@@ -310,18 +312,18 @@ class Connection:
 
     # ------------------------------------------------------------------------------------------------------- inwards
 
-    def heard(self, message: bytes) -> None:
-        """A record has come."""
+    def heard(self, messages: Sequence[bytes]) -> None:
+        """Records have come, all that one read brought."""
         if self._end.done() or self._draining:
             return
         self._heard = self._loop.time()
         metrics = self._house.metrics
-        metrics.count("records_in")
-        metrics.count("bytes_in", amount=len(message))
+        metrics.count("records_in", amount=len(messages))
+        metrics.count("bytes_in", amount=sum(map(len, messages)))
         if self._held or self._resting:
-            self._held.append(message)
+            self._held.extend(messages)
         else:
-            self._guarded(message)
+            self._take_in(messages)
 
     def gone(self) -> None:
         """The socket has closed."""
@@ -330,13 +332,18 @@ class Connection:
             self._cut = True
             self.end(Reason.DONE)  # nobody is left to hear it
 
-    def _guarded(self, item: bytes | Frame) -> None:
-        """Take a record or a frame; whatever is wrong with it ends the session."""
+    def _take_in(self, items: Sequence[bytes | Frame | LoneAppend]) -> None:
+        """Take records or frames, until one makes the rest wait; whatever is wrong with one ends the session."""
+        now = self._now()
         try:
-            if isinstance(item, Frame):
-                self._take(item)
-            else:
-                self._open(item)
+            for place, item in enumerate(items):
+                if isinstance(item, bytes):
+                    self._open(item, now)
+                else:
+                    self._take(item)
+                if self._held or self._resting or self._end.done():
+                    self._held.extend(items[place + 1 :])
+                    return
         except SecurechanError as error:
             event(log, "record refused", level=logging.WARNING, cause=error.code)
             self.end(Reason.PROTOCOL)
@@ -344,24 +351,27 @@ class Connection:
             event(log, "session failed", level=logging.ERROR, error=True)
             self.end(Reason.SHUTDOWN)
 
-    def _open(self, record: bytes) -> None:
+    def _open(self, record: bytes, now: int) -> None:
         """Take the frames of a record, as many as may be under way; the others are held."""
         session, member = self._session, self._member
         if session is None or member is None:
             raise Misuse("there is no session yet")
-        frames = session.open(record, self._now())
-        most = self._house.limits.in_flight
+        asked = session.open_asked(record, now)
+        frames: Sequence[Frame | LoneAppend] = (asked,) if isinstance(asked, LoneAppend) else asked
         for place, frame in enumerate(frames):
-            if self._resting or member.inflight >= most:
+            if self._resting or member.inflight >= self._most:
                 self._held.extendleft(reversed(frames[place:]))
                 self._read_no_further()
                 return
             self._take(frame)
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame | LoneAppend) -> None:
+        if isinstance(frame, LoneAppend):
+            self._ask(frame.number, frame.append)
+            return
         body = frame.body
         if type(body) is Request:
-            self._ask(body)
+            self._ask(body.number, body.body)
         elif type(body) is Bye:
             self.end(Reason.DONE)
         else:
@@ -370,33 +380,34 @@ class Connection:
     def _read_no_further(self) -> None:
         """Until everything that is held was taken."""
         if self._unholding is None and self._member is not None:
-            self._unholding = self._loop.create_task(self._unhold(self._member, self._house.limits.in_flight))
+            self._unholding = self._loop.create_task(self._unhold(self._member))
 
-    async def _unhold(self, member: Member, most: int) -> None:
+    async def _unhold(self, member: Member) -> None:
         self._socket.listen(False)
         while (self._held or self._resting) and not self._end.done():
             if self._resting:
                 await asyncio.sleep(REST)
                 self._resting, self._refused = False, 0
-            await member.below(most)
+            await member.below(self._most)
             if self._held and not self._end.done():
-                self._guarded(self._held.popleft())
+                self._take_in((self._held.popleft(),))
         self._unholding = None
         self._socket.listen(True)
 
-    def _ask(self, request: Request) -> None:
-        metrics, kind = self._house.metrics, _KINDS[request.kind]
-        metrics.count("requests", kind)
-        appends, stored = _weight(request.body)
-        wait = self._house.budget.take(self._sender, self._agency, appends=appends, size=stored or SMALL, stored=stored)
+    def _ask(self, number: int, body: RequestBody) -> None:
+        house, kind = self._house, _KINDS[type(body)]
+        house.metrics.count("requests", kind)
+        appends, stored = _weight(body)
+        wait = house.budget.take(self._sender, self._agency, appends, stored or SMALL, stored)
         if not wait:
             assert self._member is not None  # a record was opened
-            self._member.ask(request)
+            self._member.ask(number, body)
             return
+        metrics = house.metrics
         metrics.count("requests_refused", kind)
         self._mind_refusal()
         refusal = Error(Code.QUOTA, wait, "quota used up", 0, bytes(32))
-        self.send(Frame.of(Answer.of(request.number, refusal)).encode())
+        self.send(Frame.of(Answer.of(number, refusal)).encode())
 
     def _mind_refusal(self) -> None:
         """Whoever asks on and on in spite of what it is told, costs others no more than a few answers a second."""

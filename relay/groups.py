@@ -6,6 +6,7 @@ Who may append and how far who reads is `relay.access`; here requests meet it.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from typing import Final
 
 from relay.access import Rung, claim_of, device_tag
 from relay.backroom import Backroom, device_of
@@ -14,7 +15,7 @@ from relay.letters import keeps_box
 from relay.member import Member
 from relay.outgoing import refusal
 from relay.people import Device, Guest
-from relay.replies import Handled, Reply, appended, crowded, full, made, over_quota
+from relay.replies import Handled, Reply, crowded, full, made, over_quota
 from relay.store import base
 from relay.store.base import Result, TopicKind
 from relay.topics import OpenTopic, Reader, State
@@ -33,6 +34,8 @@ from securechan.wire.frames import (
     Unsubscribe,
     inbox_topic,
 )
+
+_APPLICATION: Final = EntryKind.APPLICATION
 
 
 class Groups:
@@ -56,29 +59,30 @@ class Groups:
     def append(self, member: Member, number: int, body: Append, topic: OpenTopic) -> Handled:
         if topic.kind is not TopicKind.GROUP or topic.access is None or not isinstance(member.who, Device):
             return refusal(Code.UNKNOWN_TOPIC, "no such group topic")
-        kind = EntryKind.APPLICATION if body.commit is None else EntryKind.COMMIT
-        write = self._room.entry(kind, body.topic, body.entry_id, body.body, body.commit)
+        room, size = self._room, len(body.body)
+        kind = _APPLICATION if body.commit is None else EntryKind.COMMIT
+        write = room.entry(kind, body.topic, body.entry_id, body.body, body.commit)
         reader = member.readers.get(body.topic)
         access = topic.access
         if reader is None or not access.appends(reader.shown):
-            return self._room.unless_known(write, self._closed_to(topic, reader))
-        if len(body.body) > self._room.bounds.max_entry:
-            return refusal(Code.TOO_LARGE, f"an entry has at most {self._room.bounds.max_entry} bytes")
-        if self._room.full():
-            return self._room.unless_known(write, full())
+            return room.unless_known(write, self._closed_to(topic, reader))
+        if size > room.bounds.max_entry:
+            return refusal(Code.TOO_LARGE, f"an entry has at most {room.bounds.max_entry} bytes")
+        if room.full():
+            return room.unless_known(write, full())
         if body.commit is None:  # commits go on: a removal must not wait for a quota
-            if self._room.over_quota(member.who.agency, len(body.body)):
-                return self._room.unless_known(write, over_quota())
-            return self._room.offer(member, number, topic, write, appended)
+            if room.over_quota(member.who.agency, size):
+                return room.unless_known(write, over_quota())
+            return room.offer_entry(member, number, topic, write)
         tag = device_tag(topic.id, member.who.name)
         wait = access.wait(tag, write.at // 1000)
         if wait:
             late = refusal(Code.QUOTA, "too many unconfirmed commits in an hour", retry_after=wait * 1000)
-            return self._room.unless_known(write, late)
+            return room.unless_known(write, late)
         commit = base.Append(
             write.topic, write.kind, write.entry_id, write.body, write.tail, write.at, body.commit, tag
         )
-        return self._room.offer(member, number, topic, commit, appended)
+        return room.offer_entry(member, number, topic, commit)
 
     async def _closed_to(self, topic: OpenTopic, reader: Reader | None) -> Error:
         """Why a session can't append: it showed nothing, what it showed lapsed, or was closed by a commit."""

@@ -54,6 +54,15 @@ class Hearing:
 
     def hear(self, heard: news.News) -> None:
         """Take one piece of news."""
+        if type(heard) is news.Added:  # by far the most
+            topic = self._topics.get(heard.topic)
+            if topic is None:
+                self._topics.hear(heard)
+            else:
+                self._added(topic, heard)
+            if heard.topic == TRUST_TOPIC:
+                self._trust()
+            return
         match heard:
             case news.Elsewhere(who):
                 self._elsewhere(who)
@@ -61,8 +70,6 @@ class Hearing:
                 self._lost()
             case _:
                 self._topics.hear(heard)
-                if heard.topic == TRUST_TOPIC and isinstance(heard, news.Added):
-                    self._trust()
 
     def _apply(self, topic: OpenTopic, heard: news.OfTopic) -> None:
         match heard:
@@ -91,10 +98,10 @@ class Hearing:
         if topic.kind is None:
             topic.kind = heard.kind
             topic.last = topic.trimmed = start(topic.id)
-        if heard.position.sequence <= topic.last.sequence:
+        stored = heard.stored
+        if stored.sequence <= topic.last.sequence:
             return
         self.counts["appends"] += 1
-        stored = heard.stored
         self._topics.placed(topic, stored, heard.position)
         if stored.is_commit and topic.access is not None:
             claim = stored.entry().commit
@@ -103,7 +110,11 @@ class Hearing:
             topic.access = topic.access.committed(
                 stored.sequence, claim.next_access, heard.committer, stored.at // 1000
             )
-        self._fresh.setdefault(topic, []).append(stored)
+        fresh = self._fresh.get(topic)
+        if fresh is not None:
+            fresh.append(stored)
+            return
+        self._fresh[topic] = [stored]
         if self._due is None:
             self._due = asyncio.get_running_loop().call_soon(self.send)
 

@@ -16,8 +16,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from relay.bounds import Bounds
@@ -31,21 +30,11 @@ Finish = Callable[[Outcome], None]
 _FIXED: Final = 256  # bytes that any write counts for
 
 
-@dataclass(slots=True)
-class _Item:
-    write: Write
-    finish: Finish
-    size: int
-    vital: bool
-    since: float
+_Item = tuple[Write, Finish, int, bool]  # with its size and whether it is vital
 
 
 def _size(write: Write) -> int:
-    if type(write) is Append:  # by far the most
-        return _FIXED + len(write.body)
     match write:
-        case Append():
-            return _FIXED + len(write.body)
         case PutPart():
             return _FIXED + len(write.piece)
         case _:
@@ -70,6 +59,7 @@ class Heartbeat:
         self._done = done
         self._pending: deque[_Item] = deque()
         self._waiting = 0  # bytes
+        self._since = 0.0  # when the first of those came that wait
         self._wake = asyncio.Event()
         self._stopping = False
         self.batches = 0
@@ -78,12 +68,14 @@ class Heartbeat:
 
     def offer(self, write: Write, finish: Finish, *, vital: bool = False) -> bool:
         """Queue a write; False when too much waits already. Never waits itself."""
-        size = _size(write)
+        size = _FIXED + len(write.body) if type(write) is Append else _size(write)  # by far the most
         if self._stopping or (self._waiting + size > self._bounds.pending and not vital):
             return False
-        self._pending.append(_Item(write, finish, size, vital, time.perf_counter()))
+        if not self._pending:
+            self._since = time.perf_counter()
+            self._wake.set()
+        self._pending.append((write, finish, size, vital))
         self._waiting += size
-        self._wake.set()
         return True
 
     def stop(self) -> None:
@@ -102,37 +94,41 @@ class Heartbeat:
                 return
 
     def _next(self) -> list[_Item]:
-        batch: list[_Item] = []
-        size = 0
-        while self._pending and len(batch) < self._bounds.batch_writes:
-            size += self._pending[0].size
-            if batch and size > self._bounds.batch:
+        pending, bounds = self._pending, self._bounds
+        if len(pending) <= bounds.batch_writes and self._waiting <= bounds.batch:
+            batch = list(pending)
+            pending.clear()
+            return batch
+        batch, size = [], 0
+        while pending and len(batch) < bounds.batch_writes:
+            size += pending[0][2]
+            if batch and size > bounds.batch:
                 break
-            batch.append(self._pending.popleft())
+            batch.append(pending.popleft())
         return batch
 
     async def _beat(self, batch: list[_Item]) -> None:
-        await self._commit(batch)
+        await self._commit(batch, self._since)
         self._done()
 
-    async def _commit(self, batch: list[_Item]) -> None:
-        outcomes: list[Outcome]
+    async def _commit(self, batch: list[_Item], since: float) -> None:
+        outcomes: Sequence[Outcome]
         began = time.perf_counter()
         try:
-            outcomes = list(await self._store.commit([item.write for item in batch]))
+            outcomes = await self._store.commit([write for write, _, _, _ in batch])
             self.batches += 1
             self.writes += len(batch)
             if self._timed is not None:
                 now = time.perf_counter()
-                self._timed(now - began, now - batch[0].since)
+                self._timed(now - began, now - since)
         except (StoreFull, StoreFailed) as error:
             self.failures += 1
             event(log, "batch refused", level=logging.ERROR, cause=error.code, writes=len(batch), why=error.message)
-            vital = [item for item in batch if item.vital]
+            vital = [item for item in batch if item[3]]
             if vital and len(vital) < len(batch):
-                await self._commit(vital)
-                batch = [item for item in batch if not item.vital]
+                await self._commit(vital, since)
+                batch = [item for item in batch if not item[3]]
             outcomes = [error] * len(batch)
-        for item, outcome in zip(batch, outcomes, strict=True):
-            self._waiting -= item.size
-            item.finish(outcome)
+        for (_, finish, size, _), outcome in zip(batch, outcomes, strict=True):
+            self._waiting -= size
+            finish(outcome)

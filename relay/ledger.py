@@ -35,8 +35,8 @@ class Ledger:
 
     def exceeds(self, agency: str, size: int) -> bool:
         """Whether ``size`` bytes more are too many."""
-        most = self._bounds.stored_by_agency.get(agency, self._bounds.stored_per_agency)
-        return self._held[agency] + size > most
+        bounds = self._bounds
+        return self._held[agency] + size > bounds.stored_by_agency.get(agency, bounds.stored_per_agency)
 
     def add(self, agency: str, size: int) -> None:
         self._held[agency] += size

@@ -167,7 +167,7 @@ class Budget:
         )
         self._purses: dict[tuple[str, str], Purse] = {}
 
-    def take(self, sender: str, agency: str, *, appends: int, size: int, stored: int = 0) -> int:
+    def take(self, sender: str, agency: str, appends: int, size: int, stored: int = 0) -> int:
         """Draw for one request of ``size`` bytes, of which ``stored`` are kept: 0 where granted, else milliseconds
         to wait, and nothing drawn. Who has stored enough for today may still read.
 
@@ -200,7 +200,7 @@ class Budget:
             wanted.append(purse.agency_day)
         wait = max(bucket.wait(now) for bucket in wanted)
         if not wait:  # something has come since the purse was filled
-            return self.take(sender, agency, appends=appends, size=size, stored=stored)
+            return self.take(sender, agency, appends, size, stored)
         return int(wait * 1000) + 1
 
     def _filled(self, sender: str, agency: str, now: float) -> Purse:

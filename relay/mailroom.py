@@ -327,6 +327,14 @@ class Mailroom:
 
     def _handle(self, member: Member, number: int, body: RequestBody, topic: OpenTopic | None) -> Handled:
         """Judge a request: its answer, or None when that follows, or what remains to be awaited."""
+        if (  # by far the most
+            type(body) is Append
+            and type(member.who) is Device
+            and topic is not None
+            and topic.kind is TopicKind.GROUP
+            and topic.id not in self._room.inboxes
+        ):
+            return self._groups.append(member, number, body, topic)
         match member.who:
             case Device():
                 pass

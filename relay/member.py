@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Protocol
 
 from relay.blobs import Hashing
-from relay.outgoing import answer_frame
+from relay.outgoing import answer_frame, appended_frame
 from relay.people import Who
 from relay.topics import Reader
-from securechan.wire.frames import AnswerBody, Reason, Request, RequestBody
+from securechan.wire.frames import AnswerBody, Appended, Reason, RequestBody
 
 
 class Outlet(Protocol):
@@ -58,10 +58,10 @@ class Member:
         self._calls: dict[int, Callable[[AnswerBody], None]] = {}
         self._numbers = -1
 
-    def ask(self, request: Request) -> None:
+    def ask(self, number: int, body: RequestBody) -> None:
         """Take a request. Its answer goes to the outlet; requests are begun in the order they are asked."""
         self.inflight += 1
-        self._counter.take(self, request.number, request.body)
+        self._counter.take(self, number, body)
 
     async def request(self, body: RequestBody) -> AnswerBody:
         """Ask and wait for the answer, past the outlet: for tests and tools."""
@@ -85,6 +85,21 @@ class Member:
             self._calls.pop(number)(body)
         elif not self.gone:
             self.outlet.send(answer_frame(number, body))
+        if self._idle:
+            self._rouse()
+
+    def appended(self, number: int, sequence: int) -> None:
+        """As `answer`: the entry is durable at ``sequence``."""
+        if number < 0:
+            self.answer(number, Appended(sequence))
+            return
+        self.inflight -= 1
+        if not self.gone:
+            self.outlet.send(appended_frame(number, sequence))
+        if self._idle:
+            self._rouse()
+
+    def _rouse(self) -> None:
         for bound, waiting in self._idle:
             if self.inflight < bound and not waiting.done():
                 waiting.set_result(None)

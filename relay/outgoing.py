@@ -11,16 +11,21 @@ from collections.abc import Iterable
 from typing import Final
 
 from securechan.codec import write_varint
-from securechan.wire.frames import Answer, AnswerBody, AnswerKind, Appended, Code, Error, Frame, FrameKind, Halt
+from securechan.wire.frames import Answer, AnswerBody, AnswerKind, Code, Error, Frame, FrameKind, Halt
 
 _APPENDED: Final = struct.Struct(">BIBQ")
+_ANSWER: Final = int(FrameKind.ANSWER)
+_IS_APPENDED: Final = int(AnswerKind.APPENDED)
 
 
 def answer_frame(number: int, body: AnswerBody) -> bytes:
     """The frame of one answer."""
-    if type(body) is Appended:
-        return _APPENDED.pack(FrameKind.ANSWER, number, AnswerKind.APPENDED, body.sequence)
     return Frame.of(Answer.of(number, body)).encode()
+
+
+def appended_frame(number: int, sequence: int) -> bytes:
+    """The frame of an answer that is `Appended`."""
+    return _APPENDED.pack(_ANSWER, number, _IS_APPENDED, sequence)
 
 
 def entries_frame(topic: bytes, wires: Iterable[bytes], halt: Halt) -> bytes:

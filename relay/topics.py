@@ -81,11 +81,14 @@ class Tail:
         self.size = 0
         self.entries: deque[Stored] = deque()
 
-    def add(self, entry: Stored) -> None:
+    def add(self, entry: Stored) -> int:
+        """Hold one more, and let go of the oldest beyond the bound; by how many bytes it grew."""
+        before = self.size
         self.entries.append(entry)
         self.size += len(entry.wire)
         while self.size > self.bound:
             self._drop()
+        return self.size - before
 
     def _drop(self) -> None:
         gone = self.entries.popleft()
@@ -257,9 +260,7 @@ class Topics:
     def placed(self, topic: OpenTopic, stored: Stored, position: Position) -> None:
         """One more entry is durable."""
         topic.last = position
-        before = topic.tail.size
-        topic.tail.add(stored)
-        self._tails += topic.tail.size - before
+        self._tails += topic.tail.add(stored)
         self._open.move_to_end(topic.id)
         if self._tails > self._bounds.tails:
             for other in list(self._open.values()):

@@ -5,7 +5,7 @@ thousand, a binary message in one masked frame, is unmasked and handed on here, 
 leaves is one frame in one write. To know where frames begin, the stream is cut into frames here, and each of the rare
 ones is given to `websockets` whole; a frame of a size that it must refuse is given as it comes, with all that follows.
 
-    bytes ─▶ frames ─┬ binary, whole ─────────────────────────┬▶ bell.heard(message), once there is a session;
+    bytes ─▶ frames ─┬ binary, whole ─────────────────────────┬▶ bell.heard(messages), once there is a session;
                      └ all others ─▶ websockets ─▶ fragments ─┘  before that `message()`
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from websockets.asyncio.server import ServerConnection
@@ -32,7 +33,7 @@ _WAITING: Final = 4  # messages before a session that are not read yet
 class Doorbell(Protocol):
     """What a connection hears from its socket."""
 
-    def heard(self, message: bytes, /) -> None: ...
+    def heard(self, messages: Sequence[bytes], /) -> None: ...
     def writable(self) -> None: ...
     def gone(self) -> None: ...
 
@@ -96,8 +97,10 @@ class Socket(ServerConnection):
     def answer_at(self, bell: Doorbell) -> None:
         """From now on messages go to this bell; those that came early first."""
         self.bell = bell
-        while self._inbox:
-            bell.heard(self._inbox.popleft())
+        early = list(self._inbox)
+        self._inbox.clear()
+        if early:
+            bell.heard(early)
         self.listen(True)
 
     def listen(self, on: bool) -> None:
@@ -109,11 +112,11 @@ class Socket(ServerConnection):
         else:
             self.transport.pause_reading()
 
-    def _message(self, message: bytes) -> None:
+    def _hand_on(self, messages: Sequence[bytes]) -> None:
         if self.bell is not None:
-            self.bell.heard(message)
+            self.bell.heard(messages)
             return
-        self._inbox.append(message)
+        self._inbox.extend(messages)
         if len(self._inbox) >= _WAITING:
             self.listen(False)
         self._wake()
@@ -147,6 +150,8 @@ class Socket(ServerConnection):
     def _cut(self, data: bytes) -> None:
         """Hand on the frames in ``data``, and keep what is not complete."""
         protocol = self.protocol
+        limit = protocol.max_message_size
+        messages: list[bytes] = []  # whole ones, to be handed on together
         pos, end = 0, len(data)
         while (left := end - pos) >= 2:
             first, second = data[pos], data[pos + 1]
@@ -160,9 +165,10 @@ class Socket(ServerConnection):
                 break
             if second & _MASKED:
                 head += 4
-            limit = protocol.max_message_size
             if limit is not None and size > limit:
                 self._framed = False
+                if messages:
+                    self._hand_on(messages)
                 super().data_received(data[pos:])  # which refuses it
                 return
             at, stop = pos + head, pos + head + size
@@ -170,13 +176,19 @@ class Socket(ServerConnection):
                 self._needed = stop - pos
                 break
             if first == _WHOLE and second & _MASKED and protocol.current_size is None and protocol.state is OPEN:
-                self._message(apply_mask(data[at:stop], data[at - 4 : at]))
+                messages.append(apply_mask(data[at:stop], data[at - 4 : at]))
             else:
+                if messages:
+                    self._hand_on(messages)
+                    messages = []
                 super().data_received(data[pos:stop])
             pos = stop
         else:
             self._needed = 2
-        self._partial += data[pos:]
+        if pos < end:
+            self._partial += data[pos:]
+        if messages:
+            self._hand_on(messages)
 
     def process_event(self, event: Any) -> None:
         if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
@@ -190,7 +202,7 @@ class Socket(ServerConnection):
         elif event.fin:
             message = b"".join(self._parts)
             self._parts.clear()
-            self._message(message)
+            self._hand_on((message,))
 
     # -------------------------------------------------------------------------------------------------------- outwards
 

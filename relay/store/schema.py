@@ -16,16 +16,21 @@ from typing import Final
 
 from securechan.errors import NotReady
 
-VERSION: Final = 1
-STEPS: Final[Mapping[int, str]] = {}
+VERSION: Final = 2
+_IDS: Final = """
+create table id (entry_id blob not null, key integer not null, primary key (entry_id, key)) without rowid;
+create table near (number integer primary key, items blob not null);
+"""
+_FROM_INDEX: Final = "insert into id select entry_id, key from entry order by entry_id, key; drop index entry_by_id;"
+STEPS: Final[Mapping[int, str]] = {1: _IDS + _FROM_INDEX}
 """Version → the statements that make a file of it one of the next."""
 
-SCHEMA: Final = """
+SCHEMA: Final = f"""
 create table topic (number integer primary key, topic blob not null unique, kind integer not null,
     last integer not null, chain blob not null, commit_at integer not null, commit_id blob not null,
     trimmed integer not null, trimmed_chain blob not null, count integer not null);
 create table entry (key integer primary key, entry_id blob not null, chain blob not null, wire blob not null);
-create index entry_by_id on entry (entry_id);
+{_IDS}
 create table claim (key integer primary key, topic integer not null, access blob not null, committer blob not null,
     at integer not null, closes integer);
 create unique index claim_by_access on claim (topic, access);

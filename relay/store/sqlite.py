@@ -1,8 +1,9 @@
 """The embedded store: one SQLite file in WAL mode with full sync, written by one thread, read by a few others.
 
-A batch is one transaction and one fsync of the log. The writer thread keeps the heads of the topics it wrote lately, so
-that an append costs one index lookup (was this id used?) and one insert; entries go into the table in the order of
-their key, ``topic number << 40 | sequence``, so a topic's run lies together and is read without an index.
+A batch is one transaction and one fsync of the log (`relay.store.wal`). The writer thread keeps the heads of the topics
+it wrote lately, so that an append costs one lookup (was this id used? `relay.store.ids`) and one insert; entries go
+into the table in the order of their key, ``topic number << 40 | sequence``, so a topic's run lies together and is read
+without an index.
 
 Whatever goes wrong in a batch (disk full, I/O) rolls the transaction back and forgets the cached heads it touched: the
 file is as it was, and the next batch starts from the file. One process owns the file: a lock beside it says so.
@@ -20,6 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, Self, TypeVar
 
@@ -50,9 +52,12 @@ from relay.store.base import (
     Upload,
     Write,
 )
+from relay.store.ids import Ids, far
 from relay.store.local import LocalStore
 from relay.store.news import Added, Confirmed, Created, Dropped, Shortened
 from relay.store.schema import bring_up
+from relay.store.thread import Thread
+from relay.store.wal import FULL, lay_out
 from securechan.errors import Conflict, NotReady
 from securechan.wire.chain import Position, advance, start
 
@@ -61,11 +66,10 @@ T = TypeVar("T")
 _SHIFT: Final = 40  # sequences below 2^40, topic numbers below 2^23
 _LAST: Final = (1 << _SHIFT) - 1
 _HEADS: Final = 8192  # heads that the writer remembers
-_LOG: Final = 8192  # pages of the log (32 MiB) after which each goes into the file: the index's change often
+_PAGE: Final = 4096
+_LOG: Final = FULL // _PAGE  # pages of the log after which each goes into the file: some change often
 _READERS: Final = 2
 _RUNGS: Final = 64  # commits that are loaded with a head
-_ASKED: Final = 64  # entry ids that are looked up at once
-_USED: Final = f"select entry_id from entry where entry_id in ({', '.join('?' * _ASKED)})"  # noqa: S608 - marks alone
 
 
 @dataclass(slots=True)
@@ -114,12 +118,15 @@ class SqliteStore(LocalStore):
         super().__init__()
         self._path = path
         self._lock = lock
+        self._log = Path(f"{path}-wal")
+        self._laid = 0  # bytes of the log
         self._turn = asyncio.Lock()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._writer = Thread("store-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
         self._local = threading.local()
         self._connections: list[sqlite3.Connection] = []
         self._db: sqlite3.Connection
+        self._ids: Ids
         self._heads: OrderedDict[bytes, _Head] = OrderedDict()
         # of the batch that is being applied
         self._dirty: dict[bytes, _Head] = {}
@@ -156,6 +163,7 @@ class SqliteStore(LocalStore):
         self._db = _connect(
             self._path,
             (
+                f"page_size={_PAGE}",
                 "journal_mode=wal",
                 "synchronous=full",
                 f"wal_autocheckpoint={_LOG}",
@@ -166,6 +174,7 @@ class SqliteStore(LocalStore):
         )
         self._connections.append(self._db)
         bring_up(self._db, self._path)
+        self._ids = Ids(self._db)
         if fresh:
             folder = os.open(self._path.parent, os.O_RDONLY)
             try:
@@ -176,7 +185,7 @@ class SqliteStore(LocalStore):
     # ---------------------------------------------------------------------------------------------- threads
 
     async def _write(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._writer, work)
+        return await self._writer.run(work)
 
     async def _read(self, query: Callable[[sqlite3.Connection], T]) -> T:
         def work() -> T:
@@ -194,7 +203,7 @@ class SqliteStore(LocalStore):
     async def close(self) -> None:
         async with self._turn:
             self._readers.shutdown(wait=True)
-            self._writer.shutdown(wait=True)
+            self._writer.stop()
             for db in self._connections:
                 db.close()
             self._connections.clear()
@@ -208,7 +217,7 @@ class SqliteStore(LocalStore):
 
     async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
         async with self._turn:
-            work = asyncio.get_running_loop().run_in_executor(self._writer, self._transaction, batch)
+            work = self._writer.run(partial(self._transaction, batch))
             # a caller that goes away must not leave the next batch beside this one in the writer
             try:
                 return await asyncio.shield(work)
@@ -222,9 +231,10 @@ class SqliteStore(LocalStore):
         db = self._db
         try:
             db.execute("begin immediate")
-            self._look_up(batch)
+            self._unused = self._ids.unused([write.entry_id for write in batch if type(write) is base.Append])
             results = [self._apply(write) for write in batch]
             self._flush()
+            self._ids.take_turn()
             if self.journal is not None:
                 self.journal.write(batch)
             db.execute("commit")
@@ -237,6 +247,8 @@ class SqliteStore(LocalStore):
             raise StoreFailed(f"the batch could not be stored: {error}", retry_after=1.0) from error
         if self.journal is not None:
             self.journal.settle()
+        self._ids.settle()
+        self._laid = lay_out(self._log, self._laid)
         self._dirty.clear()
         self._new.clear()
         while len(self._heads) > _HEADS:
@@ -253,6 +265,7 @@ class SqliteStore(LocalStore):
         try:
             if self._db.in_transaction:  # SQLite rolls back by itself on some errors
                 self._db.execute("rollback")
+            self._ids = Ids(self._db)
         except sqlite3.Error:  # a connection in an unknown state is worth nothing: the file knows what stands
             self._connections.remove(self._db)
             self._db.close()
@@ -262,6 +275,7 @@ class SqliteStore(LocalStore):
         """Write the collected entries and heads into the running transaction."""
         if self._rows:
             self._db.executemany("insert into entry values (?, ?, ?, ?)", self._rows)
+            self._ids.add((row[1], row[0]) for row in self._rows)
             self._rows.clear()
         for head in self._dirty.values():
             self._db.execute(
@@ -337,26 +351,16 @@ class SqliteStore(LocalStore):
         self._news.append(Created(w.topic, TopicKind.BOX, box=box))
         return Made()
 
-    def _look_up(self, batch: Sequence[Write]) -> None:
-        """Which of the batch's entry ids no entry has: asked for many at once, since nearly all are new."""
-        wanted = [write.entry_id for write in batch if type(write) is base.Append]
-        self._unused = set(wanted)
-        for first in range(0, len(wanted), _ASKED):
-            some = wanted[first : first + _ASKED]
-            some += [some[0]] * (_ASKED - len(some))  # one statement, prepared once
-            self._unused.difference_update(row[0] for row in self._db.execute(_USED, some))
-
     def _find(self, topic: bytes, head: _Head, entry_id: bytes) -> Stored | None:
         found = self._new.get((topic, entry_id))
         if found is not None or entry_id in self._unused:
             return found
-        row = self._one(
-            "select key, wire from entry where entry_id = ? and key between ? and ?",
-            entry_id,
-            head.low,
-            head.high,
-        )
-        return Stored(row[0] & _LAST, row[1]) if row else None
+        for key in self._ids.keys(entry_id):
+            if head.low <= key <= head.high:
+                row = self._one("select wire from entry where key = ? and entry_id = ?", key, entry_id)
+                if row is not None:
+                    return Stored(key & _LAST, row[0])
+        return None
 
     def _append(self, w: base.Append) -> Result:
         head = self._head(w.topic)
@@ -436,6 +440,7 @@ class SqliteStore(LocalStore):
             return Trimmed(head.trimmed)
         self._dirty[w.topic] = head
         head.trimmed = Position(row[0] & _LAST, row[1])
+        self._ids.drop(head.low, row[0])
         head.count -= self._db.execute("delete from entry where key between ? and ?", (head.low, row[0])).rowcount
         self._new = {name: found for name, found in self._new.items() if name[0] != w.topic}
         self._unused.clear()  # what stays of the batch is in the file now
@@ -458,6 +463,7 @@ class SqliteStore(LocalStore):
 
     def _forget(self, topic: bytes, head: _Head) -> None:
         """Delete a topic; what the batch has collected is written already."""
+        self._ids.drop(head.low, head.high)
         self._db.execute("delete from entry where key between ? and ?", (head.low, head.high))
         self._db.execute("delete from claim where topic = ?", (head.number,))
         self._db.execute("delete from topic where number = ?", (head.number,))
@@ -623,14 +629,18 @@ class SqliteStore(LocalStore):
         return await self._read(query)
 
     async def entry(self, topic: bytes, entry_id: bytes) -> Stored | None:
-        row = await self._fetch(
-            "select e.key, e.wire from entry e join topic t on e.key >> ? = t.number"
-            " where e.entry_id = ? and t.topic = ?",
-            _SHIFT,
-            entry_id,
-            topic,
-        )
-        return Stored(row[0] & _LAST, row[1]) if row else None
+        near = self._ids.near(entry_id)  # before the table is asked: what moves there meanwhile is in both
+
+        def query(db: sqlite3.Connection) -> Stored | None:
+            row = db.execute("select number from topic where topic = ?", (topic,)).fetchone()
+            for key in (*near, *far(db, entry_id)):
+                if row is not None and key >> _SHIFT == row[0]:
+                    found = db.execute("select wire from entry where key = ? and entry_id = ?", (key, entry_id))
+                    if (wire := found.fetchone()) is not None:
+                        return Stored(key & _LAST, wire[0])
+            return None
+
+        return await self._read(query)
 
     async def _fetch(self, sql: str, *values: object) -> Any:
         return await self._read(lambda db: db.execute(sql, values).fetchone())

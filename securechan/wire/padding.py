@@ -43,6 +43,6 @@ def unfill(kind: type[S], data: bytes) -> S:
     """The one value at the front of ``data``. Raises `Malformed` where anything but zero bytes follows."""
     r = Reader(data)
     value = kind.read_from(r)
-    if data.count(0, r.pos) != r.left:
+    if data[r.pos :] != bytes(r.left):
         raise Malformed(f"{kind.__name__}: the padding from offset {r.pos} is not zero")
     return value

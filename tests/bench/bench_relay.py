@@ -38,7 +38,6 @@ from securechan.wire.frames import (
     FrameKind,
     Halt,
     Reason,
-    Request,
     Show,
     Subscribe,
 )
@@ -145,7 +144,7 @@ async def publish(member: Member, name: object, count: int) -> None:
     """Keep a window of appends under way."""
     for n in range(count):
         await member.below(WINDOW)
-        member.ask(Request.of(n, request((name, n))))
+        member.ask(n, request((name, n)))
     await member.below(1)
 
 

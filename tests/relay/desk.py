@@ -36,7 +36,6 @@ from securechan.wire.frames import (
     Halt,
     Heads,
     Reason,
-    Request,
     RequestBody,
     Show,
     Subscribe,
@@ -137,7 +136,7 @@ class Client:
     def send(self, body: RequestBody) -> int:
         """Ask without waiting; the number of the request."""
         self._number += 1
-        self.member.ask(Request.of(self._number, body))
+        self.member.ask(self._number, body)
         return self._number
 
     async def answer(self, number: int) -> AnswerBody:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
@@ -45,8 +45,9 @@ class Bell:
         self.socket = socket
         self.over = asyncio.Event()
 
-    def heard(self, message: bytes) -> None:
-        self.socket.post(b"%d " % len(message) + message[:8] + message[-8:])
+    def heard(self, messages: Sequence[bytes]) -> None:
+        for message in messages:
+            self.socket.post(b"%d " % len(message) + message[:8] + message[-8:])
 
     def writable(self) -> None:
         """Not waited for."""

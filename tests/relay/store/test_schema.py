@@ -68,6 +68,12 @@ async def test_everything_in_it_is_there_and_it_goes_on(number: int, tmp_path: P
         assert await store.piece(hashlib.sha256(b"xy").digest(), 0, 9) == b"xy"
         assert await store.upload(hashlib.sha256(b"owner").digest(), hashlib.sha256(b"half").digest()) == Upload(4, 2)
         assert await store.charges(AT // 86_400) == {"cert-hr": 4711}
+        for topic, last in ((GROUP, run.entries[-1]), (INBOX, letters.entries[-1])):  # whatever was said twice, is once
+            assert await store.entry(topic, last.entry_id) == last
+        again = run.entries[1].entry()
+        said = Append(GROUP, EntryKind.COMMIT, again.entry_id, again.body, tail_of(again.body, again.commit), AT * 1000)
+        (before,) = await store.commit([said])
+        assert before == Placed(run.entries[1], None)
 
         entry_id, body = hashlib.sha256(b"new").digest(), b"four"
         tail = tail_of(body, None)

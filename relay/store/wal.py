@@ -1,0 +1,30 @@
+"""Room in SQLite's log before it is needed, so that an fsync writes what was said and nothing else.
+
+A file that grows must have its length and its blocks made durable too: on a file system with a journal of its own that
+doubles what a group commit waits for. So whenever SQLite has written beyond the end that was laid out, zeros are laid
+out ahead of it, as much again as there is. It writes over them (a log is read up to the first frame whose checksum does
+not fit, and zeros have none), and once the log has reached its full length it is used again from the start.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+LEAST: Final = 64 << 10  # bytes laid out at once
+MOST: Final = 4 << 20
+FULL: Final = 32 << 20  # bytes that a log has which goes into the database in time
+
+
+def lay_out(log: Path, laid: int) -> int:
+    """To be called between two transactions, by whoever writes them: how long the log is laid out, which was ``laid``
+    bytes. Where the disk has no room for it there is none ahead: whether a commit fits is for SQLite to find out."""
+    size = log.stat().st_size
+    if size <= laid or size >= FULL:
+        return size
+    more = max(LEAST, min(size, MOST, FULL - size))
+    try:
+        with log.open("ab", buffering=0) as file:
+            return size + file.write(bytes(more))
+    except OSError:
+        return log.stat().st_size
