@@ -106,7 +106,7 @@ class Housekeeping:
         old = 0
         if newest is not None:
             async for message in self._link.walk(store.log_name, subject, 1, newest.sequence):
-                if store.parts(message)[0] not in (Part.FREE, Part.ORDERED):
+                if store.part(message) not in (Part.FREE, Part.ORDERED):
                     continue
                 if Stored.unpacked(message.sequence, message.data).at >= before:
                     break

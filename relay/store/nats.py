@@ -47,8 +47,9 @@ from relay.store.feed import Feed
 from relay.store.fold import PARTS, Fold, Part, Snapshot
 from relay.store.housekeeping import Housekeeping
 from relay.store.jetstream import TTL, ApiError, Behindhand, Link, Message, Unsure
-from relay.store.news import Added, Elsewhere, Hear, Lost, OfTopic, unheard
+from relay.store.news import Added, Dropped, Elsewhere, Hear, Lost, OfTopic, unheard
 from relay.store.objects import Objects
+from relay.store.pages import Pages
 from relay.store.records import Records, short, token
 from relay.store.topic_writes import COMMITTER, Numbered, TopicWrites
 from securechan.errors import Malformed, Misuse
@@ -63,7 +64,6 @@ FOLDS: Final = 16_384  # topics that are followed though nobody has asked for th
 LOADS: Final = 32  # topics that are read at once
 SESSION_KEPT: Final = "600s"
 LOOK: Final = 5.0  # seconds between two looks at the room that is left
-_PAGE: Final = 1 << 20
 TROUBLE: Final = (StoreFull, StoreFailed, Unsure, Behindhand, ApiError, NatsError, OSError)
 
 
@@ -101,6 +101,7 @@ class NatsStore:
         self._tasks: set[asyncio.Task[None]] = set()
         self.writes = TopicWrites(self)
         self.housekeeping = Housekeeping(self)
+        self.pages = Pages(self)
         self._instance = secrets.token_hex(8)  # which of the relays this is
         self._free = 1.0
         self._cut = len(prefix) + 1
@@ -157,6 +158,7 @@ class NatsStore:
 
     def _lost(self, why: str) -> None:
         event(log, "lost track of the cluster", level=logging.CRITICAL, why=why)
+        self.pages.forget()
         self._hear(Lost())
 
     def _take(self, message: Message) -> None:
@@ -180,17 +182,23 @@ class NatsStore:
             self._hear(told)
         if isinstance(told, Added):
             self.writes.arrived(fold, message, told)
+        elif isinstance(told, Dropped):
+            self.pages.forget(fold.topic)
 
     def _understood(self, fold: Fold, message: Message) -> OfTopic | None:
         try:
-            return fold.take(message.sequence, *self.parts(message))
+            return fold.take(message.sequence, *self._parts(message))
         except (Malformed, ValueError, KeyError, IndexError) as error:  # all relays pass over it alike
             event(log, "a message that no relay writes", level=logging.ERROR, why=str(error)[:200])
             return None
 
-    def parts(self, message: Message) -> tuple[Part, bytes, bytes]:
+    def part(self, message: Message) -> Part:
+        """Which kind of message of its topic it is."""
+        return PARTS[message.subject[self._cut + 46]]
+
+    def _parts(self, message: Message) -> tuple[Part, bytes, bytes]:
         """What a fold is given of a message."""
-        part = PARTS[message.subject[self._cut + 46]]
+        part = self.part(message)
         committer = message.headers.get(COMMITTER) if part is Part.ORDERED else None
         return part, message.data, bytes.fromhex(committer) if committer else b""
 
@@ -268,6 +276,7 @@ class NatsStore:
             raise Unsure("the topic could not be read in time") from None
         finally:
             del self._meanwhile[name]
+        self.pages.forget(topic)  # it may have been dropped while nobody here followed it
         self._folds[name] = fold
         for message in meanwhile:
             self._apply(name, fold, message)
@@ -387,28 +396,7 @@ class NatsStore:
 
     async def _read(self, topic: bytes, after: int, upto: int | None, size: int) -> Run:
         fold = await self.fold(topic)
-        return await self.entries(fold, after, fold.last.sequence if upto is None else upto, size)
-
-    async def entries(self, fold: Fold, after: int, upto: int, size: int) -> Run:
-        """See `Store.read`. Raises `Unsure`."""
-        at, end = max(after, fold.trimmed.sequence), min(upto, fold.last.sequence)
-        taken: list[Stored] = []
-        held = 0
-        while at < end:
-            subject = self.subject(fold.topic)
-            messages, _ = await self.link.page(self.log_name, subject, at + 1, at + 1, min(size, _PAGE))
-            for message in messages:
-                at = message.sequence
-                if at > end:
-                    break
-                if self.parts(message)[0] not in (Part.FREE, Part.ORDERED):
-                    continue
-                stored = Stored.unpacked(at, message.data)
-                held += len(stored.wire)
-                if taken and held > size:
-                    return Run(tuple(taken), more=True)
-                taken.append(stored)
-        return Run(tuple(taken), more=False)
+        return await self.pages.entries(fold, after, fold.last.sequence if upto is None else upto, size)
 
     async def entry(self, topic: bytes, entry_id: bytes) -> Stored | None:
         found = await self._ask(self.writes.find(topic, entry_id))

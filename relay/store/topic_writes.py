@@ -368,7 +368,7 @@ class TopicWrites:
         position, total = fold.trimmed, fold.trimmed_total
         at = position.sequence
         while at < upto:
-            run = await self._store.entries(fold, at, upto, 1 << 20)
+            run = await self._store.pages.entries(fold, at, upto, 1 << 20)
             for stored in run.entries:
                 position = advance(position, stored.kind, stored.entry_id, stored.sequence, stored.body)
                 total += 1
