@@ -16,11 +16,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from clients.files import read, write_private
 from clients.locked import COST, Locked
 from clients.passphrase import Passphrases
-from clients.profile import write_private
 from securechan.crypto.secret import Secret
-from securechan.errors import CannotOpen, Conflict, Invalid, Malformed, NotFound, NotReady
+from securechan.errors import CannotOpen, Conflict, Invalid, Malformed, NotReady
 from securechan.trust import strict
 from securechan.trust.authority import b64, load_file
 from securechan.trust.keys import Kind, TrustKey, TrustSigner, generate, key_id
@@ -77,7 +77,7 @@ class PublicKey:
     def load(cls, path: Path, use: Use) -> PublicKey:
         """A ``.pub`` file, or the public half of a ``.key`` file. Raises NotFound, Malformed, Invalid where it is for
         another use."""
-        content = read(path)
+        content = read(path, MAX_FILE)
         kind = _PRIVATE if _PRIVATE.encode() in content[:MAX_FILE] else _PUBLIC
         return _public(load_file(content, kind), path, use)
 
@@ -120,7 +120,7 @@ class KeyFile:
     def load(cls, path: Path, *uses: Use) -> KeyFile:
         """The key at ``path``; its ``use`` must be one of ``uses``, if any are named. Raises NotFound, NotReady where
         others may read it, Malformed, Invalid."""
-        content = read(path)
+        content = read(path, MAX_FILE)
         if _PRIVATE.encode() not in content and _PUBLIC.encode() in content:
             raise Invalid(
                 f"{path} is the public half of a key, and only the private one signs",
@@ -150,24 +150,6 @@ class KeyFile:
         if self.public.use.kind.scheme.public(private) != self.public.public:
             raise CannotOpen(f"{self.path} holds two different keys: it was altered", code="corrupt")
         return private
-
-
-def read(path: Path, limit: int = MAX_FILE) -> bytes:
-    """The bytes of a file that people pass on. Raises NotFound, NotReady, Malformed."""
-    try:
-        with path.open("rb") as file:
-            content = file.read(limit + 1)
-    except FileNotFoundError:
-        raise NotFound(f"there is no file {path}", hint="check the path") from None
-    except IsADirectoryError:
-        raise NotReady(f"{path} is a folder", hint="name the file that is meant", code="file-unreadable") from None
-    except OSError as e:
-        raise NotReady(
-            f"{path} can't be read: {e.strerror}", hint="check its permissions", code="file-unreadable"
-        ) from e
-    if len(content) > limit:
-        raise Malformed(f"{path} holds more than {limit} bytes", hint="check which file is asked for")
-    return content
 
 
 def _public(value: Mapping[str, strict.Json], path: Path, *uses: Use) -> PublicKey:

@@ -11,7 +11,6 @@ what about is sealed inside it, and a proxy that opens TLS sees no more than tha
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import os
 import re
@@ -24,7 +23,8 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from clients.profile import write_private
+from clients.files import write_private
+from clients.sockets import is_address
 from securechan.errors import Malformed, NotReady, Unreachable
 
 FILE: Final = "line.json"  # in the profile's folder
@@ -168,7 +168,7 @@ def _fault(proxy: str, bare: bool) -> str:
         return "its port is none"
     if not host:
         return "it names no host"
-    if not (_HOST.fullmatch(host) or _is_address(host)):
+    if not (_HOST.fullmatch(host) or is_address(host)):
         return f"{host[:80]!a} is the name of no host"
     if port == 0 or parts.netloc.endswith(":"):
         return "its port is none"
@@ -177,14 +177,6 @@ def _fault(proxy: str, bare: bool) -> str:
     if parts.path not in ("", "/") or parts.query or parts.fragment:
         return "nothing stands after its port"
     return ""
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _shown(parts: SplitResult) -> str:

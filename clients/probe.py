@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import os
 from typing import Final
 from urllib.parse import urlsplit
 
 from clients.line import Line
+from clients.sockets import is_address
 from securechan.errors import SecurechanError
 
 PATIENCE: Final = 5.0  # seconds
@@ -72,7 +72,7 @@ def hello(host: str, group: int) -> bytes:
         (51, _list(2, b"")),  # key_share: none, so that the server asks for one
     ]
     with contextlib.suppress(ValueError, UnicodeError):
-        if not _is_address(host):
+        if not is_address(host):
             extensions.append((0, _list(2, b"\0" + _list(2, host.encode("idna")))))  # server_name
     body = b"".join(
         (
@@ -109,11 +109,3 @@ def _numbers(*values: int) -> bytes:
 
 def _list(width: int, content: bytes) -> bytes:
     return len(content).to_bytes(width, "big") + content
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

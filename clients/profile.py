@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from securechan.errors import Conflict, Malformed, NotFound, NotReady
+from securechan.errors import Malformed, NotFound, NotReady
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -207,34 +207,3 @@ class Home:
         except (OSError, ValueError, KeyError, TypeError) as e:
             raise Malformed(f"{path} can't be read: {e}", hint="securechan profile use NAME", code="bad-config") from e
         return str(chosen)
-
-
-# --------------------------------------------------------------------------------------------------------------- files
-
-
-def write_private(path: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write a file that only its owner may read, whole or not at all. Raises Conflict where there is one already."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if replace:
-                draft.replace(path)
-            else:
-                os.link(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except OSError as e:
-        if isinstance(e, FileExistsError) and path.exists():
-            raise Conflict(f"there is a file {path} already", hint="move it away, or name another") from None
-        code = "disk-full" if e.errno in (errno.ENOSPC, errno.EDQUOT) else "file-unwritable"
-        raise NotReady(
-            f"{path} can't be written: {e.strerror or e}",
-            hint="check the folder, its permissions and its room",
-            code=code,
-        ) from e

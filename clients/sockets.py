@@ -7,6 +7,7 @@ failed in several ways at once, once for IPv4 and once for IPv6. Here it becomes
 from __future__ import annotations
 
 import errno
+import ipaddress
 import os
 import re
 import socket
@@ -58,3 +59,12 @@ def _reason(e: OSError) -> tuple[str, str]:
     if not found:
         return str(e) or type(e).__name__, _NETWORK
     return "; ".join(reason for reason, _ in found), found[0][1]
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is named by its IP address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
@@ -26,10 +25,11 @@ from typing import Any, Final, TypeVar
 import typer
 from typer.core import TyperGroup
 
+from clients import files
 from clients.passphrase import Passphrases, interruptible, terminal
 from clients.profile import Home, Profile
 from clients.render import safe
-from securechan.errors import Conflict, Denied, Invalid, Malformed, NotFound, NotReady
+from securechan.errors import Conflict, Denied, Invalid, Malformed, NotReady
 
 VERSION: Final = 1  # of the form of what --json says
 PATIENCE: Final = 1.0  # seconds before people are told what they wait for
@@ -258,22 +258,9 @@ class Invocation:
 
     def read_in(self, path: str | Path, limit: int = MAX_INPUT) -> bytes:
         """The bytes of a file, or of stdin for ``-``. Raises NotFound, NotReady, Malformed (``too-large``)."""
-        if str(path) == "-":
-            content = sys.stdin.buffer.read(limit + 1)
-        else:
-            try:
-                with Path(path).open("rb") as file:
-                    content = file.read(limit + 1)
-            except FileNotFoundError:
-                raise NotFound(f"there is no file {path}", hint="check the path") from None
-            except IsADirectoryError:
-                raise NotReady(
-                    f"{path} is a folder", hint="name the file that is meant", code="file-unreadable"
-                ) from None
-            except OSError as e:
-                raise NotReady(
-                    f"{path} can't be read: {e.strerror}", hint="check its permissions", code="file-unreadable"
-                ) from e
+        if str(path) != "-":
+            return files.read(Path(path), limit)
+        content = sys.stdin.buffer.read(limit + 1)
         if len(content) > limit:
             raise Malformed(f"{path} holds more than {limit} bytes", hint="check which file is asked for")
         return content
@@ -295,7 +282,7 @@ class Invocation:
             sys.stdout.buffer.write(content)
             sys.stdout.flush()
             return
-        write_file(Path(path), content)
+        files.write(Path(path), content)
 
 
 def _shows(content: bytes) -> bool:
@@ -305,30 +292,6 @@ def _shows(content: bytes) -> bool:
     except UnicodeDecodeError:
         return False
     return safe(text, lines=True) == text
-
-
-def write_file(path: Path, content: bytes) -> None:
-    """Put ``content``, readable by its owner alone, in the place of ``path``. Raises NotReady (``file-unwritable``)."""
-    # The folder may be everybody's: a name that can be guessed could be somebody else's link by now.
-    draft = path.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        handle = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
-    except IsADirectoryError:
-        raise NotReady(
-            f"{path} is a folder", hint=f"name a file in it: {path / 'NAME'}", code="file-unwritable"
-        ) from None
-    except OSError as e:
-        raise NotReady(
-            f"{path} can't be written: {e.strerror}",
-            hint="check the folder and its permissions",
-            code="file-unwritable",
-        ) from e
 
 
 _CURRENT: ContextVar[Invocation] = ContextVar("invocation")

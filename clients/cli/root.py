@@ -346,11 +346,12 @@ def sign(
     """Show what a ceremony changes, ask, and sign it. Needs no network."""
     from clients.keyfile import KeyFile, Use
     from clients.operations import root
+    from clients.operations.ceremonies import tell_drafts
 
     me = here()
     opened = root.open_ceremony(ceremony, root_hash)
     keys = [KeyFile.load(path, Use.ROOT, Use.TARGETS) for path in key_file]
-    told = root.tell_drafts(opened)
+    told = tell_drafts(opened)
     me.note(f"federation {'new' if told['root'] is None else told['root'][:32]}")
     if not yes or me.verbose:  # who is asked sees what is asked
         for line in _changes(told):
@@ -358,7 +359,7 @@ def sign(
     me.confirm("sign this?", yes)
     with me.progress("signing"):
         signed = root.sign(ceremony, opened, keys, me.passphrases)
-    data = {"file": str(ceremony), **root.tell_drafts(signed)}
+    data = {"file": str(ceremony), **tell_drafts(signed)}
     me.emit(data, lambda: "\n".join(_signing_words(data)))
 
 
@@ -369,8 +370,9 @@ def merge(
 ) -> None:
     """Put signatures from copies into one file."""
     from clients.operations import root
+    from clients.operations.ceremonies import tell_drafts
 
-    data = {"file": str(ceremony), **root.tell_drafts(root.merge(ceremony, copies))}
+    data = {"file": str(ceremony), **tell_drafts(root.merge(ceremony, copies))}
     here().emit(data, lambda: "\n".join(_signing_words(data)))
 
 

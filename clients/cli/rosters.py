@@ -98,6 +98,7 @@ async def _sign_first_roster(papers: Any) -> Any:
 
 def _sign_ceremony(path: Path, content: bytes, key_files: list[Path], yes: bool) -> None:
     from clients.keyfile import KeyFile, Use
+    from clients.operations.ceremonies import tell_progress
     from securechan.trust.bundle import Ceremony
 
     me = here()
@@ -111,21 +112,8 @@ def _sign_ceremony(path: Path, content: bytes, key_files: list[Path], yes: bool)
     else:
         signed = base64.b64decode(do("sign-ceremony", {"ceremony": b64(content)}, "signing")["ceremony"])
     me.write_out(path, signed)
-    told = _ceremony_told(Ceremony.decode(signed), path)
+    told = {"file": str(path), **tell_progress(Ceremony.decode(signed))}
     me.emit(told, "\n".join(_ceremony_words(told)))
-
-
-def _ceremony_told(ceremony: Any, path: Path) -> dict[str, Any]:
-    return {
-        "file": str(path),
-        "changes": list(ceremony.describe()),
-        "complete": ceremony.complete,
-        "missing": [
-            {"role": signing.role, "by": signing.delegator, "missing": signing.missing}
-            for signing in ceremony.status()
-            if signing.missing
-        ],
-    }
 
 
 def _ceremony_words(told: dict[str, Any]) -> list[str]:
@@ -187,6 +175,7 @@ def rotate(
     With no option the same keys for longer. The agency's authority signs it: with --key at once, else in a file (admin
     sign, admin publish)."""
     from clients.keyfile import KeyFile, PublicKey, Use
+    from clients.operations.ceremonies import tell_progress
     from securechan.trust.bundle import Ceremony
 
     me = here()
@@ -210,7 +199,7 @@ def rotate(
         return
     path = out or Path("rotation.ceremony")
     me.write_out(path, ceremony.encode())
-    told = _ceremony_told(ceremony, path)
+    told = {"file": str(path), **tell_progress(ceremony)}
     me.emit(told, "\n".join([f"wrote      {path}", *_ceremony_words(told)]))
 
 

@@ -23,6 +23,7 @@ from clients.demo.processes import Said
 from clients.demo.stage import Stage
 from clients.keyfile import KeyFile, Use
 from clients.operations import plan, root
+from clients.operations.ceremonies import tell_drafts
 from clients.render import size
 from securechan.trust.view import View
 
@@ -143,7 +144,7 @@ async def _sign(stage: Stage, folder: root.Folder, number: int, step: Step) -> f
         ]
         opened = root.open_ceremony(folder.ceremony_path, "")
         signed = root.sign(folder.ceremony_path, opened, keys, stage.passphrases(f"holder-{number}"))
-        return root.tell_drafts(signed), time.monotonic() - began
+        return tell_drafts(signed), time.monotonic() - began
 
     told, took = await asyncio.to_thread(sign)
     signing = next(each for each in told["signing"] if each["role"] == "root")

@@ -24,8 +24,8 @@ from clients.demo.desk import LOOK, PATIENCE, Desk
 from clients.demo.narrator import Broken, Narrator, claim
 from clients.demo.processes import RELAY as RELAY_PROGRAM
 from clients.demo.processes import Children
+from clients.files import write_private
 from clients.passphrase import Passphrases
-from clients.profile import write_private
 
 DATA: Final = Path(__file__).resolve().parents[1] / "demo_data"
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from clients import keyfile
+from clients import files
 from clients.clock import Clock
 from clients.connection import Route
 from clients.errand import Errand
@@ -27,9 +27,10 @@ from clients.federation import Address, replay
 from clients.keyfile import KeyFile, PublicKey, Use
 from clients.operations import enrol
 from clients.operations import newcomer as newcomers
+from clients.operations.ceremonies import tell_signing
 from clients.operations.newcomer import Newcomer
 from clients.passphrase import Passphrases
-from clients.profile import Profile, write_private
+from clients.profile import Profile
 from clients.vault import Put, Vault
 from securechan.crypto import contexts
 from securechan.crypto.signature import COMPOSITE
@@ -211,7 +212,7 @@ def init(
     papers = authority.sign_application(papers, *signers)
     kept = newcomers.with_directory(newcomer, directory)
     _create(profile, vault_passphrase, kept)
-    write_private(out, papers.encode())
+    files.write_private(out, papers.encode())
     return {
         "agency": agency,
         "device": mine.record.name,
@@ -231,7 +232,7 @@ def init(
 
 def read_application(path: Path) -> Application:
     """An application that may still miss signatures. Raises NotFound, Malformed, Invalid."""
-    return Application.decode(keyfile.read(path, MAX_FILE), complete=False)
+    return Application.decode(files.read(path, MAX_FILE), complete=False)
 
 
 def tell_application(papers: Application) -> Json:
@@ -241,18 +242,7 @@ def tell_application(papers: Application) -> Json:
     signings = [draft.signing(delegator), *(document.signing(draft.document) for document in roster)]
     return {
         "changes": [line for document in papers.documents for line in diff(None, document)],
-        "signing": [
-            {
-                "role": signing.role,
-                "version": signing.version,
-                "by": signing.delegator,
-                "signed": sorted(signing.signed),
-                "waiting": sorted(signing.waiting),
-                "needed": signing.needed,
-                "missing": signing.missing,
-            }
-            for signing in signings
-        ],
+        "signing": [tell_signing(signing) for signing in signings],
         "complete": not any(signing.missing for signing in signings),
     }
 
@@ -288,7 +278,7 @@ def sign_authority(papers: Application, keys: Sequence[KeyFile], passphrases: Pa
 
 def rewrite(path: Path, papers: Application) -> None:
     """Put the application back."""
-    write_private(path, papers.encode(), replace=True)
+    files.write_private(path, papers.encode(), replace=True)
 
 
 # -------------------------------------------------------------------------------------------------------------- joining

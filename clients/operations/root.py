@@ -22,22 +22,21 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from clients import keyfile
+from clients import files
 from clients.clock import Clock
 from clients.connection import Route
 from clients.errand import Errand
 from clients.federation import Address, publish, replay, route_to
 from clients.keyfile import KeyFile, Use
+from clients.operations.ceremonies import tell_drafts
 from clients.operations.plan import Change, Holders, Json, Plan, given, make_ceremony, threshold_of
 from clients.passphrase import Passphrases
-from clients.profile import write_private
 from clients.render import when
 from securechan.errors import Conflict, Invalid, Malformed, NotFound, NotReady, Stale
 from securechan.trust import authority
 from securechan.trust.bundle import Bundle, Ceremony
 from securechan.trust.contents import Federation
 from securechan.trust.document import parse
-from securechan.trust.draft import Signing
 from securechan.trust.records import RelayRecord, made
 from securechan.trust.view import View
 
@@ -69,7 +68,7 @@ class Folder:
     def plan(self) -> Plan:
         """Raises NotFound where there is no such folder, Malformed."""
         try:
-            content = keyfile.read(self.plan_path, MAX_FILE)
+            content = files.read(self.plan_path, MAX_FILE)
         except NotFound:
             raise NotFound(
                 f"{self.path} is no federation's folder",
@@ -88,11 +87,11 @@ class Folder:
         """What is being signed. Raises Malformed, Untrusted."""
         if not self.ceremony_path.exists():
             return None
-        return Ceremony.decode(keyfile.read(self.ceremony_path, MAX_FILE))
+        return Ceremony.decode(files.read(self.ceremony_path, MAX_FILE))
 
     def bundle(self) -> Bundle | None:
         """The federation's first documents, once they are signed."""
-        return Bundle.decode(keyfile.read(self.bundle_path, MAX_FILE)) if self.bundle_path.exists() else None
+        return Bundle.decode(files.read(self.bundle_path, MAX_FILE)) if self.bundle_path.exists() else None
 
     def root_id(self) -> bytes | None:
         """The federation's name: SHA-384 of its first root document."""
@@ -116,19 +115,19 @@ class Folder:
         raise NotReady("the federation is not published yet", hint="securechan root publish", code="not-published")
 
     def keep_plan(self, plan: Plan) -> None:
-        write_private(self.plan_path, plan.model_dump_json().encode(), replace=True)
+        files.write_private(self.plan_path, plan.model_dump_json().encode(), replace=True)
 
     def keep_ceremony(self, ceremony: Ceremony | None) -> None:
         if ceremony is None:
             self.ceremony_path.unlink(missing_ok=True)
         else:
-            write_private(self.ceremony_path, ceremony.encode(), replace=True)
+            files.write_private(self.ceremony_path, ceremony.encode(), replace=True)
 
     def keep_view(self, view: View) -> None:
-        write_private(self._view_path, view.encode(), replace=True)
+        files.write_private(self._view_path, view.encode(), replace=True)
 
     def keep_bundle(self, bundle: Bundle) -> None:
-        write_private(self.bundle_path, bundle.encode(), replace=True)
+        files.write_private(self.bundle_path, bundle.encode(), replace=True)
 
 
 # ----------------------------------------------------------------------------------------------------------------- init
@@ -203,7 +202,7 @@ def _signatures(ceremony: Ceremony) -> int:
 def open_ceremony(path: Path, root: str = "") -> Ceremony:
     """A ceremony from a file; ``root``: the beginning of the root hash that the holder knows. Raises Conflict where it
     is another federation's."""
-    ceremony = Ceremony.decode(keyfile.read(path, MAX_FILE))
+    ceremony = Ceremony.decode(files.read(path, MAX_FILE))
     known = root.lower().replace(":", "").replace(" ", "")
     if known:
         if len(known) < 16:
@@ -221,16 +220,16 @@ def sign(path: Path, ceremony: Ceremony, keys: Sequence[KeyFile], passphrases: P
     """The ceremony with these keys' signatures, written back to ``path``. Raises Denied for a key that nothing waits
     for, NotReady for a wrong passphrase."""
     signed = ceremony.sign(*(key.unlock(passphrases) for key in keys))
-    write_private(path, signed.encode(), replace=True)
+    files.write_private(path, signed.encode(), replace=True)
     return signed
 
 
 def merge(path: Path, others: Sequence[Path]) -> Ceremony:
     """The ceremony at ``path`` with the signatures of its copies. Raises Conflict where one is no copy."""
-    merged = Ceremony.decode(keyfile.read(path, MAX_FILE))
+    merged = Ceremony.decode(files.read(path, MAX_FILE))
     for other in others:
-        merged = merged.merge(Ceremony.decode(keyfile.read(other, MAX_FILE)))
-    write_private(path, merged.encode(), replace=True)
+        merged = merged.merge(Ceremony.decode(files.read(other, MAX_FILE)))
+    files.write_private(path, merged.encode(), replace=True)
     return merged
 
 
@@ -371,26 +370,3 @@ def tell_ceremony(folder: Folder, ceremony: Ceremony | None) -> Json:
     if ceremony is None:
         return {"ceremony": None}
     return {"ceremony": {"file": str(folder.ceremony_path), **tell_drafts(ceremony)}}
-
-
-def tell_drafts(ceremony: Ceremony) -> Json:
-    """What a ceremony changes, and who has signed."""
-    return {
-        "root": None if ceremony.base is None else ceremony.base.root_id.hex(),
-        "changes": list(ceremony.describe()),
-        "signing": [tell_signing(signing) for signing in ceremony.status()],
-        "complete": ceremony.complete,
-    }
-
-
-def tell_signing(signing: Signing) -> Json:
-    """How far one document is."""
-    return {
-        "role": signing.role,
-        "version": signing.version,
-        "by": signing.delegator,
-        "signed": sorted(signing.signed),
-        "waiting": sorted(signing.waiting),
-        "needed": signing.needed,
-        "missing": signing.missing,
-    }

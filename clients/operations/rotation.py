@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 from typing import Final
 
+from clients.operations.ceremonies import tell_progress
 from clients.operations.engine import Params, Work
 from clients.operations.newcomer import OFFICE, ROSTER_KEY
 from clients.operations.office import Json, administrator, own_key_id, publish
@@ -78,16 +79,7 @@ def _sign_own(work: Work, ceremony: Ceremony) -> Ceremony:
 
 
 def _tell_ceremony(ceremony: Ceremony) -> Json:
-    return {
-        "ceremony": base64.b64encode(ceremony.encode()).decode("ascii"),
-        "changes": list(ceremony.describe()),
-        "complete": ceremony.complete,
-        "missing": [
-            {"role": signing.role, "by": signing.delegator, "missing": signing.missing}
-            for signing in ceremony.status()
-            if signing.missing
-        ],
-    }
+    return {"ceremony": base64.b64encode(ceremony.encode()).decode("ascii"), **tell_progress(ceremony)}
 
 
 async def sign_ceremony(work: Work, params: Json) -> Json:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from securechan.agent.claims import Claim
 from securechan.agent.events import MessageReceived
 from securechan.agent.founding import FOUNDING
-from securechan.agent.inputs import CreateConversation
+from securechan.agent.inputs import AcceptConversation, CreateConversation
 from securechan.agent.policy import POLICY, Officer
 from securechan.agent.state import CONVERSATIONS, GROUPS, Conversation
 from securechan.agent.turn import access_hash, access_secret
@@ -35,6 +35,19 @@ def community(world: World, *, bound: bool = True, **policy: object) -> tuple[Ac
     topic: bytes = ana.do(CreateConversation(world.community("eu-csirts", stewards=STEWARDS, **policy)))
     world.run(10)
     return ana, bor, cene, topic
+
+
+def direct(world: World) -> tuple[Actor, Actor, bytes]:
+    """ana@cert-hr and cene@cert-si, by name."""
+    (ana,), (cene,) = world.enrol_all("cert-hr", "ana"), world.enrol_all("cert-si", "cene")
+    for each in (ana, cene):
+        each.connect()
+    world.run()
+    topic: bytes = ana.do(CreateConversation(world.direct("ana and cene", "ana@cert-hr", "cene@cert-si")))
+    world.run(5)
+    cene.do(AcceptConversation(topic))
+    world.run(2)
+    return ana, cene, topic
 
 
 def words(actor: Actor, topic: bytes) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from securechan.agent.events import Alarm, AlarmKind, DeviceConfirmed, Frozen, MemberRemoved
 from securechan.agent.founding import FOUNDING
-from securechan.agent.inputs import AcceptConversation, CreateConversation, RenameConversation, RotateEpochs, SendText
+from securechan.agent.inputs import CreateConversation, RenameConversation, RotateEpochs, SendText
 from securechan.agent.payloads import MOST_CONFIRMED
 from securechan.agent.policy import POLICY, Officer
 from securechan.agent.turn import access_hash, access_secret
@@ -24,7 +24,7 @@ from securechan.mls.outcomes import Application
 from securechan.mls.registry import CredentialType, ProtocolVersion
 from securechan.trust.records import key_hash
 from securechan.wire.frames import Appended, CommitClaim, Entry
-from tests.agent.places import STEWARDS, Rogue, community, group_of, package, row_of, words
+from tests.agent.places import STEWARDS, Rogue, community, direct, group_of, package, row_of, words
 from tests.support.federation import make_device
 from tests.support.strategies import strategies
 from tests.support.villain import again
@@ -147,14 +147,7 @@ def test_who_vouches_without_end_fills_nothing(world: World) -> None:
 
 
 def test_a_device_that_was_smuggled_in_does_not_vouch_for_itself(world: World) -> None:
-    (ana,), (cene,) = world.enrol_all("cert-hr", "ana"), world.enrol_all("cert-si", "cene")
-    for each in (ana, cene):
-        each.connect()
-    world.run()
-    topic: bytes = ana.do(CreateConversation(world.direct("ana and cene", "ana@cert-hr", "cene@cert-si")))
-    world.run(5)
-    cene.do(AcceptConversation(topic))
-    world.run(2)
+    ana, cene, topic = direct(world)
     tap = make_device("cert-si", "tap", "cene", "liaison", now=world.now)
     world.publish(world.roster("cert-si", add=[tap.record]))
     world.run(5)

@@ -12,33 +12,20 @@ from securechan.agent.events import (
     MemberAdded,
     MemberRemoved,
 )
-from securechan.agent.inputs import AcceptConversation, ConfirmDevice, CreateConversation, Leave, PublishTrust, SendText
+from securechan.agent.inputs import ConfirmDevice, Leave, PublishTrust, SendText
 from securechan.agent.membership import TURN, Circumstances, differences, order, wait
 from securechan.agent.policy import Seat
 from securechan.bulletin.tlp import Tlp
 from securechan.crypto.suite import HYBRID
 from securechan.mls.keypackage import KeyPackage
 from securechan.wire.frames import TrustDocument
-from tests.agent.places import Rogue, community, group_of, package, secret, words
+from tests.agent.places import Rogue, community, direct, group_of, package, secret, words
 from tests.support.federation import Device, make_device
-from tests.support.world import NOW, Actor, World
+from tests.support.world import NOW, World
 
 
 def seat_of(leaf: int, device: Device) -> Seat:
     return Seat(leaf, device.name, device.record.address, device.key.public)
-
-
-def direct(world: World) -> tuple[Actor, Actor, bytes]:
-    """ana@cert-hr and cene@cert-si, by name."""
-    (ana,), (cene,) = world.enrol_all("cert-hr", "ana"), world.enrol_all("cert-si", "cene")
-    for each in (ana, cene):
-        each.connect()
-    world.run()
-    topic: bytes = ana.do(CreateConversation(world.direct("ana and cene", "ana@cert-hr", "cene@cert-si")))
-    world.run(5)
-    cene.do(AcceptConversation(topic))
-    world.run(2)
-    return ana, cene, topic
 
 
 # ------------------------------------------------------------------------------------------------ the pure function

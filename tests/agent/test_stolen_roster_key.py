@@ -18,8 +18,7 @@ from securechan.trust import authority
 from securechan.trust.contents import target
 from securechan.trust.records import Tombstone, key_hash
 from securechan.wire.frames import Appended, Deliver, Done, PutKeyPackages, inbox_topic
-from tests.agent.places import Rogue, community, group_of, package
-from tests.agent.test_membership import direct
+from tests.agent.places import Rogue, community, direct, group_of, package
 from tests.support.federation import forge
 from tests.support.world import Wire, World, signer
 

@@ -23,8 +23,7 @@ from securechan.agent.turn import Turn
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import Denied, Invalid, NotFound
 from securechan.wire.chain import Position
-from tests.agent.places import STEWARDS, community, words
-from tests.agent.test_membership import direct
+from tests.agent.places import STEWARDS, community, direct, words
 from tests.support.world import Actor, World
 
 

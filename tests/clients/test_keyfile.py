@@ -144,11 +144,6 @@ def test_what_is_no_key_file_is_told(tmp_path: Path, changes: dict[str, object])
         KeyFile.load(tmp_path / "a.key")
 
 
-def test_a_missing_or_endless_file_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         KeyFile.load(tmp_path / "none.key")
-    with pytest.raises(NotReady):
-        keyfile.read(tmp_path)
-    (tmp_path / "big").write_bytes(bytes(20))
-    with pytest.raises(Malformed):
-        keyfile.read(tmp_path / "big", 10)

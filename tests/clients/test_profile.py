@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.profile import Home, Profile, write_private
-from securechan.errors import Conflict, Malformed, NotFound, NotReady
+from clients.profile import Home, Profile
+from securechan.errors import Malformed, NotFound, NotReady
 
 
 @pytest.fixture
@@ -149,24 +149,3 @@ def test_the_lock_is_let_go_after_an_error_too(profile: Profile) -> None:
         raise ZeroDivisionError
     with profile.hold("y"):
         pass
-
-
-# --------------------------------------------------------------------------------------------------------------- files
-
-
-def test_a_private_file_is_private_and_never_replaced_unasked(tmp_path: Path) -> None:
-    path = tmp_path / "keys" / "one"
-    write_private(path, b"first")
-    assert path.stat().st_mode & 0o777 == 0o600
-    with pytest.raises(Conflict):
-        write_private(path, b"second")
-    assert path.read_bytes() == b"first"
-    write_private(path, b"third", replace=True)
-    assert path.read_bytes() == b"third"
-    assert [p.name for p in path.parent.iterdir()] == ["one"]
-
-
-def test_a_place_that_cannot_be_written_says_so(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(NotReady, match="can't be written"):
-        write_private(tmp_path / "file" / "x", b"")

@@ -48,13 +48,13 @@ from securechan.agent.state import ARCHIVE, TABLES
 from securechan.bulletin.tlp import Tlp
 from securechan.trust import authority
 from securechan.trust.bundle import Bundle
-from securechan.trust.records import AgencyRecord, CommunityBinding, RelayRecord, made
+from securechan.trust.records import CommunityBinding, RelayRecord, made
 from securechan.wire.handshake import DeviceCredential, RelayIdentity
-from tests.support.federation import Device, make_device, root_signer
+from tests.support.federation import Device, make_device
 from tests.support.relayproc import RelayProcess
 from tests.support.stage_actor import soon
 from tests.support.stage_ledger import Ledger
-from tests.support.world import signer
+from tests.support.world import application, first_root, signer
 
 PATIENCE: Final = 30.0  # seconds that anything may take on a busy machine
 PASSPHRASE: Final = "correct horse battery staple"
@@ -101,24 +101,9 @@ def founding(extras: Cast = ()) -> Founding:
     papers = []
     for agency in sorted(set(CAST.values())):
         records = [devices[name].record for name, home in cast if home == agency]
-        application = authority.application(
-            made(AgencyRecord, agency=agency, title=f"Agency {agency}", country="EU"),
-            keys=[signer(agency).public],
-            threshold=1,
-            roster_keys=[signer(f"{agency}-roster").public],
-            roster_threshold=1,
-            now=now,
-            first_roster=authority.roster(None, agency, now=now, add=records).sign(signer(f"{agency}-roster")),
-        )
-        papers.append(authority.sign_application(application, signer(agency)))
-    root = authority.root_init(
-        root_keys=[root_signer().public],
-        root_threshold=1,
-        targets_keys=[signer("targets").public],
-        targets_threshold=1,
-        online=[online],
-        now=now,
-    ).sign(root_signer())
+        roster = authority.roster(None, agency, now=now, add=records).sign(signer(f"{agency}-roster"))
+        papers.append(application(agency, now, roster))
+    root = first_root(online, now)
     relay = RelayRecord.make(RELAY, ["ws://127.0.0.1:1"], [keys.newest.public], [online], publisher=True)
     bound = made(CommunityBinding, name=COMMUNITY, founders=(devices["ana"].name,), group=None)
     targets = authority.federation(None, now=now, admit=papers, relays=[relay], communities=[bound])

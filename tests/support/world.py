@@ -40,6 +40,7 @@ from securechan.bulletin.tlp import Tlp
 from securechan.crypto.kem import MLKEM768_X25519
 from securechan.crypto.signature import COMPOSITE
 from securechan.trust import authority
+from securechan.trust.authority import Application
 from securechan.trust.bundle import Bundle
 from securechan.trust.draft import Draft
 from securechan.trust.keys import Kind as KeyKind
@@ -68,29 +69,38 @@ def signer(role: str) -> TrustSigner:
     return TrustSigner(KeyKind.COMPOSITE, private_key(role))
 
 
-@cache
-def founding(agencies: tuple[str, ...], online: bytes) -> tuple[bytes, bytes]:
-    """(root version 1, the federation's first bundle) of agencies without devices. A root signature takes half a
-    second, so each federation is founded once a process."""
-    papers = []
-    for agency in agencies:
-        application = authority.application(
-            made(AgencyRecord, agency=agency, title=f"Agency {agency}", country="EU"),
-            keys=[signer(agency).public],
-            threshold=1,
-            roster_keys=[signer(f"{agency}-roster").public],
-            roster_threshold=1,
-            now=NOW,
-        )
-        papers.append(authority.sign_application(application, signer(agency)))
-    root = authority.root_init(
+def application(agency: str, now: int, first_roster: Draft | None = None) -> Application:
+    """An agency's papers, signed."""
+    papers = authority.application(
+        made(AgencyRecord, agency=agency, title=f"Agency {agency}", country="EU"),
+        keys=[signer(agency).public],
+        threshold=1,
+        roster_keys=[signer(f"{agency}-roster").public],
+        roster_threshold=1,
+        now=now,
+        first_roster=first_roster,
+    )
+    return authority.sign_application(papers, signer(agency))
+
+
+def first_root(online: bytes, now: int) -> Draft:
+    """A federation's first root, signed."""
+    return authority.root_init(
         root_keys=[root_signer().public],
         root_threshold=1,
         targets_keys=[signer("targets").public],
         targets_threshold=1,
         online=[online],
-        now=NOW,
+        now=now,
     ).sign(root_signer())
+
+
+@cache
+def founding(agencies: tuple[str, ...], online: bytes) -> tuple[bytes, bytes]:
+    """(root version 1, the federation's first bundle) of agencies without devices. A root signature takes half a
+    second, so each federation is founded once a process."""
+    papers = [application(agency, NOW) for agency in agencies]
+    root = first_root(online, NOW)
     kem = MLKEM768_X25519.generate()[1]
     relay = RelayRecord.make(RELAY, ["ws://127.0.0.1:1"], [kem], [online], publisher=True)
     targets = authority.federation(None, now=NOW, admit=papers, relays=[relay]).sign(signer("targets"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from clients.cli import frame
-from clients.cli.frame import Invocation, here, invoked, run, take_options, write_file
+from clients.cli.frame import Invocation, here, invoked, run, take_options
 from securechan.errors import Denied, Invalid, Malformed, NotFound, NotReady
 from tests.clients.station import run as invocation
 
@@ -245,16 +244,6 @@ def test_files_are_read_within_a_bound(tmp_path: Path, monkeypatch: pytest.Monke
     assert me.read_in("-") == b"piped"
 
 
-def test_files_are_written_whole(tmp_path: Path) -> None:
-    write_file(tmp_path / "x", b"one")
-    write_file(tmp_path / "x", b"two")
-    assert (tmp_path / "x").read_bytes() == b"two"
-    with pytest.raises(NotReady) as e:
-        write_file(tmp_path / "none" / "x", b"")
-    assert e.value.code == "file-unwritable"
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
-
-
 def test_bytes_go_to_a_pipe_and_to_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.TextIOWrapper(io.BytesIO())
     monkeypatch.setattr("sys.stdout", out)
@@ -275,19 +264,6 @@ def test_what_a_terminal_would_obey_is_not_written_to_one(content: bytes, monkey
     with pytest.raises(Invalid):
         Invocation().write_out("-", content)
     assert out.buffer.getvalue() == before
-
-
-def test_what_is_written_is_its_owners_and_follows_nobodys_link(tmp_path: Path) -> None:
-    """Before, the draft had a name that could be guessed, and was opened through whatever link lay there."""
-    (tmp_path / "theirs").write_bytes(b"precious")
-    (tmp_path / f".x.{os.getpid()}").symlink_to(tmp_path / "theirs")
-    before = os.umask(0)
-    try:
-        write_file(tmp_path / "x", b"tlp:red")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "theirs").read_bytes() == b"precious"
-    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
 
 
 # -------------------------------------------------------------------------------------------------------------- others
