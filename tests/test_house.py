@@ -47,6 +47,16 @@ def test_every_module_tells_its_story(module: Path) -> None:
     assert first.startswith('"""'), f"{module} does not begin with its story"
 
 
+@pytest.mark.parametrize("package", sorted({module.parent for module in MODULES} - {Path("securechan")}), ids=str)
+def test_the_map_of_a_package_shows_every_room(package: Path) -> None:
+    """The docstring of a package names its modules; those of the command line are named by its table of verbs too."""
+    shown = (ROOT / package / "__init__.py").read_text()
+    if package != Path("clients/cli"):
+        shown = shown.split('"""')[1]
+    missing = [m.stem for m in MODULES if m.parent == package and not re.search(rf"\b{m.stem}\b", shown)]
+    assert [stem for stem in missing if stem != "__main__"] == [], f"{package}/__init__.py doesn't show these files"
+
+
 def test_the_relay_loads_no_mls() -> None:
     loaded = run(
         "import sys, relay.cli, relay.process, relay.mailroom;"

@@ -4,6 +4,14 @@ One table names every verb and where it lives; only the verb that is asked for i
 error of the house ends as ``error:`` and ``hint:`` on stderr, or as one JSON object there, and in an exit code that
 tells its cause (`clients.exitcodes`). What we did not foresee ends with a short message that holds no secret: a
 traceback, which might, only with SECURECHAN_DEBUG=1.
+
+`COMMANDS` says which file a verb is in; `founding`, `rosters`, `cards` hold verbs of ``admin``, `desk`, `forwards` and
+`proof` what ``bulletin`` is made of. Every verb stands in these:
+
+    frame      options that stand over every verb; how to answer, how to ask back
+    doing      having an operation done, here or by who holds the profile       office   the same for ``admin``
+    events     an event as a line                                               whom     whom something reaches
+    meant      what was meant by a mistyped word                                pager, qr
 """
 
 from __future__ import annotations

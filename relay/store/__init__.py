@@ -1,1 +1,11 @@
-"""Where the relay keeps what it was given: one small interface, one implementation a file."""
+"""Where the relay keeps what it was given: one small interface, and three that keep it.
+
+    base           what a store promises                   news     what it tells: all that is durable, in one order
+    local          what stores of one writer share         memory   the one that forgets
+    sqlite         the embedded one: schema (tables, and those of earlier versions), ids, thread, wal
+    nats           on a cluster: jetstream (asking it), shortcut (in and out), sharing (one question for many),
+                   feed (what has become durable), fold (a topic as its messages say), pages (reading),
+                   topic_writes, objects (blobs), records (by key), housekeeping
+
+Every promise of `base` is a test that all three pass: ``tests/relay/store/test_conformance.py``.
+"""

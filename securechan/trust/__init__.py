@@ -6,7 +6,8 @@ The files, each resting on those above it:
     strict      the one JSON form of everything that is signed
     records     what trust says: policy, agencies, relays, communities, devices, tombstones
     keys        composite and root-pair keys as TUF keys and signers
-    document    one TUF document: parsed, typed, verified by its delegator
+    contents    what documents say, role by role, and the rules that one alone can break
+    document    one TUF document: its bytes, verified by its delegator
     workflow    one publication: the ordered rules by which documents replace documents
     freshness   what may still be done when documents expire
     view        the value that a member and a relay hold, and its questions
