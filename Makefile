@@ -1,5 +1,5 @@
 # securechan: everything a fresh machine with Python 3.11+ and make needs to be told
-.PHONY: demo test check bench chaos fuzz soak interop vectors lock clean
+.PHONY: demo test check bench chaos fuzz soak interop lock clean
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
