@@ -47,7 +47,7 @@ from securechan.trust.keys import Kind as KeyKind
 from securechan.trust.keys import TrustSigner, generate
 from securechan.trust.records import AgencyRecord, CommunityBinding, DeviceRecord, RelayRecord, made
 from securechan.trust.view import View
-from securechan.wire.frames import Answer, Entries, Frame, Heads, Reason, Request, TrustDocument
+from securechan.wire.frames import Answer, Entries, Frame, Heads, Reason, TrustDocument
 from tests.support.federation import Device, make_device, root_signer
 
 NOW: Final = 1_800_000_000
@@ -183,7 +183,7 @@ class Actor:
                     if self.member is not None:
                         self.number += 1
                         self.asked[self.number] = ref
-                        self.member.ask(Request.of(self.number, body))
+                        self.member.ask(self.number, body)
                 case Emit(event):
                     self.events.append(event)
                 case Wake(at):

@@ -89,7 +89,7 @@ async def asked(first: int, requests: tuple[Request, ...]) -> None:
         member = desk.mailroom.enter(person(desk, first), outlet)
         for each in requests:
             if outlet.ended is None:
-                member.ask(each)
+                member.ask(each.number, each.body)
         for _ in range(TURNS):
             if not member.inflight or desk.mailroom.failed.is_set():
                 break
