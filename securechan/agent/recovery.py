@@ -22,6 +22,7 @@ from securechan.agent.policy import seats_of
 from securechan.agent.state import CONVERSATIONS, GROUPS, Heeded, Standing
 from securechan.agent.turn import Turn
 from securechan.errors import Denied, NotFound
+from securechan.mls.keypackage import CLOCK_SKEW
 from securechan.trust.records import DeviceRecord
 from securechan.wire.frames import Unsubscribe
 
@@ -112,18 +113,21 @@ def _is_member(turn: Turn, topic: bytes, device: str) -> bool:
 
 def asked_to_readd(turn: Turn, letter: ReaddLetter, by: DeviceRecord, written: int) -> None:
     """A member can't go on: put it out and in again with our next commit. ``written``: when the letter was (Unix
-    seconds): the relay has those of long ago as well, and must not move anybody with them. Raises `NotFound`,
-    `Denied`."""
+    seconds): the relay has those of long ago as well, and must not move anybody with them. One by a clock that is
+    far ahead would lock its writer out once the clock is right; its key packages are not valid yet either, so it can
+    wait. Raises `NotFound`, `Denied`."""
     conversation = turn.rows.get(CONVERSATIONS, letter.topic.hex())
     if conversation is None or conversation.standing is not Standing.MEMBER:
         raise NotFound("asked to add somebody to a conversation that we are not in")
     present = any(seat.device == by.name for seat in turn.seats(letter.topic).values())
     if not present and not belongs(by, turn.policy(letter.topic)):
         raise Denied(f"{by.name} does not belong in {conversation.name}")
+    if written > turn.now + CLOCK_SKEW:
+        raise Denied(f"{by.name} asks to be added again by a clock that is ahead of ours")
     if any(each.device == by.name and each.time >= written for each in conversation.heeded):
         raise Denied(f"{by.name} asks in an old letter to be added again")
     others = tuple(each for each in conversation.heeded if each.device != by.name)
-    conversation = replace(conversation, heeded=(*others, Heeded(by.name, min(written, turn.now)))[-MOST_HEEDED:])
+    conversation = replace(conversation, heeded=(*others, Heeded(by.name, written))[-MOST_HEEDED:])
     returning = tuple(each for each in conversation.returning if each != by.name)
     turn.put(replace(conversation, returning=(*returning, by.name)[-64:]))
 

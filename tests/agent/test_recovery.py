@@ -123,7 +123,10 @@ def test_who_asks_to_be_added_again_and_again_makes_no_stream_of_commits(world: 
     assert len([each for each in ana.told(MemberAdded, topic) if each.device == cene.name]) <= 4
 
 
-def test_a_relay_that_says_an_old_letter_again_moves_nobody(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ahead", [0, 300])
+def test_a_relay_that_says_an_old_letter_again_moves_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, ahead: int
+) -> None:
     """The relay has every letter that it ever carried; one that asked to be added again has done its work."""
     monkeypatch.setattr(inbox, "LETTERS_KEPT", 1)
     ana, _bor, cene, topic = community(world)
@@ -131,7 +134,7 @@ def test_a_relay_that_says_an_old_letter_again_moves_nobody(world: World, monkey
     assert member is not None
 
     def sealed(body: LetterBody) -> bytes:
-        turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now)
+        turn = Turn(cene.agent.rows, cene.agent.session, world.chance, world.now + ahead)
         assert letters.write(turn, (turn.view.device(ana.name),), body)
         return max(turn.rows.all(LETTERS).items())[1].copies[0].body
 
