@@ -45,7 +45,7 @@ class Hpke:
         # psk_id is empty in base mode, so its hash is a constant of the suite.
         start = b""
         if isinstance(self.kdf, Hkdf):
-            start = _BASE + self._extract(self.kdf, b"", b"psk_id_hash", b"")
+            start = _BASE + bytes(self._extract(self.kdf, b"", b"psk_id_hash", b""))
         object.__setattr__(self, "_context", start)
 
     def seal(self, public: bytes, info: bytes, aad: bytes, plaintext: bytes) -> tuple[bytes, bytes]:
@@ -100,7 +100,7 @@ class Hpke:
     def _bound(self, info: bytes) -> bytes:
         """What the schedule binds its keys to (``key_schedule_context``)."""
         if isinstance(self.kdf, Hkdf):
-            return self._context + self._extract(self.kdf, b"", b"info_hash", info)
+            return self._context + bytes(self._extract(self.kdf, b"", b"info_hash", info))  # a hash, no secret
         return _BASE + _prefixed(b"") + _prefixed(info)
 
     def _message(self, shared: bytes, bound: bytes) -> tuple[Secret, Secret, Secret]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, Protocol
 
 from securechan.crypto.secret import Secret
@@ -25,14 +25,12 @@ class Hkdf:
     """HKDF with one hash. ``id`` is HPKE's number for it (RFC 9180 §7.2), ``length`` its Nh in bytes."""
 
     hash_name: HashName
+    id: int = field(init=False)
+    length: int = field(init=False)
 
-    @property
-    def id(self) -> int:
-        return _IDS[self.hash_name]
-
-    @property
-    def length(self) -> int:
-        return _SIZES[self.hash_name]
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", _IDS[self.hash_name])
+        object.__setattr__(self, "length", _SIZES[self.hash_name])
 
     def extract(self, salt: bytes, ikm: bytes) -> Secret:
         """HKDF-Extract: Nh bytes. An empty salt stands for Nh zero bytes, which HMAC's own padding makes of it."""
@@ -40,7 +38,7 @@ class Hkdf:
 
     def expand(self, prk: bytes, info: bytes, length: int) -> Secret:
         """HKDF-Expand: ``length`` bytes, at most 255 × Nh (Misuse beyond)."""
-        size = _SIZES[self.hash_name]
+        size = self.length
         if 0 < length <= size:  # one block is by far the common case
             return Secret(hmac.digest(prk, info + b"\x01", self.hash_name)[:length])
         if not 0 <= length <= 255 * size:

@@ -140,7 +140,7 @@ class Kem(ABC):
             case "hpke-pq":  # LabeledDerive of SHAKE256 with an empty context
                 label = b"DeriveKeyPair"
                 prefixed = len(label).to_bytes(2, "big") + label + length.to_bytes(2, "big")
-                return Secret(hashlib.shake_256(ikm + _VERSION + self.suite_id + prefixed).digest(length))
+                return Secret(hashlib.shake_256(b"".join((ikm, _VERSION, self.suite_id, prefixed))).digest(length))
             case "cfrg":
                 return Secret(hashlib.shake_256(ikm).digest(length))
             case "raw":

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -63,6 +63,14 @@ class Suite:
     hpke: Hpke
     kdf: Hkdf
     signature: Scheme
+    hash_length: int = field(init=False)  # Nh
+    aead_key_length: int = field(init=False)  # Nk
+    aead_nonce_length: int = field(init=False)  # Nn
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hash_length", self.kdf.length)
+        object.__setattr__(self, "aead_key_length", self.hpke.aead.key_length)
+        object.__setattr__(self, "aead_nonce_length", self.hpke.aead.nonce_length)
 
     def __repr__(self) -> str:
         return f"<suite {self.name}, 0x{self.number:04x}>"
@@ -75,21 +83,6 @@ class Suite:
     @property
     def hash_name(self) -> HashName:
         return self.kdf.hash_name
-
-    @property
-    def hash_length(self) -> int:
-        """Nh"""
-        return self.kdf.length
-
-    @property
-    def aead_key_length(self) -> int:
-        """Nk"""
-        return self.hpke.aead.key_length
-
-    @property
-    def aead_nonce_length(self) -> int:
-        """Nn"""
-        return self.hpke.aead.nonce_length
 
     def hash(self, data: bytes | bytearray) -> bytes:
         """Hash: Nh bytes."""

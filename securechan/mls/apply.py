@@ -55,7 +55,7 @@ class Applied:
 
     @property
     def new_leaves(self) -> tuple[LeafIndex, ...]:
-        return tuple(leaf for leaf, _ in self.added)
+        return tuple([leaf for leaf, _ in self.added]) if self.added else ()
 
 
 def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[Queued]) -> Applied:
@@ -89,7 +89,9 @@ def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[
             removed.append((at, member(tree, at)))
     packages = [item.proposal.body.key_package for item in queue if isinstance(item.proposal.body, Add)]
     shrunk = tree.blank_paths([*((each.leaf, each.after) for each in updated), *((at, None) for at, _ in removed)])
-    after, places = shrunk.truncated().add_all([package.leaf_node for package in packages])
+    if removed:
+        shrunk = shrunk.truncated()
+    after, places = shrunk.add_all([package.leaf_node for package in packages])
     added = tuple(zip(places, packages, strict=True))
     return Applied(after, extensions, added, tuple(removed), tuple(updated), tuple(psks), kem_output, reinit, changed)
 

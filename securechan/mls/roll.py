@@ -7,7 +7,7 @@ along: counted once, then changed leaf by leaf with the tree. Like the tree's ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -36,6 +36,12 @@ class Counts(Generic[K]):
     def __contains__(self, key: K) -> bool:
         return self[key] > 0
 
+    def has_any(self, keys: Set[K]) -> bool:
+        """Whether one of them occurs."""
+        if self._shared.keys().isdisjoint(keys) and self._changed.keys().isdisjoint(keys):
+            return False
+        return any(self[key] > 0 for key in keys)
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Counts) and self._flat() == other._flat()
 
@@ -48,8 +54,10 @@ class Counts(Generic[K]):
     def __repr__(self) -> str:
         return f"Counts({self.distinct} keys)"
 
-    def stepped(self, steps: Iterable[tuple[K, int]]) -> Counts[K]:
+    def stepped(self, steps: Sequence[tuple[K, int]]) -> Counts[K]:
         """The counts after each key occurs so many times more, or less."""
+        if not steps:
+            return self
         changed, shared, distinct = dict(self._changed), self._shared, self.distinct
         for key, step in steps:
             found = changed.get(key)
@@ -61,6 +69,15 @@ class Counts(Generic[K]):
 
     def _flat(self) -> dict[K, int]:
         return {key: count for key, count in {**self._shared, **self._changed}.items() if count}
+
+
+def _same_but_key(before: LeafNode, after: LeafNode) -> bool:
+    """Whether a leaf that replaces another changes nothing in a roll but its encryption key: that of most commits."""
+    return (
+        before.signature_key == after.signature_key
+        and before.credential.kind == after.credential.kind
+        and before.capabilities.credentials == after.capabilities.credentials
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +104,9 @@ class Roll:
         used: list[tuple[int, int]] = []
         understood: list[tuple[int, int]] = []
         for before, after in changes:
+            if isinstance(before, LeafNode) and isinstance(after, LeafNode) and _same_but_key(before, after):
+                encryption += ((before.encryption_key, -1), (after.encryption_key, 1))
+                continue
             for node, step in ((before, -1), (after, 1)):
                 if node is None:
                     continue

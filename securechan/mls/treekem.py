@@ -170,7 +170,7 @@ def merge(tree: RatchetTree, leaf: LeafIndex, path: UpdatePath, added: Collectio
         for node in path.nodes:
             tree.suite.hpke.kem.check_public(node.encryption_key)
     keys = {path.leaf_node.encryption_key, *(node.encryption_key for node in path.nodes)}
-    if len(keys) != len(path.nodes) + 1 or any(key in tree.roll.encryption_keys for key in keys):
+    if len(keys) != len(path.nodes) + 1 or tree.roll.encryption_keys.has_any(keys):
         raise Invalid("a key of the path stands in the tree already", rule=Rule.PATH_KEYS)
     renewed = [(index, beside, node.encryption_key) for (index, beside), node in zip(filtered, path.nodes, strict=True)]
     parents, linked = _linked(tree, renewed)

@@ -5,7 +5,8 @@ key objects (`floor`): so many signatures and verifications over so many bytes, 
 hashes of what must be hashed. What lies above it is ours: checking keys, encoding, values.
 
 The groups are settled: every member has committed, so every parent is filled and a commit renews a path from leaf to
-root. Messages are those of a conversation under way: their sender has spoken before in the epoch.
+root. Commits are the first that their sender says in the epoch, so that they derive its ratchets from the secret tree;
+messages are those of a conversation under way, whose sender has spoken before.
 """
 
 from __future__ import annotations
@@ -113,11 +114,6 @@ class Shape:
 def together(suite: Suite, size: int) -> Table:
     group = settled(suite, size)
     alice, bob = group.member(0), group.member(size // 2)
-    alice, hello = alice.protect(TEXT)  # both have spoken
-    heard = bob.receive(hello)
-    if not isinstance(heard, Application):
-        raise TypeError(f"a bench that doesn't measure what it should: {heard}")
-    bob = heard.group
     shape = Shape(alice, bob)
     renewed = alice.commit()
     title = "hybrid" if suite is HYBRID else f"suite {suite.number:#06x}"
@@ -136,8 +132,12 @@ def together(suite: Suite, size: int) -> Table:
     )
     joining(table, shape, alice, size)
     hundred(table, shape, alice, bob)
-    _messages(table, shape, alice, bob)
-    _storing(table, bob, alice.protect(TEXT)[1], renewed.commit)
+    spoken, hello = alice.protect(TEXT)
+    heard = bob.receive(hello)
+    if not isinstance(heard, Application):
+        raise TypeError(f"a bench that doesn't measure what it should: {heard}")
+    _messages(table, shape, spoken, heard.group)
+    _storing(table, heard.group, spoken.protect(TEXT)[1], renewed.commit)
     return table
 
 
