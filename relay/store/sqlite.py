@@ -538,7 +538,7 @@ class SqliteStore(LocalStore):
 
     def _charge(self, w: base.Charge) -> Result:
         self._db.execute(
-            "insert into charge values (?1, ?2, ?3) on conflict (day, agency) do update set size = size + ?3",
+            "insert into charge values (?, ?, ?) on conflict (day, agency) do update set size = size + excluded.size",
             (w.day, w.agency, w.size),
         )
         return Made()
@@ -579,9 +579,9 @@ class SqliteStore(LocalStore):
                 if row is None:
                     return None
                 rungs = db.execute(
-                    "select key, access, committer, at, closes from claim where topic = ?1 and key >="
-                    " (select max(key) from claim where topic = ?1 and closes is not null) order by key desc limit ?2",
-                    (row[0], _RUNGS),
+                    "select key, access, committer, at, closes from claim where topic = ? and key >="
+                    " (select max(key) from claim where topic = ? and closes is not null) order by key desc limit ?",
+                    (row[0], row[0], _RUNGS),
                 ).fetchall()
                 base = db.execute(
                     "select key, access, committer, at, closes from claim where topic = ? and closes is not null"

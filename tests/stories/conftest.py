@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.stage import Stage
 
-LONGEST = 100  # seconds: less than pytest's own limit, so that a story that hangs says where
+LONGEST = 250  # seconds: less than pytest's own limit, so that a story that hangs says where
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -80,6 +80,10 @@ class Machine:
             process.kill()
             out, said = await process.communicate()
             raise Failed(arguments, -9, f"nothing in {PATIENCE:.0f} s\n{out.decode()}\n{said.decode()}") from None
+        finally:
+            if process.returncode is None:  # the story's time is up
+                process.kill()
+                await process.wait()
         if process.returncode:
             raise Failed(arguments, process.returncode, f"{out.decode()}{said.decode()}")
         return out.decode()

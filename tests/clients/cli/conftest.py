@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from clients import keyfile
 from clients.operations.newcomer import OFFICE, ROSTER_KEY
+from clients.operations.rotation import NEXT_KEY
 from clients.operations.skeleton import skeleton
 from clients.vault import Put, Vault
 from tests.clients.conftest import Town
@@ -67,3 +69,16 @@ def office(town: Town) -> Station:
         vault.adopt([Put(OFFICE, ROSTER_KEY, private_key("cert-hr-roster"))])
     town.hr.json("sync")
     return town.hr
+
+
+@pytest.fixture
+def keyless(town: Town) -> Iterator[Station]:
+    """The desk of cert-si without any key of its office, whatever other tests gave it."""
+    rows = (ROSTER_KEY, NEXT_KEY)
+    with Vault.open(town.si.profile.vault, PASSPHRASE) as vault:
+        held = {row: vault.get(OFFICE, row) for row in rows}
+        vault.adopt([Put(OFFICE, row, None) for row in rows])
+    town.si.json("sync")
+    yield town.si
+    with Vault.open(town.si.profile.vault, PASSPHRASE) as vault:
+        vault.adopt([Put(OFFICE, row, held[row]) for row in rows])

@@ -2,30 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from clients.keyfile import PublicKey, Use
 from clients.operations.newcomer import OFFICE, ROSTER_KEY
-from clients.operations.rotation import NEXT_KEY
-from clients.vault import Put, Vault
+from clients.vault import Vault
 from tests.clients.conftest import Town
 from tests.clients.station import PASSPHRASE, Station
-
-
-@pytest.fixture
-def keyless(town: Town) -> Iterator[Station]:
-    """The desk of cert-si without any key of its office, whatever other tests gave it."""
-    rows = (ROSTER_KEY, NEXT_KEY)
-    with Vault.open(town.si.profile.vault, PASSPHRASE) as vault:
-        held = {row: vault.get(OFFICE, row) for row in rows}
-        vault.adopt([Put(OFFICE, row, None) for row in rows])
-    town.si.json("sync")
-    yield town.si
-    with Vault.open(town.si.profile.vault, PASSPHRASE) as vault:
-        vault.adopt([Put(OFFICE, row, held[row]) for row in rows])
 
 
 def test_who_has_no_roster_key_signs_none(keyless: Station) -> None:

@@ -12,7 +12,6 @@ from clients.operations import rosters, upkeep
 from clients.operations.engine import perform
 from clients.passphrase import Passphrases
 from securechan.errors import Unreachable
-from tests.clients.conftest import Town
 from tests.clients.station import Station
 
 
@@ -67,7 +66,7 @@ def test_what_fails_is_told_and_tried_again(office: Station, monkeypatch: pytest
 
 
 def test_it_is_not_due_for_who_holds_no_key_nor_before_half_of_its_time(
-    town: Town, office: Station, monkeypatch: pytest.MonkeyPatch
+    keyless: Station, office: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from clients.operations.engine import opened
 
@@ -79,6 +78,6 @@ def test_it_is_not_due_for_who_holds_no_key_nor_before_half_of_its_time(
                 monkeypatch.setattr(upkeep, "SHARE", share)
                 return upkeep.due(work)
 
-    assert not asyncio.run(is_due(town.si, 2.0))
+    assert not asyncio.run(is_due(keyless, 2.0))
     assert asyncio.run(is_due(office, 2.0))
     assert not asyncio.run(is_due(office, 0.5))
