@@ -18,7 +18,8 @@ from securechan.mls.nodes import BasicCredential, Capabilities
 from securechan.mls.registry import CredentialType, ProtocolVersion
 from securechan.wire.chain import Position
 from securechan.wire.frames import AnswerBody, Append, Appended, CommitClaim, Show
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 STEWARDS = ("ana@cert-hr", "cene@cert-si")
 

@@ -15,7 +15,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.errors import Malformed, NotFound
 from securechan.wire.frames import Done, Entries, Entry, EntryKind, Halt, inbox_topic
 from tests.agent.places import community
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def founded(world: World) -> tuple[list[Actor], bytes]:

@@ -15,7 +15,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.errors import NotReady
 from securechan.wire.frames import AnswerBody, Code, Count, Error, Piece
 from tests.agent.places import community
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 ROOMS = (answers, commits, payloads, session)  # what these tests walk through
 

@@ -29,7 +29,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.errors import Denied, NotFound
 from securechan.trust.records import key_hash
 from tests.agent.places import Rogue, community
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def publish(actor: Actor, topic: bytes, content: bytes = b"watch out", **changes: object) -> Published:

@@ -24,7 +24,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.errors import Conflict, Denied, Invalid, NotFound, Untrusted
 from tests.agent.places import community
 from tests.agent.test_forwards import CONTENT, publish, room, shown
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 MONTH = 30 * 86400
 THERE = ("cert-hr", "cert-si")  # who reads in the other conversation

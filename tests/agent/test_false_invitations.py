@@ -27,8 +27,9 @@ from securechan.wire.chain import Position
 from securechan.wire.frames import Appended, Deliver, inbox_topic
 from tests.agent.places import STEWARDS, community, group_of, package, row_of, secret, words
 from tests.agent.test_succession import wedge
+from tests.support.actor import Actor
 from tests.support.federation import make_device
-from tests.support.world import Actor, World
+from tests.support.world import World
 
 
 def forge(

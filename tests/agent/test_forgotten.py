@@ -15,7 +15,8 @@ from securechan.agent.state import Hold
 from securechan.bulletin.tlp import Tlp
 from securechan.wire.frames import TRUST_TOPIC, Code, Subscribe, inbox_topic
 from tests.agent.places import community, row_of, words
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from securechan.bulletin.payload import Bulletin, Forward, Payload
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import Conflict, Denied, Invalid, NotFound
 from tests.agent.places import Rogue, community
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 CONTENT = b"watch out"
 

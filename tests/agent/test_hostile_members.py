@@ -25,10 +25,11 @@ from securechan.mls.registry import CredentialType, ProtocolVersion
 from securechan.trust.records import key_hash
 from securechan.wire.frames import Appended, CommitClaim, Entry
 from tests.agent.places import STEWARDS, Rogue, community, direct, group_of, package, row_of, words
+from tests.support.actor import Actor
 from tests.support.federation import make_device
 from tests.support.strategies import strategies
 from tests.support.villain import again
-from tests.support.world import Actor, World
+from tests.support.world import World
 
 
 def entries(world: World, topic: bytes) -> list[Entry]:

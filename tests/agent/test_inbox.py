@@ -17,7 +17,8 @@ from securechan.crypto.suite import HYBRID
 from securechan.errors import Unfit, Untrusted
 from securechan.wire.frames import AnswerBody, Deliver, inbox_topic
 from tests.agent.places import community
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def deliver(sender: Actor, to: Actor, body: bytes) -> AnswerBody:

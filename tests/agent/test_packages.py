@@ -11,7 +11,8 @@ from securechan.agent.state import PACKAGES
 from securechan.errors import Malformed
 from securechan.wire.frames import CountKeyPackages, KeyPackageTaken, TakeKeyPackage
 from tests.agent.places import community
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 DAY = 86400
 

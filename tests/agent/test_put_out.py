@@ -13,7 +13,8 @@ from securechan.mls import commit as commits
 from securechan.mls.schedule import confirmation_tag
 from securechan.mls.treemath import LeafIndex
 from tests.agent.places import Rogue, community, group_of, secret, words
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def leaf_of(actor: Actor, topic: bytes) -> LeafIndex:

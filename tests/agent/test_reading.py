@@ -25,7 +25,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.wire.chain import Position
 from securechan.wire.frames import Appended, CommitClaim
 from tests.agent.places import Rogue, community, group_of, package, secret, words
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def epoch(actor: Actor, topic: bytes) -> int:

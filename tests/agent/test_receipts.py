@@ -20,7 +20,8 @@ from securechan.crypto.suite import HYBRID
 from securechan.errors import Untrusted
 from securechan.wire.frames import Appended, Deliver, inbox_topic
 from tests.agent.places import STEWARDS, community
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def turn_of(actor: Actor) -> Turn:

@@ -16,7 +16,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.wire.frames import Deliver, inbox_topic
 from tests.agent.places import Rogue, community, group_of, package, row_of, secret, words
 from tests.agent.test_succession import wedge
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def test_yesterdays_vault_is_noticed_before_anything_is_sealed_and_the_device_is_added_again(world: World) -> None:

@@ -15,7 +15,8 @@ from securechan.errors import Conflict
 from securechan.trust import authority
 from securechan.trust.records import key_hash
 from tests.agent.places import community, group_of, words
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def signs_with(actor: Actor) -> bytes:

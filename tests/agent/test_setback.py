@@ -14,7 +14,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.mls.keypackage import DEFAULT_LIFETIME
 from securechan.wire.frames import Deliver, inbox_topic
 from tests.agent.places import STEWARDS, community, row_of, secret
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 YEAR = 365 * 86400
 

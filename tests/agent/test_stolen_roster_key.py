@@ -19,8 +19,9 @@ from securechan.trust.contents import target
 from securechan.trust.records import Tombstone, key_hash
 from securechan.wire.frames import Appended, Deliver, Done, PutKeyPackages, inbox_topic
 from tests.agent.places import Rogue, community, direct, group_of, package
+from tests.support.actor import Wire
 from tests.support.federation import forge
-from tests.support.world import Wire, World, signer
+from tests.support.world import World, signer
 
 
 def test_a_roster_told_in_a_conversation_buries_nobody_elses_keys(world: World) -> None:

@@ -24,7 +24,8 @@ from securechan.bulletin.tlp import Tlp
 from securechan.errors import Denied, Invalid, NotFound
 from securechan.wire.chain import Position
 from tests.agent.places import STEWARDS, community, direct, words
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 
 def named(actor: Actor, name: str) -> bytes:

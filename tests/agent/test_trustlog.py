@@ -13,7 +13,8 @@ from securechan.wire.chain import Position
 from securechan.wire.frames import TRUST_TOPIC, Entries, Entry, EntryKind, Halt, Heads, Publication, TrustDocument
 from securechan.wire.heads import HeadsSigned, Tree, head_leaf, leaf_hash
 from tests.agent.places import community, row_of, words
-from tests.support.world import RELAY, World
+from tests.support.actor import RELAY
+from tests.support.world import World
 
 
 def test_everyone_reads_the_same_positions(world: World) -> None:

@@ -106,7 +106,7 @@ def test_who_was_enrolled_a_minute_ago_is_written_to_at_once(
     town.si.json("sync")
     invite = office.json("admin", "invite", "liaison-31")["invite"]
     asked = person.json("enrol", str(invite), "--no-wait")
-    office.json("admin", "approve", str(asked["device"]), "--words", " ".join(asked["words"]))  # type: ignore[call-overload]
+    office.json("admin", "approve", str(asked["device"]), "--words", " ".join(asked["words"]))
     person.json("enrol", "--resume")
     monkeypatch.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
     offline = town.si.run("--json", "send", "liaison-31@cert-hr", "-m", "welcome", "--wait", "queued")

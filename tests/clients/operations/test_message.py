@@ -32,7 +32,7 @@ def test_an_id_makes_a_repetition_the_same_message(town: Town) -> None:
     assert [e["body"] for e in events if e["event"] == "message-received"] == ["once"]
 
 
-def test_what_is_queued_without_a_relay_leaves_later(town: Town, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_what_is_queued_without_a_relay_leaves_later(town: Town, monkeypatch) -> None:
     name = town.community()
     monkeypatch.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
     failed = town.hr.run("--json", "send", name, "-m", "not lost")

@@ -69,7 +69,8 @@ from tests.agent.places import Rogue, community, package
 from tests.fuzz.mutation import after, damaged, of_struct
 from tests.fuzz.target import CLOSED, Target, canonical, refused, target
 from tests.fuzz.targets.codec import drawn
-from tests.support.world import Actor, World
+from tests.support.actor import Actor
+from tests.support.world import World
 
 PER_KIND = 2  # moments of each kind that are kept
 
