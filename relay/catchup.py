@@ -118,7 +118,7 @@ class Catchup:
     def _send(self, reader: Reader, run: Run) -> None:
         topic = reader.topic
         limit = reader.limit()  # it may have been closed while the store was read
-        entries = [e for e in run.entries if limit is None or e.sequence <= limit]
+        entries = run.entries if limit is None else [e for e in run.entries if e.sequence <= limit]
         taken, stopped = cut(reader, entries)
         if taken:
             reader.cursor = taken[-1].sequence

@@ -178,10 +178,7 @@ class Connection:
             self._room.set()
 
     def _write(self, record: bytes, frames: int) -> None:
-        metrics = self._house.metrics
-        metrics.count("records_out")
-        metrics.count("frames_out", amount=frames)
-        metrics.count("bytes_out", amount=len(record))
+        self._house.metrics.sent(frames, len(record))
         self._socket.post(record)
 
     # ------------------------------------------------------------------------------------------------ the server's side

@@ -148,16 +148,19 @@ class Hearing:
                 self._catchup.lag(reader)
             return
         frames: dict[tuple[int, bool], bytes] = {}
+        last = entries[-1].sequence
+        stops = topic.access is not None and any(entry.is_commit for entry in entries)
         for reader in readers:
-            if reader.member.outlet.congested:
+            outlet = reader.member.outlet
+            if outlet.congested:
                 self._catchup.lag(reader)
                 continue
-            taken, stopped = cut(reader, entries)
+            taken, stopped = cut(reader, entries) if stops else (entries, False)
             frame = frames.get((len(taken), stopped))
             if frame is None:
                 frame = frames[len(taken), stopped] = frame_of(topic, taken, Halt.SHOW if stopped else Halt.TAIL)
-            reader.cursor = taken[-1].sequence
+            reader.cursor = taken[-1].sequence if stopped else last
             if stopped:
                 reader.state = State.HALTED
-            reader.member.outlet.send(frame)
+            outlet.send(frame)
             self.counts["pushed"] += len(taken)

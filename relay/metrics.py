@@ -92,6 +92,12 @@ class Metrics:
                 raise
             self._counts[name, label] = amount
 
+    def sent(self, frames: int, size: int) -> None:
+        """One record of so many frames and bytes left."""
+        self.count("records_out")
+        self.count("frames_out", amount=frames)
+        self.count("bytes_out", amount=size)
+
     def handshake(self, seconds: float) -> None:
         """One handshake took this long."""
         self._times["handshake_seconds"].observe(seconds)

@@ -65,10 +65,6 @@ class Reader:
         access = self.topic.access
         return None if access is None or access.reads(self.shown) else self.closed_by
 
-    def stops_at(self, entry: Stored) -> bool:
-        """Whether the reader must show something before it gets what follows ``entry``."""
-        return self.topic.access is not None and entry.is_commit and entry.sequence > self.top
-
 
 class Tail:
     """The newest entries of a topic without a gap: all those after ``start``."""
@@ -275,13 +271,15 @@ def _unheard(_: OpenTopic, heard: OfTopic) -> None:
 
 
 def cut(reader: Reader, entries: Sequence[Stored]) -> tuple[Sequence[Stored], bool]:
-    """As many of these entries as the reader may have in one go; True when it must then show a secret."""
-    for place, entry in enumerate(entries):
-        if reader.stops_at(entry):
-            return entries[: place + 1], True
+    """As many of these entries as the reader may have in one go; True when it must then show a secret, which is after a
+    commit entry that opens an epoch of which it has shown none."""
+    if reader.topic.access is not None:
+        for place, entry in enumerate(entries):
+            if entry.is_commit and entry.sequence > reader.top:
+                return entries[: place + 1], True
     return entries, False
 
 
 def frame_of(topic: OpenTopic, entries: Iterable[Stored], halt: Halt) -> bytes:
     """The frame of a run of this topic."""
-    return entries_frame(topic.id, (entry.wire for entry in entries), halt)
+    return entries_frame(topic.id, [entry.wire for entry in entries], halt)

@@ -15,21 +15,21 @@ no matter if ids of entries that were forgotten are still near after a crash.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 _ID: Final = 32  # bytes of an id
 _ITEM: Final = _ID + 8  # and of the key behind it
 _PARTS: Final = 16
 NEAR: Final = 16_384  # ids in memory above which a batch takes a turn
-_ASKED: Final = (64, 8, 1)  # ids that one statement asks for
+_MOST: Final = 64  # ids that one statement asks for
 
 
 def _asking(count: int) -> str:
     return f"select entry_id from id where entry_id in ({', '.join('?' * count)})"  # noqa: S608 - marks alone
 
 
-_ASKING: Final = {count: _asking(count) for count in _ASKED}
+_ASKING: Final = [_asking(1 << bits) for bits in range(_MOST.bit_length())]  # few statements, each prepared once
 
 
 class Ids:
@@ -72,23 +72,22 @@ class Ids:
         """Those of the ids that no entry has: nearly all."""
         parts = self._parts
         found = {entry_id for entry_id in wanted if entry_id not in parts[entry_id[0] >> 4]}
-        at = 0
-        for count in _ASKED:
-            while len(wanted) - at >= count:
-                found.difference_update(row[0] for row in self._db.execute(_ASKING[count], wanted[at : at + count]))
-                at += count
+        for first in range(0, len(wanted), _MOST):
+            some = wanted[first : first + _MOST]
+            bits = (len(some) - 1).bit_length()
+            some += some[:1] * ((1 << bits) - len(some))
+            found.difference_update(row[0] for row in self._db.execute(_ASKING[bits], some))
         return found
 
     # ---------------------------------------------------------------------------------------------- in a transaction
 
-    def add(self, new: Iterable[tuple[bytes, int]]) -> None:
+    def add(self, new: Sequence[tuple[bytes, int]]) -> None:
         """Entries were added, each with its id and key."""
-        items: list[bytes] = []
         for entry_id, key in new:
-            items += (entry_id, key.to_bytes(8, "big"))
             self._remember(entry_id, key)
+        items = b"".join([entry_id + key.to_bytes(8, "big") for entry_id, key in new])
         self._newest += 1
-        self._db.execute("insert into near values (?, ?)", (self._newest, b"".join(items)))
+        self._db.execute("insert into near values (?, ?)", (self._newest, items))
 
     def drop(self, first: int, last: int) -> None:
         """The entries with keys from ``first`` to ``last`` are about to be deleted."""

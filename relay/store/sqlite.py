@@ -93,6 +93,10 @@ class _Head:
         return self.low | _LAST
 
 
+def _nothing() -> None:
+    """What is done when all before it is."""
+
+
 def _connect(path: Path, pragmas: Sequence[str]) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
     for pragma in pragmas:
@@ -217,12 +221,10 @@ class SqliteStore(LocalStore):
 
     async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
         async with self._turn:
-            work = self._writer.run(partial(self._transaction, batch))
-            # a caller that goes away must not leave the next batch beside this one in the writer
             try:
-                return await asyncio.shield(work)
+                return await self._writer.run(partial(self._transaction, batch))
             except asyncio.CancelledError:
-                await asyncio.wait([work])
+                await self._writer.run(_nothing)  # which is done once the batch is: only then are its news complete
                 raise
             finally:
                 self._tell()
@@ -232,7 +234,7 @@ class SqliteStore(LocalStore):
         try:
             db.execute("begin immediate")
             self._unused = self._ids.unused([write.entry_id for write in batch if type(write) is base.Append])
-            results = [self._apply(write) for write in batch]
+            results = [self._append(w) if type(w) is base.Append else self._apply(w) for w in batch]
             self._flush()
             self._ids.take_turn()
             if self.journal is not None:
@@ -275,7 +277,7 @@ class SqliteStore(LocalStore):
         """Write the collected entries and heads into the running transaction."""
         if self._rows:
             self._db.executemany("insert into entry values (?, ?, ?, ?)", self._rows)
-            self._ids.add((row[1], row[0]) for row in self._rows)
+            self._ids.add([(row[1], row[0]) for row in self._rows])
             self._rows.clear()
         for head in self._dirty.values():
             self._db.execute(
@@ -391,19 +393,20 @@ class SqliteStore(LocalStore):
     def _place(self, head: _Head, w: base.Append) -> Placed:
         sequence = head.last.sequence + 1
         stored = Stored.make(sequence, w.kind, w.entry_id, w.at, w.tail)
+        key = head.low | sequence
         self._dirty[w.topic] = head
-        head.last = advance(head.last, w.kind, w.entry_id, sequence, w.body)
+        head.last = last = advance(head.last, w.kind, w.entry_id, sequence, w.body)
         head.count += 1
         if w.commit is not None:
             head.commit, head.commit_id = sequence, w.entry_id
             self._db.execute(
                 "insert into claim values (?, ?, ?, ?, ?, null)",
-                (head.low | sequence, head.number, w.commit.next_access, w.committer, w.at // 1000),
+                (key, head.number, w.commit.next_access, w.committer, w.at // 1000),
             )
-        self._rows.append((head.low | sequence, w.entry_id, head.last.chain, stored.wire))
+        self._rows.append((key, w.entry_id, last.chain, stored.wire))
         self._new[w.topic, w.entry_id] = stored
-        self._news.append(Added(w.topic, head.kind, stored, head.last, w.committer if w.commit else b""))
-        return Placed(stored, head.last)
+        self._news.append(Added(w.topic, head.kind, stored, last, w.committer if w.commit else b""))
+        return Placed(stored, last)
 
     def _last_id(self, topic: bytes, head: _Head | None) -> bytes:
         for (where, entry_id), stored in self._new.items():
@@ -618,10 +621,10 @@ class SqliteStore(LocalStore):
             )
             try:
                 for key, wire in rows:
-                    if taken and held + len(wire) > size:
+                    held += len(wire)
+                    if held > size and taken:
                         return Run(tuple(taken), more=True)
                     taken.append(Stored(key & _LAST, wire))
-                    held += len(wire)
             finally:
                 rows.close()
             return Run(tuple(taken), more=False)

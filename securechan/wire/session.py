@@ -85,7 +85,7 @@ class _Lane:
         """On to the next keys; the old secret is forgotten."""
         self._enter(SHA384.expand(self._secret, b"rekey", 48), now)
 
-    def seal(self, plaintext: bytes | bytearray) -> bytes:
+    def seal(self, plaintext: bytes) -> bytes:
         nonce = (self._iv ^ self.number).to_bytes(12, "big")
         self.number += 1
         return self._aead.encrypt(nonce, plaintext, None)
@@ -156,15 +156,15 @@ class Session:
         lane = self._out
         if lane.closed:
             raise Misuse("nothing follows a bye")
-        frames = b"".join(chunks)
-        if len(frames) > MAX_FRAMES:
-            raise Misuse(f"{len(frames)} bytes of frames where a record takes {MAX_FRAMES}", hint="split them")
+        frames = list(chunks)
+        size = sum(map(len, frames))
+        if size > MAX_FRAMES:
+            raise Misuse(f"{size} bytes of frames where a record takes {MAX_FRAMES}", hint="split them")
         last = lane.number >= RECORDS_PER_KEY - 1 or now - lane.since >= SECONDS_PER_KEY
-        plaintext = bytearray((Then.REKEY if last else Then.STAY,))
-        write_varint(plaintext, len(frames))
-        plaintext += frames
-        plaintext += bytes(bucket(len(plaintext)) - len(plaintext))
-        record = lane.seal(plaintext)
+        head = bytearray((Then.REKEY if last else Then.STAY,))
+        write_varint(head, size)
+        size += len(head)
+        record = lane.seal(b"".join((head, *frames, bytes(bucket(size) - size))))
         if last:
             lane.advance(now)
         return record
