@@ -8,6 +8,14 @@ from clients.render import duration, safe, size, stranger
 
 _OURS: Final = frozenset({"event", "at", "time", "sent", "ack_by", "valid_until"})
 _LONG: Final = frozenset({"header", "signature", "content"})
+_REVOKED: Final = {
+    "revoked": "was revoked by its agency",
+    "lost": "was revoked by its agency (lost)",
+    "left": "was revoked by its agency (its officer has left)",
+    "rotated": "goes on with another key than it has here",
+    "expired": "was admitted until now",
+    "agency-left": "is of an agency that the federation has removed",
+}
 OF_THE_LINE: Final = frozenset({"watching", "relay-up", "relay-down"})
 """Events of our own connection: the addresses in them are our relay's, to be copied and not to be defanged."""
 
@@ -40,6 +48,8 @@ def _words(event: dict[str, Any]) -> str:
         case "message-received":
             mark = "  !! its sender saw another history" if event["marked"] else ""
             return f"{where}{_who(event)}  {event['tlp']}{mark}\n{_indented(_text(event))}"
+        case "message-reached":
+            return f"{where}{event['kind']}  message {event['payload'][:8]}  {event['officer']} on {event['device']}"
         case "message-dropped":
             return f"not sent: {event['reason']}\n{_indented(event['body'])}"
         case "bulletin-received":
@@ -55,6 +65,10 @@ def _words(event: dict[str, Any]) -> str:
             return f"{event['kind']}  {event['bulletin']} rev {event['revision']}  {event['officer']}"
         case "member-added":
             return f"{where}{event['officer']} entered with {event['device']}, let in by {event['by']}"
+        case "member-revoked":
+            why = _REVOKED.get(event["reason"], event["reason"])
+            who = f"{event['device']} of {event['officer']}"
+            return f"{where}{who} {why}: it is being removed, and nothing is sent here until it is out"
         case "member-removed":
             return f"{where}{event['device']} of {event['officer']} was removed by {event['by']}"
         case "device-announced":

@@ -30,7 +30,12 @@ def send(
     attach: Annotated[list[Path] | None, typer.Option("-a", "--attach", help="A file to send along.")] = None,
     tlp: Annotated[str, typer.Option("--tlp", help="clear, green, amber, amber+strict or red.")] = "green",
     wait: Annotated[
-        str, typer.Option("--wait", help="Until when: queued (durable here) or sent (every member reads it).")
+        str,
+        typer.Option(
+            "--wait",
+            help="Until when: queued (durable here), sent (every member reads it); with few officers by name also "
+            "delivered (it is on all their devices) or read (each has seen it). Exit 10 after --timeout.",
+        ),
     ] = "sent",
     identity: Annotated[
         str | None, typer.Option("--id", help="32 hexadecimal digits: the same id is the same message, sent once.")
@@ -90,7 +95,9 @@ def read(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where --fetch writes; - is stdout.")] = None,
 ) -> None:
-    """Read messages, bulletins and what happened."""
+    """Read messages, bulletins and what happened.
+
+    Where few officers talk by name, who sent what is shown here learns that it was read, unless --peek."""
     me = here()
     if fetch is not None:
         _fetch(fetch, output)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from clients.operations import lookup
+from clients.operations import lookup, reach
 from clients.operations.conversation import direct
 from clients.operations.engine import Operation, Params, Work, queued
 from securechan.agent.events import BulletinReceived, MessageReceived, kind_of, to_json
@@ -20,6 +20,7 @@ from securechan.agent.state import ARCHIVE
 from securechan.bulletin import tlp
 from securechan.errors import Denied, Malformed, NotFound, TimedOut
 
+WAITS: Final = ("queued", "sent", "delivered", "read")
 PAGE: Final = 200  # records read from the archive at a time
 DEEPEST: Final = 100_000  # records that a search looks through
 
@@ -31,6 +32,7 @@ SHOWN: Final = frozenset(
         "bulletin-refused",
         "attachment-fetched",
         "member-added",
+        "member-revoked",
         "member-removed",
         "device-announced",
         "device-confirmed",
@@ -50,14 +52,18 @@ SHOWN: Final = frozenset(
 
 async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Send a text or a file. ``to``: a conversation or an officer. ``id`` (16 bytes, hexadecimal) makes a repetition
-    the same message. ``wait``: ``queued`` or ``sent``. With a file: ``name``, ``media_type``, ``content``, caption in
-    ``text``."""
+    the same message. ``wait``: ``queued``, ``sent``, ``delivered`` (to every device of the others) or ``read`` (by each
+    of them). With a file: ``name``, ``media_type``, ``content``, caption in ``text``."""
     params = Params(said)
     wait = params.text("wait", "sent")
-    if wait not in ("queued", "sent"):
-        raise Malformed(f"nothing waits for {wait!r}", hint="use queued or sent", code="usage")
+    if wait not in WAITS:
+        raise Malformed(f"nothing waits for {wait!r}", hint=f"use {', '.join(WAITS)}", code="usage")
     label, identity = tlp.parse(params.text("tlp", "green")), params.hex("id", 16)
+    timeout = params.seconds("timeout", 60.0)
+    until = work.clock.time() + timeout
     topic = await recipient(work, params.text("to"))
+    if wait in ("delivered", "read"):
+        reach.receipted(work, topic)
     if "content" in said:
         command: SendText | SendAttachment = SendAttachment(
             topic,
@@ -70,22 +76,40 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         )
     else:
         command = SendText(topic, params.text("text"), label, identity)
-    payload: bytes = await work.runtime.do(command)
-    conversation = work.agent.conversation(topic)
-    data = {
-        "conversation": topic.hex(),
-        "name": conversation.name,
-        "id": payload.hex(),
-        "tlp": label.word,
-        "state": "queued",
-        "members": len(conversation.members),
-        "readers": readers(work, topic),
-    }
-    if wait == "sent":
-        with queued("the message"):
-            data |= await sent(work, topic, payload, params.seconds("timeout", 60.0))
-        data["readers"] = readers(work, topic)  # a first message waits until somebody is there
+    with reach.heard(work, topic) as reached:
+        payload: bytes = await work.runtime.do(command)
+        conversation = work.agent.conversation(topic)
+        data: dict[str, Any] = {
+            "conversation": topic.hex(),
+            "name": conversation.name,
+            "id": payload.hex(),
+            "tlp": label.word,
+            "state": "queued",
+            "members": len(conversation.members),
+            "readers": readers(work, topic),
+        }
+        if wait != "queued":
+            with queued("the message"):
+                data |= await sent(work, topic, payload, timeout)
+            data["readers"] = readers(work, topic)  # a first message waits until somebody is there
+        if wait in ("delivered", "read"):
+            before = list(_said_of(work, topic, payload.hex()))
+            data |= await reached.wait(payload, wait, before, data["readers"], max(0.0, until - work.clock.time()))
     return data
+
+
+def _said_of(work: Work, topic: bytes, payload: str) -> Iterator[dict[str, Any]]:
+    """What devices have said of a message of ours. They say it about when it came into the log."""
+    left = DEEPEST
+    for event in archived(work, topic.hex()):
+        if event.get("payload") == payload:
+            if event["event"] == "message-reached":
+                yield event
+            else:
+                left = PAGE
+        left -= 1
+        if left <= 0:
+            return
 
 
 def readers(work: Work, topic: bytes) -> list[dict[str, Any]]:
@@ -199,9 +223,22 @@ def _moment(event: dict[str, Any]) -> float:
 
 
 async def _mark(work: Work, topic: bytes, unread: int, events: list[dict[str, Any]]) -> None:
+    """What was shown counts as read. ``events``: the newest first."""
     last = max((event.get("sequence", 0) for event in events), default=0)
     if unread and last:
-        await work.runtime.do(MarkRead(topic, last))
+        before = work.agent.conversation(topic).read
+        fresh = tuple(
+            (event["device"], bytes.fromhex(event["payload"]))
+            for event in reversed(events)
+            if event["event"] == "message-received" and not event["own"] and event["sequence"] > before
+        )
+        await work.runtime.do(MarkRead(topic, last, fresh))
+
+
+async def _mark_one(work: Work, event: MessageReceived | BulletinReceived) -> None:
+    """Likewise of one that has just come."""
+    fresh = ((event.device, event.payload),) if isinstance(event, MessageReceived) else ()
+    await work.runtime.do(MarkRead(event.conversation, event.sequence, fresh))
 
 
 async def _follow(work: Work, topic: bytes | None, wish: _Wish, *, mark: bool) -> None:
@@ -212,7 +249,7 @@ async def _follow(work: Work, topic: bytes | None, wish: _Wish, *, mark: bool) -
             if wish.wants(shown):
                 await work.give(lookup.timed(shown))
             if mark and isinstance(event, MessageReceived) and not event.own:
-                await work.runtime.do(MarkRead(event.conversation, event.sequence))
+                await _mark_one(work, event)
 
 
 async def talk(work: Work, said: dict[str, Any]) -> dict[str, Any]:
@@ -234,7 +271,7 @@ async def talk(work: Work, said: dict[str, Any]) -> dict[str, Any]:
             if getattr(event, "conversation", b"") == topic and getattr(event, "sequence", shown + 1) > shown:
                 await work.give(lookup.timed(to_json(event)))
                 if isinstance(event, MessageReceived | BulletinReceived) and not event.own:
-                    await work.runtime.do(MarkRead(topic, event.sequence))
+                    await _mark_one(work, event)
     finally:
         stop()
 

@@ -15,7 +15,9 @@ from clients.transport import Down
 from securechan.agent.events import kind_of, to_json
 from securechan.errors import SecurechanError
 
-QUIET: Final = frozenset({"synced", "epoch-changed", "message-sent", "trust-changed", "request-done", "box-read"})
+QUIET: Final = frozenset(
+    {"synced", "epoch-changed", "message-sent", "message-reached", "trust-changed", "request-done", "box-read"}
+)
 """Kinds of events that `watch` tells only to who asks for ``all``: they are of the machine, not of people."""
 
 

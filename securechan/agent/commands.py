@@ -102,9 +102,9 @@ def run(turn: Turn, command: Command) -> object | None:
             _fetch(turn, topic, payload)
         case Acknowledge(bulletin, topic):
             receipts.acknowledge(turn, bulletin, topic)
-        case MarkRead(topic, upto):
-            read = max(turn.conversation(topic).read, upto)
-            turn.change(topic, read=read, unread=0)
+        case MarkRead(topic, upto, messages):
+            turn.change(topic, read=max(turn.conversation(topic).read, upto), unread=0)
+            receipts.read(turn, topic, messages)
         case ChangePolicy():
             _policy(turn, command)
         case Resume(topic):

@@ -78,6 +78,19 @@ class MessageDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class MessageReached:
+    """A message of ours has come to another officer's device (``kind`` is ``delivered``), or a person there has seen it
+    (``read``), as that device says. ``time`` is its own, Unix seconds. It may be said more than once."""
+
+    conversation: bytes
+    payload: bytes
+    kind: str
+    device: str
+    officer: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
 class AttachmentFetched:
     conversation: bytes
     payload: bytes
@@ -179,6 +192,18 @@ class MemberRemoved:
     officer: str
     by: str
     epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRevoked:
+    """A member is one no longer, as its own agency or the federation says: nothing is sent until its leaf is out, which
+    goes by itself. ``reason``: ``revoked``, ``lost``, ``left``, ``rotated`` (it goes on with another key), ``expired``,
+    ``agency-left``."""
+
+    conversation: bytes
+    device: str
+    officer: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -362,6 +387,7 @@ Event = (
     MessageReceived
     | MessageSent
     | MessageDropped
+    | MessageReached
     | AttachmentFetched
     | BulletinReceived
     | BulletinRefused
@@ -369,6 +395,7 @@ Event = (
     | ConsentAnswered
     | ReceiptReceived
     | MemberAdded
+    | MemberRevoked
     | MemberRemoved
     | DeviceAnnounced
     | DeviceWaiting
@@ -395,6 +422,7 @@ _BASE64: Final = frozenset({"content", "header", "signature", "body"})
 KEPT: Final = (
     MessageReceived,
     MessageDropped,
+    MessageReached,
     AttachmentFetched,
     BulletinReceived,
     BulletinRefused,
@@ -402,6 +430,7 @@ KEPT: Final = (
     ConsentAnswered,
     ReceiptReceived,
     MemberAdded,
+    MemberRevoked,
     MemberRemoved,
     DeviceAnnounced,
     DeviceConfirmed,

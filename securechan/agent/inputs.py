@@ -213,10 +213,13 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class MarkRead:
-    """A person has seen everything up to this log sequence."""
+    """A person has seen everything up to this log sequence; ``messages`` are those of others among it that nobody had
+    seen before: the device that said each, and its payload's id. Where messages are receipted, their senders learn of
+    it."""
 
     conversation: bytes
     upto: int
+    messages: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

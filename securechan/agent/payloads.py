@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final, assert_never
 
-from securechan.agent import bulletins, forwards, past, rosters, sending
+from securechan.agent import bulletins, forwards, past, receipts, rosters, sending
 from securechan.agent.events import (
     AlarmKind,
     DeviceAnnounced,
@@ -19,6 +19,7 @@ from securechan.agent.membership import admitted
 from securechan.agent.policy import Seat, agency_of
 from securechan.agent.state import ATTACHMENTS, AttachmentRow, Confirmed
 from securechan.agent.turn import Turn
+from securechan.bulletin.bulletin import ReceiptKind
 from securechan.bulletin.payload import (
     Announcement,
     Attachment,
@@ -117,6 +118,7 @@ def _show(turn: Turn, topic: bytes, entry: Entry, seat: Seat, payload: Payload, 
         shown = replace(shown, attachment=body.name, media_type=body.media_type, size=body.content.size)
     if not own:
         turn.put(replace(conversation, unread=min(conversation.unread + 1, 1 << 30)))
+        receipts.owe_message(turn, topic, seat.device, payload.id, ReceiptKind.DELIVERED)
     turn.emit(shown)
 
 

@@ -287,8 +287,8 @@ class ReceiptKind(Enum8):
 
 
 class Receipt(Struct):
-    """One device's word that a bulletin came to it, by its id and by the hash of what was said. It is signed together
-    with others, in the letter that brings it."""
+    """One device's word that a bulletin came to it, by its id and by the hash of what was said; or a message, by its
+    payload's id (revision 0). It is signed together with others, in the letter that brings it."""
 
     bulletin: Annotated[str, text(32)]
     revision: U32

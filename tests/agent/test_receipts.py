@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
 from securechan.agent import letters, receipts
-from securechan.agent.events import Alarm, AlarmKind, BulletinReceived, ReceiptReceived
-from securechan.agent.inputs import Acknowledge, CreateConversation, PublishBulletin
+from securechan.agent.effects import Emit
+from securechan.agent.events import Alarm, AlarmKind, BulletinReceived, MessageReached, ReceiptReceived
+from securechan.agent.inputs import (
+    Acknowledge,
+    CreateConversation,
+    MarkRead,
+    PublishBulletin,
+    SendText,
+)
 from securechan.agent.letters import ReceiptsLetter, SealedLetter, SignedLetter
 from securechan.agent.look import AckList
 from securechan.agent.state import BULLETINS, LETTERS, bulletin_row
@@ -19,7 +27,7 @@ from securechan.crypto.contexts import RECEIPT, REQUEST
 from securechan.crypto.suite import HYBRID
 from securechan.errors import Untrusted
 from securechan.wire.frames import Appended, Deliver, inbox_topic
-from tests.agent.places import STEWARDS, community
+from tests.agent.places import STEWARDS, community, direct
 from tests.support.actor import Actor
 from tests.support.world import World
 
@@ -196,3 +204,87 @@ def test_a_letter_stays_until_each_of_its_readers_can_have_it(world: World) -> N
     assert not cene.agent.rows.all(LETTERS)
     for each in (ana, bor):
         assert [said.device for said in each.told(ReceiptReceived) if said.kind == "acknowledged"] == [cene.name]
+
+
+# ---------------------------------------------------------------------------------------------------- of messages
+
+
+def reached(actor: Actor) -> list[tuple[str, str, bytes]]:
+    return [(each.kind, each.officer, each.payload) for each in actor.told(MessageReached)]
+
+
+def test_the_sender_of_a_message_learns_that_it_came_and_was_read(world: World) -> None:
+    ana, cene, topic = direct(world)
+    first = ana.do(SendText(topic, "are you there?", Tlp.GREEN))
+    world.run(3)
+    assert reached(ana) == [("delivered", cene.officer, first)]
+    assert reached(cene) == []
+    cene.do(MarkRead(topic, cene.agent.conversation(topic).sequence, ((ana.name, first),)))
+    world.run(3)
+    assert reached(ana)[1:] == [("read", cene.officer, first)]
+    assert not ana.told(Alarm)
+    assert not cene.told(Alarm)
+    assert len(ana.told(ReceiptReceived)) == 0
+    kept = [json.loads(each) for each in ana.archive.values()]
+    assert [each["kind"] for each in kept if each["event"] == "message-reached"] == ["delivered", "read"]
+
+
+def test_who_comes_back_receipts_all_that_waited(world: World) -> None:
+    ana, cene, topic = direct(world)
+    cene.disconnect()
+    sent = {ana.do(SendText(topic, f"number {n}", Tlp.GREEN)) for n in range(100)}
+    world.run(20)
+    cene.connect()
+    world.run(10)
+    assert {payload for _, _, payload in reached(ana)} == sent
+    assert len(reached(ana)) == 100
+
+
+def test_a_receipt_of_a_message_is_believed_of_its_reader_alone(world: World) -> None:
+    ana, cene, topic = direct(world)
+    sent = ana.do(SendText(topic, "hello", Tlp.GREEN))
+    theirs = cene.do(SendText(topic, "mine", Tlp.GREEN))
+    world.run(3)
+    turn = turn_of(ana)
+    by = turn.view.device(cene.name)
+    said = Receipt(sent.hex(), 0, receipts.NO_TEXT, topic, ReceiptKind.DELIVERED, cene.officer, cene.name, world.now)
+
+    def believed() -> list[MessageReached]:
+        return [
+            each.event for each in turn.effects if isinstance(each, Emit) and isinstance(each.event, MessageReached)
+        ]
+
+    with pytest.raises(Untrusted):
+        receipts.came(turn, (replace(said, device=ana.name, officer=ana.officer),), by)
+    for nothing in (
+        replace(said, bulletin=theirs.hex()),  # not ours
+        replace(said, bulletin=bytes(16).hex()),
+        replace(said, bulletin="not hexadecimal"),
+        replace(said, bulletin=""),
+        replace(said, conversation=bytes(32)),
+    ):
+        receipts.came(turn, (nothing,), by)
+    assert believed() == []
+    receipts.came(turn, (said,), by)
+    assert [each.payload for each in believed()] == [sent]
+    stranger = world.enrol_all("cert-hr", "bor")[0]
+    world.run(2)
+    turn = turn_of(ana)
+    receipts.came(
+        turn,
+        (replace(said, device=stranger.name, officer=stranger.officer),),
+        turn.view.device(stranger.name),
+    )
+    assert believed() == []  # it is no member
+
+
+def test_where_many_talk_no_message_is_receipted(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    sent = ana.do(SendText(topic, "to all", Tlp.GREEN))
+    world.run(3)
+    bor.do(MarkRead(topic, bor.agent.conversation(topic).sequence, ((ana.name, sent),)))
+    world.run(3)
+    assert reached(ana) == []
+    assert receipts.receipted(world.direct("few", *(f"o{n}@cert-hr" for n in range(receipts.OFFICERS))))
+    assert not receipts.receipted(world.direct("many", *(f"o{n}@cert-hr" for n in range(receipts.OFFICERS + 1))))
+    assert not cene.told(MessageReached)
