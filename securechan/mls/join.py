@@ -194,6 +194,10 @@ def check_tree(
 
     for _ in each(check, [members[at : at + _AT_ONCE] for at in range(0, len(members), _AT_ONCE)]):
         pass  # what is wrong has raised
+    # Those who were there refused a path with a key that is none (§5.1.1). A joiner that didn't would find it only when
+    # a commit of its own has to be sealed to that parent, and could make none.
+    for parent in tree.parents():
+        check_encryption_key(tree.suite, parent.encryption_key)
     check_among(tree, [at for at, _ in members], context.extensions)
 
 

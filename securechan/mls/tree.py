@@ -124,6 +124,10 @@ class RatchetTree:
             if isinstance(node, LeafNode):
                 yield LeafIndex(index), node
 
+    def parents(self) -> Iterator[ParentNode]:
+        """All parents that aren't blank, from left to right."""
+        return (node for node in islice(self.nodes, 1, None, 2) if isinstance(node, ParentNode))
+
     def direct_path(self, leaf: LeafIndex) -> list[NodeIndex]:
         return direct_path(node_of(leaf), self.leaf_count)
 

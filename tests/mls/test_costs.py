@@ -96,7 +96,7 @@ def test_a_newcomer_checks_each_member_once() -> None:
     nodes = len(step.next.state.tree.nodes)
     parents = sum(each is not None for each in list(step.next.state.tree.nodes)[1::2])
     assert joined["verify"] == MEMBERS + 1 + 1  # leaves, and the group info
-    assert joined["check"] == MEMBERS + 1
+    assert joined["check"] == MEMBERS + 1 + parents  # every encryption key of the tree
     assert joined["sign"] == joined["encap"] == 0
     assert joined["decap"] == 1
     # every node's hash, of a parent's two children at most two parent hashes, those as they were before the newcomer

@@ -18,6 +18,7 @@ from tests.support.forgeries.base import (
     DORA,
     NH,
     SUITE,
+    ZERO_KEY,
     Attempt,
     breaks,
     commits,
@@ -108,11 +109,26 @@ def an_unmerged_leaf_that_a_parent_between_does_not_list() -> Attempt:
     return planted(3, unmerged_leaves=(BOB, DORA))
 
 
-@breaks(Rule.PARENT_KEYS)
-def a_parent_with_the_key_of_a_leaf() -> Attempt:
+def with_parent(key: bytes) -> Attempt:
+    """A joiner's tree with a parent of that key, linked and signed as a tree must be."""
     tree, alice = inviter().tree, trio()[0]
-    leaf = tree.leaf(CAROL)
-    assert leaf is not None
-    publics = {NodeIndex(1): leaf.encryption_key, NodeIndex(3): SUITE.hpke.kem.generate()[1]}
+    publics = {NodeIndex(1): key, NodeIndex(3): SUITE.hpke.kem.generate()[1]}
     forged = with_forged_path(tree, ALICE, alice.state.signing, alice.group_id, publics)
     return joins(inviter().welcome(inviter().planted(forged)))
+
+
+@breaks(Rule.PARENT_KEYS)
+def a_parent_with_the_key_of_a_leaf() -> Attempt:
+    leaf = inviter().tree.leaf(CAROL)
+    assert leaf is not None
+    return with_parent(leaf.encryption_key)
+
+
+@breaks(Rule.KEY_OF_SUITE)
+def a_parent_with_a_key_that_is_none() -> Attempt:
+    return with_parent(b"short")
+
+
+@breaks(Rule.KEY_OF_SUITE)
+def a_parent_with_a_key_of_small_order() -> Attempt:
+    return with_parent(ZERO_KEY)
