@@ -240,7 +240,7 @@ class SqliteStore(LocalStore):
             if self.journal is not None:
                 self.journal.write(batch)
             db.execute("commit")
-        except Exception as error:
+        except Exception as error:  # whatever it was: the batch is undone whole, and who asked may ask again
             self._abandon()
             if self.journal is not None:
                 self.journal.undo()
