@@ -79,8 +79,7 @@ async def consent(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     question = _question(work, params)
     key = question["bulletin"], question["agency"], question["to"]
     until = 0 if params.flag("deny") else work.now + 86400 * params.number("days", 30)
-    shown = params.texts("agencies") or tuple(question["agencies"])
-    await work.runtime.do(AnswerConsent(key[0], bytes.fromhex(key[2]), key[1], until, shown))
+    await work.runtime.do(AnswerConsent(key[0], bytes.fromhex(key[2]), key[1], until, params.texts("agencies")))
     await _delivered(work, params, "the answer")
     return next(each for each in _consents(work) if (each["bulletin"], each["agency"], each["to"]) == key)
 

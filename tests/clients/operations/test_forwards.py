@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+import pytest
+
+from clients.operations.engine import perform
+from clients.passphrase import Passphrases
+from securechan.errors import Conflict
 from tests.clients.conftest import Town
 from tests.clients.operations.conftest import publish
+
+
+def _do(town: Town, name: str, **params: Any) -> Any:
+    return asyncio.run(perform(town.hr.profile, Passphrases(file=town.hr.passphrase), name, params))
 
 
 def test_forwarding_is_a_rule_and_consent_widens_it(town: Town, csaf: str) -> None:
@@ -28,6 +40,9 @@ def test_forwarding_is_a_rule_and_consent_widens_it(town: Town, csaf: str) -> No
         each for each in town.hr.json("bulletin", "consents", "--waiting")["consents"] if each["bulletin"] == bulletin
     ]
     assert (waiting["agency"], waiting["reason"]) == ("cert-si", "they can help")
+    with pytest.raises(Conflict) as unseen:  # who was shown nobody consents to nobody
+        _do(town, "bulletin.consent", bulletin=bulletin, agency="cert-si", agencies=[])
+    assert unseen.value.code == "asked-for-more"
     given = town.hr.json("bulletin", "consent", bulletin, "--to-agency", "cert-si", "--days", "2", "--yes")
     assert (given["state"], given["to"]) == ("given", waiting["to"])
     town.si.json("sync")
