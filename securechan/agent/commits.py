@@ -244,6 +244,10 @@ def apply(turn: Turn, topic: bytes, made: Committed, claim: Claim, entry: Entry,
         turn.emit(MemberRemoved(topic, seat.device, seat.officer, by.device, epoch))
     for seat in entering:
         turn.emit(MemberAdded(topic, seat.device, seat.officer, by.device, epoch))
+        knew = claim.trust.sequence >= turn.view.position.sequence  # what we know: who keeps the rules does not do this
+        if knew and turn.view.tombstoned(key_hash(seat.key)) is not None:
+            text = f"{by.device} let {seat.device} in, which its agency had revoked: nothing is sent until it is out"
+            turn.alarm(AlarmKind.QUARANTINE, text, topic=topic, who=seat.device, entry=entry.sequence)
     if false_hash:
         text = f"{by.device} told the relay a false hash with its commit: older secrets open the log until the next one"
         turn.alarm(AlarmKind.WRONG_ACCESS, text, topic=topic, who=by.device, entry=entry.sequence)

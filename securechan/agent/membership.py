@@ -75,6 +75,20 @@ def admitted(seat: Seat, view: View, now: int, suite: str = "hybrid") -> bool:
     return digest in record.hashes(suite) and view.tombstoned(digest) is None
 
 
+def revoked(seat: Seat, view: View, now: int) -> str:
+    """Why trust, which knew this leaf, admits it no longer: a tombstone's reason, ``expired``, ``agency-left``; empty
+    where trust has nothing of the kind to say of it."""
+    stone = view.tombstoned(key_hash(seat.key))
+    if stone is not None and (stone.name, f"{stone.officer}@{stone.agency}") == (seat.device, seat.officer):
+        return stone.reason
+    record = view.find(seat.device)
+    if record is None:
+        agency = agency_of(seat.device)
+        return "agency-left" if view.roster_version(agency) and agency not in view.agencies else ""
+    listed = record.address == seat.officer and key_hash(seat.key) in record.hashes()
+    return "expired" if listed and record.not_after is not None and record.not_after <= now else ""
+
+
 def belongs(record: DeviceRecord, policy: Policy) -> bool:
     """Whether the policy names this device."""
     if policy.by_officer:

@@ -19,8 +19,8 @@ from typing import Final
 
 from securechan.agent import commits, joining, packages, recovery, sending
 from securechan.agent.asks import Taking
-from securechan.agent.events import AlarmKind, DeviceWaiting, Held
-from securechan.agent.membership import Circumstances, Difference, differences, wait
+from securechan.agent.events import AlarmKind, DeviceWaiting, Held, MemberRevoked
+from securechan.agent.membership import Circumstances, Difference, differences, revoked, wait
 from securechan.agent.policy import Policy, Seat, seat
 from securechan.agent.state import (
     BURIED,
@@ -135,7 +135,8 @@ def _unwelcomed(turn: Turn, conversation: Conversation) -> frozenset[str]:
 
 
 def _tell(turn: Turn, topic: bytes, difference: Difference) -> None:
-    """People learn once of a device that waits to be vouched for, and of a leaf that trust does not admit."""
+    """People learn once of a device that waits to be vouched for, of a member that was revoked, and are alarmed by a
+    leaf that trust has never admitted as it stands."""
     conversation, there = turn.conversation(topic), turn.seats(topic)
     for name in difference.waiting:
         record = turn.view.device(name)
@@ -147,6 +148,10 @@ def _tell(turn: Turn, topic: bytes, difference: Difference) -> None:
         mark = Confirmed(there[leaf].device, key_hash(there[leaf].key))
         if mark not in conversation.alarmed and len(conversation.alarmed) < MOST_TOLD:
             conversation = turn.change(topic, alarmed=(*conversation.alarmed, mark))
+            reason = revoked(there[leaf], turn.view, turn.now)
+            if reason:
+                turn.emit(MemberRevoked(topic, mark.device, there[leaf].officer, reason))
+                continue
             who = mark.device or "a leaf that says not whose it is"
             text = f"{who} is not admitted by trust: nothing is sent until it is out"
             turn.alarm(AlarmKind.QUARANTINE, text, topic=topic, who=mark.device)

@@ -11,17 +11,19 @@ from securechan.agent.events import (
     DeviceWaiting,
     MemberAdded,
     MemberRemoved,
+    MemberRevoked,
 )
 from securechan.agent.inputs import ConfirmDevice, Leave, PublishTrust, SendText
-from securechan.agent.membership import TURN, Circumstances, differences, order, wait
+from securechan.agent.membership import TURN, Circumstances, differences, order, revoked, wait
 from securechan.agent.policy import Seat
 from securechan.bulletin.tlp import Tlp
 from securechan.crypto.suite import HYBRID
 from securechan.mls.keypackage import KeyPackage
+from securechan.trust import authority
 from securechan.wire.frames import TrustDocument
 from tests.agent.places import Rogue, community, direct, group_of, package, secret, words
 from tests.support.federation import Device, make_device
-from tests.support.world import NOW, World
+from tests.support.world import NOW, World, signer
 
 
 def seat_of(leaf: int, device: Device) -> Seat:
@@ -59,6 +61,27 @@ def test_a_leaf_with_another_key_or_officer_is_quarantined(world: World) -> None
         found = differences({0: good, 1: leaf}, policy, world.view, NOW, Circumstances())
         assert found.quarantined == {1}
         assert found.removes == (1,)
+
+
+def test_why_a_leaf_is_admitted_no_longer(world: World) -> None:
+    (ana,) = world.enrol_all("cert-hr", "ana")
+    good, now = seat_of(0, ana.device), world.now
+    assert revoked(good, world.view, now) == ""
+    world.revoke(ana, "left")
+    assert revoked(good, world.view, now) == "left"
+    for leaf in (
+        Seat(0, good.device, "bor@cert-hr", good.key),  # who says to be somebody else has no excuse
+        Seat(0, good.device, good.officer, HYBRID.signature.generate()[1]),
+        Seat(0, "cert-zz/laptop", "ana@cert-zz", HYBRID.signature.generate()[1]),
+        Seat(0, "", "", good.key),
+    ):
+        assert revoked(leaf, world.view, now) == ""
+    bor = make_device("cert-si", "bor", "bor", now=now)
+    world.publish(world.roster("cert-si", add=[authority.changed(bor.record, not_after=now + 60)]))
+    assert revoked(seat_of(0, bor), world.view, now + 59) == ""
+    assert revoked(seat_of(0, bor), world.view, now + 60) == "expired"
+    world.publish(authority.federation(world.view, now=world.now, remove=["cert-si"]).sign(signer("targets")))
+    assert revoked(seat_of(0, bor), world.view, now) == "agency-left"
 
 
 def test_roles_decide_where_a_policy_names_them(world: World) -> None:
@@ -153,6 +176,25 @@ def test_nothing_is_written_until_a_revoked_leaf_is_out(world: World) -> None:
     assert words(bor, topic) == ["not for cene"]
     assert cene.name not in {each.device for each in ana.agent.conversation(topic).members}
     assert words(cene, topic) == []
+    for each in (ana, bor):  # what an agency does every week is no alarm
+        assert [(event.device, event.reason) for event in each.told(MemberRevoked)] == [(cene.name, "lost")]
+        assert not each.told(Alarm)
+
+
+def test_who_lets_a_revoked_device_in_again_raises_an_alarm(world: World) -> None:
+    ana, bor, cene, topic = community(world)
+    world.revoke(cene)
+    world.run(20)
+    assert not ana.told(Alarm)
+    device = cene.device
+    rogue = Rogue(bor, topic)
+    rogue.commit(adds=(package(device.name, device.record.address, world.now, bytes(device.key.private)),))
+    bor.disconnect()
+    world.run(20)
+    (alarm,) = ana.told(Alarm)
+    assert (alarm.kind, alarm.who) == (AlarmKind.QUARANTINE, cene.name)
+    assert alarm.text.startswith(f"{bor.name} let {cene.name} in")
+    assert cene.name not in {each.device for each in ana.agent.conversation(topic).members}
 
 
 def test_a_roster_told_in_the_conversation_revokes_though_the_relay_holds_it_back(world: World) -> None:

@@ -16,6 +16,15 @@ from securechan.bulletin.tlp import Tlp
 EVIL = "\x1b]0;owned\x07\u202ehttp://evil.example"
 
 
+def test_a_revocation_reads_as_what_it_is() -> None:
+    said = {"event": "member-revoked", "name": "eu", "device": "cert-hr/x", "officer": "a@cert-hr", "reason": "lost"}
+    assert line(said) == (
+        "[eu] cert-hr/x of a@cert-hr was revoked by its agency (lost):"
+        " it is being removed, and nothing is sent here until it is out"
+    )
+    assert "unheard-of" in line({**said, "reason": "unheard-of"})
+
+
 def example(cls: type[Event], text: str) -> Event:
     """An event whose every text is ``text``."""
     values: dict[str, Any] = {}
