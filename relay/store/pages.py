@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PAGE: Final = 1 << 20  # bytes that are asked for at once
 KEPT: Final = 32 << 20  # bytes of pages that are kept
+MOST: Final = 128  # pages of a topic: all are looked at for each reader, and who reads the tail leaves small ones
 _AROUND: Final = 256  # bytes of memory that an entry takes beside its own
 _SEQUENCE: Final = attrgetter("sequence")
 
@@ -105,6 +106,8 @@ class Pages:
             kept.remove(each)
         kept.append(page)
         self._size += page.size - sum(each.size for each in covered)
+        while len(kept) > MOST:
+            self._size -= kept.pop(0).size
         self._topics.move_to_end(topic)
         while self._size > self._room:
             oldest, pages = next(iter(self._topics.items()))

@@ -82,6 +82,25 @@ async def test_small_pages_and_little_room_change_nothing_that_is_read(
         assert store.pages._size <= 8000
 
 
+async def test_who_reads_the_tail_again_and_again_leaves_no_heap_of_crumbs(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each page is looked at for each reader."""
+    monkeypatch.setattr(pages, "MOST", 5)
+    async with topic(cluster, monkeypatch, 1) as (store, ids, _):
+        after = (await store.read(TOPIC, 0, None, 1 << 20)).entries[-1].sequence
+        for n in range(8):
+            (outcome,) = await store.commit([entry(("tail", n), BODY)])
+            stored = placed(outcome).stored
+            ids.append(stored.entry_id)
+            assert await read(store, after) == [stored.entry_id]
+            after = stored.sequence
+        (kept,) = store.pages._topics.values()
+        assert len(kept) == 5
+        assert store.pages._size == sum(page.size for page in kept)
+        assert await read(store, 0) == ids
+
+
 async def test_trimmed_and_dropped_entries_are_read_no_more(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     async with topic(cluster, monkeypatch, 20) as (store, ids, _):
         assert await read(store, 0) == ids
