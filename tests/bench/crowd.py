@@ -17,7 +17,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from securechan.codec import Reader
 from securechan.errors import CannotOpen
@@ -104,9 +104,8 @@ class Line(asyncio.Protocol):
     # ---------------------------------------------------------------------------------------------- bytes
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-        transport.write(UPGRADE)
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, and says so nowhere
+        self.transport.write(UPGRADE)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.lost.done():

@@ -99,6 +99,9 @@ class Cluster:
     def pid(self, number: int) -> int:
         return self._processes[number].pid
 
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes.values()]
+
     def _launch(self, number: int) -> None:
         name = f"n{number}"
         routes = ", ".join(f"nats://127.0.0.1:{port}" for port in self._routes)
