@@ -19,6 +19,7 @@ from typing import Any, Final
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import ConnectionReconnectingError, MaxPayloadError
 
 log = logging.getLogger("relay.nats")
 
@@ -92,19 +93,28 @@ class ShortcutClient(Client):
         self, run: Sequence[tuple[str, bytes, bytes]], headers: Mapping[str, str], reply: str
     ) -> None:
         """Publish messages in their order: subject, and body in two parts. ``reply``: where the last one is answered.
-        Raises what nats-py raises."""
+        Raises what nats-py raises. Where the connection is cut in the middle the rest stays here: what waited for the
+        next one would be stored when its sender has long been told otherwise."""
         last = len(run) - 1
         if not self.short:
             for place, (subject, front, tail) in enumerate(run):
+                self._check_connected()
                 await self.publish(subject, front + tail, reply if place == last else "", dict(headers))
             return
-        head = head_of(headers)
+        head, most = head_of(headers), self.max_payload
         for start in range(0, len(run), SLICE):
+            self._check_connected()
             parts: list[bytes] = []
             for place, (subject, front, tail) in enumerate(run[start : start + SLICE], start):
                 to = f"{subject} {reply}" if place == last else subject
                 size = len(head) + len(front) + len(tail)
+                if size > most:  # a server cuts the connection for it
+                    raise MaxPayloadError
                 parts += (f"HPUB {to} {len(head)} {size}\r\n".encode(), head, front, tail, b"\r\n")
             await self._send_command(b"".join(parts))
             await self._flush_pending()
             await asyncio.sleep(0)
+
+    def _check_connected(self) -> None:
+        if not self.is_connected:
+            raise ConnectionReconnectingError

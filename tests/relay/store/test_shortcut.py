@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from nats.aio.client import Client
+from nats.errors import ConnectionReconnectingError, MaxPayloadError
 
 from relay.store.jetstream import Answer, parse
 from relay.store.shortcut import SLICE, ShortcutClient, head_of, known
@@ -90,4 +91,44 @@ async def test_either_way_brings_the_same(cluster: Cluster, monkeypatch: pytest.
         await client.flush()
         assert len(ear.heard) == len(run) + 1
     finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("short", [True, False], ids=["short", "public"])
+async def test_what_does_not_fit_the_server_is_not_sent(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, short: bool
+) -> None:
+    """A server cuts the whole connection for it, and after a reconnection it may be another one, with less room."""
+    monkeypatch.setattr(ShortcutClient, "short", short)
+    client = ShortcutClient()
+    await client.connect(list(cluster.urls))
+    try:
+        monkeypatch.setattr(client, "_max_payload", 1000)
+        await client.publish_all([("shortcut.fits", bytes(500), bytes(500))], {}, "answers.here")
+        with pytest.raises(MaxPayloadError):
+            await client.publish_all([("shortcut.large", bytes(500), bytes(501))], {}, "answers.here")
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("short", [True, False], ids=["short", "public"])
+async def test_a_connection_that_is_cut_in_the_middle_leaves_nothing_to_be_sent_by_the_next(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, short: bool
+) -> None:
+    monkeypatch.setattr(ShortcutClient, "short", short)
+    client = ShortcutClient()
+    await client.connect(list(cluster.urls))
+    send = client._send_command
+
+    async def send_and_be_cut(command: bytes, priority: bool = False) -> None:
+        await send(command, priority)
+        monkeypatch.setattr(client, "_status", Client.RECONNECTING)
+
+    try:
+        monkeypatch.setattr(client, "_send_command", send_and_be_cut)
+        with pytest.raises(ConnectionReconnectingError):
+            await client.publish_all([(f"shortcut.{n}", b"x", b"") for n in range(3 * SLICE)], {}, "answers.here")
+        assert b"".join(client._pending).count(b"shortcut.") <= SLICE  # what went before it was noticed
+    finally:
+        monkeypatch.undo()
         await client.close()
