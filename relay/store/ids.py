@@ -18,6 +18,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from relay.store.many import insert
+
 _ID: Final = 32  # bytes of an id
 _ITEM: Final = _ID + 8  # and of the key behind it
 _PARTS: Final = 16
@@ -106,9 +108,7 @@ class Ids:
         if self._count < NEAR:
             return
         part = self._parts[self._turn]
-        self._db.executemany(
-            "insert or ignore into id values (?, ?)", [(each, key) for each in sorted(part) for key in part[each]]
-        )
+        insert(self._db, "insert or ignore into id", [(each, key) for each in sorted(part) for key in part[each]])
         self._moved = self._turn
         self._turn = (self._turn + 1) % _PARTS
         if self._turn == 0:

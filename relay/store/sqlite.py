@@ -54,6 +54,7 @@ from relay.store.base import (
 )
 from relay.store.ids import Ids, far
 from relay.store.local import LocalStore
+from relay.store.many import insert
 from relay.store.news import Added, Confirmed, Created, Dropped, Shortened
 from relay.store.schema import bring_up
 from relay.store.thread import Thread
@@ -276,7 +277,7 @@ class SqliteStore(LocalStore):
     def _flush(self) -> None:
         """Write the collected entries and heads into the running transaction."""
         if self._rows:
-            self._db.executemany("insert into entry values (?, ?, ?, ?)", self._rows)
+            insert(self._db, "insert into entry", self._rows)
             self._ids.add([(row[1], row[0]) for row in self._rows])
             self._rows.clear()
         for head in self._dirty.values():
