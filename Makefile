@@ -1,5 +1,5 @@
 # securechan: everything a fresh machine with Python 3.11+ and make needs to be told
-.PHONY: demo test check bench chaos fuzz soak interop lock clean
+.PHONY: demo test check bench chaos fuzz soak interop lock clean help
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
@@ -36,6 +36,9 @@ soak: $(VENV)/dev.stamp            ## long walks: MLS groups of up to 50 members
 
 lock: $(VENV)/dev.stamp            ## renew the hash-pinned requirements from pyproject.toml
 	$(BIN)/python tests/support/lock.py
+
+help:                              ## what there is to make
+	@awk -F ':.*## *' '/^[a-z]+:.*## / {printf "make %-8s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 clean:
 	rm -rf $(VENV) .interop .fuzz .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
