@@ -16,34 +16,32 @@ private keys to whoever asks. README.md beside this file has the commands.
 
 from __future__ import annotations
 
-import json
-import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Final, TextIO
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
 from securechan.crypto.suite import SUITES, Suite, by_number
-from securechan.errors import Invalid, NotFound, SecurechanError
+from securechan.errors import Invalid
 from securechan.mls.extensions import Extension
 from securechan.mls.framing import Sender
 from securechan.mls.group import Group, Pending
 from securechan.mls.join import trusted_tree
-from securechan.mls.keypackage import DEFAULT_LIFETIME, KeyPackageBundle, LeafKeys, new_key_package
+from securechan.mls.keypackage import DEFAULT_LIFETIME, LeafKeys, new_key_package
 from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import BasicCredential, Capabilities
 from securechan.mls.outcomes import Application, CannotFollow, Committed, Own, Proposed, Removed, Void
 from securechan.mls.proposals import Add, Proposal, Remove, Update
 from securechan.mls.protection import authenticated, framed, show
+from securechan.mls.psk import EpochId, PskName
 from securechan.mls.registry import GREASE, CredentialType, ProtocolVersion, SenderType, WireFormat
 from securechan.mls.send import Step, external_psk
 from securechan.mls.treemath import LeafIndex
 from securechan.mls.welcome import GroupInfo, Welcome
-from tests.interop.fields import Answer, Request, group_info, key_package, keys_of, maybe, raw, view
-
-
-class Unsupported(Exception):
-    """A command that isn't there."""
+from tests.interop import lineage
+from tests.interop.fields import group_info, key_package, keys_of, maybe, one_welcome, raw, view
+from tests.interop.peers.lines import Answer, Command, Held, NotFound, Request, answer, serve
 
 
 @dataclass
@@ -55,51 +53,26 @@ class Seat:
     pending: Step | None = None
 
 
-@dataclass
-class Driver:
-    """All that the process holds. ``answer`` is the whole protocol."""
+class Driver(Held):
+    """All that the process holds."""
 
-    packages: dict[str, KeyPackageBundle] = field(default_factory=dict)
-    seats: dict[str, Seat] = field(default_factory=dict)
-    psks: dict[bytes, bytes] = field(default_factory=dict)
-    made: int = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.psks: dict[PskName, bytes] = {}
+        self.commands: dict[str, Command] = {name: partial(act, self) for name, act in COMMANDS.items()}
 
     def answer(self, request: Request) -> Answer:
         """The answer to one request; never raises."""
-        head = {"id": request.get("id")}
-        try:
-            command = COMMANDS.get(str(request.get("cmd")))
-            if command is None:
-                raise Unsupported(f"unsupported: {request.get('cmd')}")
-            start = time.process_time()
-            body = command(self, request)
-            return {**head, "ok": True, "cpu": time.process_time() - start, **body}
-        except (SecurechanError, Unsupported, LookupError, TypeError, ValueError) as fault:
-            return {**head, "ok": False, "error": str(fault), "type": type(fault).__name__}
-
-    # --------------------------------------------------------------------------------------------------- handles
-
-    def handle(self, letter: str) -> str:
-        self.made += 1
-        return f"{letter}{self.made}"
+        return answer(self.commands, request)
 
     def seat(self, request: Request) -> Seat:
-        return _chosen(self.seats, request.get("group"), "group")
+        found = super().seat(request)
+        if not isinstance(found, Seat):
+            raise TypeError("not a group")
+        return found
 
     def seated(self, group: Group, **more: Any) -> Answer:
-        name = self.handle("g")
-        self.seats[name] = Seat(group, **more)
-        return {"group": name, **view(group)}
-
-
-def _chosen(held: dict[str, Any], name: Any, what: str) -> Any:
-    if not held:
-        raise NotFound(f"there is no {what} yet")
-    if name is None:
-        return held[next(reversed(held))]
-    if name not in held:
-        raise NotFound(f"there is no {what} {name}")
-    return held[name]
+        return {"group": self.sit(Seat(group, **more)), **view(group)}
 
 
 # ------------------------------------------------------------------------------------------------------- commands
@@ -137,10 +110,8 @@ def create_key_package(driver: Driver, request: Request) -> Answer:
         extensions=extensions,
         capabilities=capabilities,
     )
-    name = driver.handle("k")
-    driver.packages[name] = bundle
     return {
-        "kp": name,
+        "kp": driver.offer(bundle),
         "key_package": encode_message(bundle.key_package).hex(),
         "init_priv": bundle.init_private.hex(),
         "encryption_priv": bundle.encryption_private.hex(),
@@ -152,7 +123,7 @@ def create_group(driver: Driver, request: Request) -> Answer:
     suite = by_number(request["suite"])
     keys = keys_of(request, suite)
     if request.get("kp") is not None:
-        bundle = _chosen(driver.packages, request["kp"], "key package")
+        bundle = driver.package(request)
         keys = LeafKeys(bundle.signature_private, BasicCredential(bundle.key_package.leaf_node.identity))
     group_id = maybe(request, "group_id") or bytes(suite.random(32))
     group = Group.create(suite, group_id, keys, now=int(time.time()))
@@ -161,12 +132,11 @@ def create_group(driver: Driver, request: Request) -> Answer:
 
 def join(driver: Driver, request: Request) -> Answer:
     welcome = raw(request, "welcome")
-    name = request.get("kp")
-    if name is None:
-        name = _invited(driver, welcome)
-    bundle = _chosen(driver.packages, name, "key package")
+    bundle = driver.package({"kp": request.get("kp") or _invited(driver, welcome)})
     tree = maybe(request, "ratchet_tree")
-    return driver.seated(Group.join(welcome, bundle, now=int(time.time()), ratchet_tree=tree, psks=driver.psks))
+    parents = [driver.seat({"group": request["parent"]}).group] if "parent" in request else []
+    now = int(time.time())
+    return driver.seated(Group.join(welcome, bundle, now=now, ratchet_tree=tree, psks=driver.psks, parents=parents))
 
 
 def _invited(driver: Driver, welcome: bytes) -> str | None:
@@ -231,7 +201,7 @@ def propose_update(driver: Driver, request: Request) -> Answer:
 
 
 def external_propose_add(driver: Driver, request: Request) -> Answer:
-    bundle = _chosen(driver.packages, request.get("kp"), "key package")
+    bundle = driver.package(request)
     suite = by_number(bundle.key_package.cipher_suite)
     context = group_info(raw(request, "group_info")).group_context
     sender = Sender(SenderType.NEW_MEMBER_PROPOSAL, None)
@@ -261,7 +231,10 @@ def commit(driver: Driver, request: Request) -> Answer:
         adds=[key_package(each) for each in request.get("add", ())],
         removes=[LeafIndex(leaf) for leaf in request.get("remove", ())],
         extensions=_extensions(request),
-        psk_ids=[bytes.fromhex(each) for each in request.get("psk", ())],
+        psk_ids=[
+            *(bytes.fromhex(each) for each in request.get("psk", ())),
+            *(EpochId(group.group_id, epoch) for epoch in request.get("resumption", ())),
+        ],
         by_reference=[kept.ref for kept in group.pending if not _is_own_update(group, kept)],
         psks=driver.psks,
         path=request.get("path", True),
@@ -271,17 +244,11 @@ def commit(driver: Driver, request: Request) -> Answer:
     )
     tree = step.ratchet_tree.hex() if step.welcomes and not inside else None
     cpu = time.process_time() - start  # without making one Welcome of those of the engine, as the protocol wants it
-    welcome = None
-    if step.welcomes:
-        bodies = [MLSMessage.decode(each).body for each in step.welcomes]
-        parts = [body for body in bodies if isinstance(body, Welcome)]
-        entries = tuple(entry for part in parts for entry in part.secrets)
-        welcome = encode_message(Welcome(parts[0].cipher_suite, entries, parts[0].encrypted_group_info)).hex()
     if request.get("merge", True):
         seat.group, seat.pending = step.next, None
     else:
         seat.group, seat.pending = step.current, step
-    answer = {"commit": step.commit.hex(), "welcome": welcome, "cpu": cpu, **view(seat.group)}
+    answer = {"commit": step.commit.hex(), "welcome": one_welcome(step), "cpu": cpu, **view(seat.group)}
     if tree is not None:
         answer["ratchet_tree"] = tree
     return answer
@@ -395,14 +362,6 @@ def add_psk(driver: Driver, request: Request) -> Answer:
     return {}
 
 
-def free(driver: Driver, request: Request) -> Answer:
-    for held, name in ((driver.packages, request.get("kp")), (driver.seats, request.get("group"))):
-        if name is not None:
-            _chosen(held, name, "handle")
-            del held[name]
-    return {}
-
-
 COMMANDS: Final[dict[str, Callable[[Driver, Request], Answer]]] = {
     "hello": hello,
     "create_key_package": create_key_package,
@@ -432,29 +391,12 @@ COMMANDS: Final[dict[str, Callable[[Driver, Request], Answer]]] = {
     "ratchet_tree": lambda driver, request: {"ratchet_tree": driver.seat(request).group.tree_bytes().hex()},
     "members": members,
     "add_psk": add_psk,
-    "free": free,
+    "reinit": lineage.reinit,
+    "succeed": lineage.succeed,
+    "branch": lineage.branch,
+    "free": Driver.free,
 }
 
 
-def serve(lines: TextIO, out: TextIO) -> None:
-    """Answers each line until ``quit`` or the end."""
-    driver = Driver()
-    for line in lines:
-        if not line.strip():
-            continue
-        try:
-            request = json.loads(line)
-            if not isinstance(request, dict):
-                raise TypeError("a request is a JSON object")
-        except (ValueError, TypeError) as fault:
-            answer: Answer = {"id": None, "ok": False, "error": str(fault), "type": type(fault).__name__}
-        else:
-            if request.get("cmd") == "quit":
-                print(json.dumps({"id": request.get("id"), "ok": True}), file=out, flush=True)
-                return
-            answer = driver.answer(request)
-        print(json.dumps(answer), file=out, flush=True)
-
-
 if __name__ == "__main__":
-    serve(sys.stdin, sys.stdout)
+    serve(Driver().commands)

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from securechan.crypto.secret import Secret
 from securechan.crypto.suite import Suite
 from securechan.errors import Malformed
 from securechan.mls.group import Group
 from securechan.mls.keypackage import KeyPackage, LeafKeys
-from securechan.mls.message import MLSMessage
+from securechan.mls.message import MLSMessage, encode_message
 from securechan.mls.nodes import BasicCredential
-from securechan.mls.welcome import GroupInfo
-
-Request = dict[str, Any]
-Answer = dict[str, Any]
+from securechan.mls.step import Step
+from securechan.mls.welcome import GroupInfo, Welcome
+from tests.interop.peers.lines import Answer, Request
 
 
 def view(group: Group) -> Answer:
@@ -39,6 +36,16 @@ def key_package(message: str) -> KeyPackage:
     if not isinstance(body, KeyPackage):
         raise Malformed("not a key package message")
     return body
+
+
+def one_welcome(step: Step) -> str | None:
+    """The Welcomes of a commit as one, which is what the protocol has."""
+    bodies = [MLSMessage.decode(each).body for each in step.welcomes]
+    parts = [body for body in bodies if isinstance(body, Welcome)]
+    if not parts:
+        return None
+    entries = tuple(entry for part in parts for entry in part.secrets)
+    return encode_message(Welcome(parts[0].cipher_suite, entries, parts[0].encrypted_group_info)).hex()
 
 
 def group_info(message: bytes) -> GroupInfo:

@@ -14,14 +14,13 @@ What these bindings do their own way, and what is done about it here:
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import Any
 
 import lines
 import mls_rs_uniffi as rs
 import tree
-from lines import Answer, Request, Unsupported, chosen
+from lines import Answer, Held, NotFound, Request, Unsupported
 
 SUITE = 1
 
@@ -46,15 +45,9 @@ class Client:
         return shown if self.epoch is None else {**shown, "epoch": self.epoch}
 
 
-packages: dict[str, Client] = {}
-seats: dict[str, Client] = {}
+held = Held()  # clients, as those who offered a key package and as those who are in a group
 known: dict[bytes, Any] = {}
 """SigningIdentities by name: of our own clients, and of those who were heard in the open."""
-numbers = itertools.count(1)
-
-
-def handle(letter: str) -> str:
-    return f"{letter}{next(numbers)}"
 
 
 def client(request: Request) -> Client:
@@ -66,7 +59,7 @@ def client(request: Request) -> Client:
 
 
 def seat(request: Request) -> Client:
-    found = chosen(seats, request.get("group"), "group")
+    found = held.seat(request)
     if not isinstance(found, Client):
         raise TypeError("not a group")
     return found
@@ -74,7 +67,7 @@ def seat(request: Request) -> Client:
 
 def suited(request: Request) -> None:
     if request["suite"] != SUITE:
-        raise LookupError(f"no suite 0x{request['suite']:04x} here")
+        raise NotFound(f"no suite 0x{request['suite']:04x} here")
 
 
 def message(text: str) -> Any:
@@ -82,9 +75,7 @@ def message(text: str) -> Any:
 
 
 def seated(who: Client) -> Answer:
-    name = handle("g")
-    seats[name] = who
-    return {"group": name, **who.view()}
+    return {"group": held.sit(who), **who.view()}
 
 
 def hello(request: Request) -> Answer:
@@ -95,9 +86,7 @@ def hello(request: Request) -> Answer:
 def create_key_package(request: Request) -> Answer:
     suited(request)
     new = client(request)
-    name = handle("k")
-    packages[name] = new
-    return {"kp": name, "key_package": new.client.generate_key_package_message().to_bytes().hex()}
+    return {"kp": held.offer(new), "key_package": new.client.generate_key_package_message().to_bytes().hex()}
 
 
 def create_group(request: Request) -> Answer:
@@ -110,7 +99,7 @@ def create_group(request: Request) -> Answer:
 
 
 def join(request: Request) -> Answer:
-    who = chosen(packages, request.get("kp"), "key package")
+    who = held.package(request)
     beside = request.get("ratchet_tree")
     given = None if beside is None else rs.RatchetTree(bytes=bytes.fromhex(beside))
     start = time.process_time()
@@ -167,7 +156,7 @@ def commit(request: Request) -> Answer:
 
 def adopted(who: Client) -> None:
     if who.pending is None:
-        raise LookupError("no commit is pending")
+        raise NotFound("no commit is pending")
     who.group.process_incoming_message(who.pending)
     who.pending = None
     who.epoch = None if who.epoch is None else who.epoch + 1
@@ -247,13 +236,6 @@ def members(request: Request) -> Answer:
     }
 
 
-def free(request: Request) -> Answer:
-    for held, name in ((packages, request.get("kp")), (seats, request.get("group"))):
-        if name is not None:
-            del held[name]
-    return {}
-
-
 COMMANDS: dict[str, lines.Command] = {
     "hello": hello,
     "create_key_package": create_key_package,
@@ -275,7 +257,7 @@ COMMANDS: dict[str, lines.Command] = {
     "epoch": lambda request: seat(request).view(),
     "ratchet_tree": lambda request: {"ratchet_tree": seat(request).group.export_tree().bytes.hex()},
     "members": members,
-    "free": free,
+    "free": held.free,
 }
 
 if __name__ == "__main__":

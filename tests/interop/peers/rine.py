@@ -13,35 +13,24 @@ What it does its own way, and what is done about it here:
 
 from __future__ import annotations
 
-import itertools
 import os
 import tempfile
 from typing import Any
 
 import lines
 import rine_mls
-from lines import Answer, Request, Unsupported, chosen
+from lines import Answer, Held, NotFound, Request, Unsupported
 
 SUITES = (0xF057, 1)
 STORE = tempfile.TemporaryDirectory(prefix="rine-")
 
-packages: dict[str, Any] = {}  # clients that offered a key package
-seats: dict[str, Any] = {}  # groups
-numbers = itertools.count(1)
-
-
-def handle(letter: str) -> str:
-    return f"{letter}{next(numbers)}"
+held = Held()  # clients that offered a key package; groups
 
 
 def client(request: Request) -> Any:
     if request["suite"] not in SUITES:
-        raise LookupError(f"no suite 0x{request['suite']:04x} here")
-    return rine_mls.MlsClient(f"{STORE.name}/{handle('c')}", os.urandom(32), request["suite"])
-
-
-def seat(request: Request) -> Any:
-    return chosen(seats, request.get("group"), "group")
+        raise NotFound(f"no suite 0x{request['suite']:04x} here")
+    return rine_mls.MlsClient(f"{STORE.name}/{held.handle('c')}", os.urandom(32), request["suite"])
 
 
 def view(group: Any) -> Answer:
@@ -49,9 +38,7 @@ def view(group: Any) -> Answer:
 
 
 def seated(group: Any) -> Answer:
-    name = handle("g")
-    seats[name] = group
-    return {"group": name, **view(group)}
+    return {"group": held.sit(group), **view(group)}
 
 
 def hello(request: Request) -> Answer:
@@ -60,9 +47,8 @@ def hello(request: Request) -> Answer:
 
 
 def create_key_package(request: Request) -> Answer:
-    name, new = handle("k"), client(request)
-    packages[name] = new
-    return {"kp": name, "key_package": new.generate_key_package().hex(), "identity": new.public_key().hex()}
+    new = client(request)
+    return {"kp": held.offer(new), "key_package": new.generate_key_package().hex(), "identity": new.public_key().hex()}
 
 
 def create_group(request: Request) -> Answer:
@@ -74,7 +60,7 @@ def create_group(request: Request) -> Answer:
 def join(request: Request) -> Answer:
     if request.get("ratchet_tree") is not None:
         raise Unsupported("unsupported: a tree beside the welcome")
-    who = chosen(packages, request.get("kp"), "key package")
+    who = held.package(request)
     return seated(who.join_from_welcome(bytes.fromhex(request["welcome"])))
 
 
@@ -83,18 +69,18 @@ def external_join(request: Request) -> Answer:
         raise Unsupported("unsupported: a tree beside the group info")
     info = bytes.fromhex(request["group_info"])
     if request.get("resync"):
-        who = chosen(packages, request.get("kp"), "key package")
+        who = held.package(request)
         group = who.resync_by_external_commit(info, request["leaf"])
     else:
         who = client(request)
-        packages[handle("k")] = who
+        held.offer(who)
         group = who.join_by_external_commit(info)
     commit = group.last_commit().commit.hex()
-    return {**seated(group), "commit": commit, "identity": who.public_key().hex(), "kp": next(reversed(packages))}
+    return {**seated(group), "commit": commit, "identity": who.public_key().hex(), "kp": list(held.packages)[-1]}
 
 
 def commit(request: Request) -> Answer:
-    group = seat(request)
+    group = held.seat(request)
     adds = [bytes.fromhex(each) for each in request.get("add", ())]
     removes = list(request.get("remove", ()))
     if request.get("psk") or not request.get("merge", True) or not request.get("ratchet_tree_in_welcome", True):
@@ -113,7 +99,7 @@ def commit(request: Request) -> Answer:
 
 
 def process(request: Request) -> Answer:
-    group = seat(request)
+    group = held.seat(request)
     wire = bytes.fromhex(request["message"])
     if int.from_bytes(wire[2:4], "big") == 2 and _is_application(wire):
         done = group.decrypt_application_message(bytes([rine_mls.APP_MESSAGE_TAG]) + wire)
@@ -130,7 +116,7 @@ def _is_application(wire: bytes) -> bool:
 def encrypt(request: Request) -> Answer:
     if request.get("authenticated_data"):
         raise Unsupported("unsupported: authenticated data")
-    payload = seat(request).encrypt_application_message(bytes.fromhex(request["plaintext"]))
+    payload = held.seat(request).encrypt_application_message(bytes.fromhex(request["plaintext"]))
     if payload[0] != rine_mls.APP_MESSAGE_TAG:
         raise ValueError("an application message without its tag")
     return {"message": payload[1:].hex()}
@@ -139,16 +125,10 @@ def encrypt(request: Request) -> Answer:
 def members(request: Request) -> Answer:
     return {
         "members": [
-            {"leaf": member.index, "identity": member.identity.hex()} for member in seat(request).member_identities()
+            {"leaf": member.index, "identity": member.identity.hex()}
+            for member in held.seat(request).member_identities()
         ]
     }
-
-
-def free(request: Request) -> Answer:
-    for held, name in ((packages, request.get("kp")), (seats, request.get("group"))):
-        if name is not None:
-            del held[name]
-    return {}
 
 
 COMMANDS: dict[str, lines.Command] = {
@@ -156,7 +136,7 @@ COMMANDS: dict[str, lines.Command] = {
     "create_key_package": create_key_package,
     "create_group": create_group,
     "join": join,
-    "group_info": lambda request: {"group_info": seat(request).group_info().hex()},
+    "group_info": lambda request: {"group_info": held.seat(request).group_info().hex()},
     "external_join": external_join,
     "commit": commit,
     "add": lambda request: commit({**request, "add": request["key_packages"]}),
@@ -164,9 +144,9 @@ COMMANDS: dict[str, lines.Command] = {
     "process": process,
     "decrypt": process,
     "encrypt": encrypt,
-    "epoch": lambda request: view(seat(request)),
+    "epoch": lambda request: view(held.seat(request)),
     "members": members,
-    "free": free,
+    "free": held.free,
 }
 
 if __name__ == "__main__":

@@ -131,6 +131,13 @@ function pskProposal(suite, id) {
   return { proposalType: "psk", psk: { preSharedKeyId } }
 }
 
+/** The resumption key of an epoch of the group itself. */
+function resumptionProposal({ state, suite }, epoch) {
+  const pskNonce = suite.rng.randomBytes(suite.kdf.size)
+  const of = { psktype: "resumption", usage: "application", pskGroupId: state.groupContext.groupId, pskEpoch: BigInt(epoch) }
+  return { proposalType: "psk", psk: { preSharedKeyId: { ...of, pskNonce } } }
+}
+
 const addProposal = (bytes) => ({
   proposalType: "add",
   add: { keyPackage: message(raw(bytes), "mls_key_package").keyPackage },
@@ -180,6 +187,7 @@ async function commit(request) {
         ...(request.add ?? []).map(addProposal),
         ...(request.remove ?? []).map(removeProposal),
         ...(request.psk ?? []).map((id) => pskProposal(seat.suite, id)),
+        ...(request.resumption ?? []).map((epoch) => resumptionProposal(seat, epoch)),
         ...(request.extensions === undefined ? [] : [contextProposal(request.extensions)]),
       ],
     },
@@ -286,6 +294,12 @@ const commands = {
     const bundle = request.kp === undefined ? await invited(welcome) : chosen(packages, request.kp, "key package")
     const { suite } = bundle
     const tree = request.ratchet_tree ? decodeRatchetTree(raw(request.ratchet_tree), 0)[0] : undefined
+    if (request.parent !== undefined) {
+      const old = chosen(seats, request.parent, "group").state
+      const from = old.groupActiveState.kind === "active" ? mls.joinGroupFromBranch : mls.joinGroupFromReinit
+      const by = from === mls.joinGroupFromBranch ? suite : provider(suite)
+      return seated({ state: await from(old, welcome, bundle.public, bundle.private, tree, by), suite })
+    }
     const index = pskIndex(undefined)
     const state = await mls.joinGroup(welcome, bundle.public, bundle.private, index, suite, tree, undefined, config)
     return seated({ state, suite })
@@ -389,6 +403,29 @@ const commands = {
         })
     return { members }
   },
+  async reinit(request) {
+    const seat = seatOf(request)
+    const name = SUITES[request.suite] ?? seat.state.groupContext.cipherSuite
+    const done = await mls.reinitGroup(seat.state, raw(request.group_id), "mls10", name, [], seat.suite)
+    seat.state = done.newState
+    return { commit: hex(mls.encodeMlsMessage(done.commit)), ...view(seat) }
+  },
+  async succeed(request) {
+    const { state } = seatOf(request)
+    const { reinit } = state.groupActiveState
+    const bundle = chosen(packages, request.kp, "key package")
+    const added = request.key_packages.map((each) => message(raw(each), "mls_key_package").keyPackage)
+    const { groupId, cipherSuite, extensions } = reinit
+    const mine = [bundle.public, bundle.private]
+    const by = provider(bundle.suite)
+    return founded(bundle.suite, await mls.reinitCreateNewGroup(state, ...mine, added, groupId, cipherSuite, extensions, by))
+  },
+  async branch(request) {
+    const { state, suite } = seatOf(request)
+    const bundle = chosen(packages, request.kp, "key package")
+    const added = request.key_packages.map((each) => message(raw(each), "mls_key_package").keyPackage)
+    return founded(suite, await mls.branchGroup(state, bundle.public, bundle.private, added, raw(request.group_id), suite))
+  },
   async add_psk({ psk_id: id, psk }) {
     psks[mls.bytesToBase64(raw(id))] = raw(psk)
     return {}
@@ -398,6 +435,14 @@ const commands = {
       if (name !== undefined && !map.delete(name)) throw new NotFound(`there is no handle ${name}`)
     return {}
   },
+}
+
+/** What ts-mls asks for the suite of a group after a ReInit: by its own number, which isn't in its table any more. */
+const provider = (suite) => ({ getCiphersuiteImpl: async () => suite })
+
+function founded(suite, { newState, welcome }) {
+  const answer = { welcome: wire({ wireformat: "mls_welcome", welcome }), ratchet_tree: hex(encodeRatchetTree(newState.ratchetTree)) }
+  return { ...seated({ state: newState, suite }), ...answer }
 }
 
 async function invited(welcome) {
