@@ -66,7 +66,7 @@ def invite(
 def pending() -> None:
     """What waits: requests, rosters to sign, invites.
 
-    Requests are shown with their six words."""
+    Requests are shown with their six words, and devices that their officers want revoked."""
     data = do("pending", {}, "reading the boxes")
     here().emit(data, lambda: _pending_words(data))
 
@@ -82,6 +82,10 @@ def _pending_words(data: dict[str, Any]) -> str:
     for wish in data["keys"]:
         what = f"wants key {wish['add'][:16]} listed" if wish["add"] else f"uses key {wish['drop'][:16]} no more"
         lines.append(f"key        {wish['id']}  {wish['device']}  {what}: securechan admin relist {wish['id']}")
+    for wish in data["revocations"]:
+        device, reason = wish["device"], wish["reason"]
+        lines.append(f"revoke     {device}  of {wish['officer']}: {reason}, says {wish['by']}  {wish['at']}")
+        lines.append(f"           ask the officer, then: securechan admin revoke {device} --reason {reason}")
     if data["invites"]:
         lines.append(
             table(

@@ -6,7 +6,7 @@ officers        conversation message reach (whom a message has reached)
 bulletin desk   bulletin (publish, revise, withdraw, acknowledge) shelf (find, list, show) forwards proof
                 documents (what they are, how they are marked) skeleton (to begin with)
 an agency's     office (who may act, with which keys) admin founding rosters rotation
-administrators  wishes (keys that devices ask for) directory (contact cards) upkeep (unasked)
+administrators  wishes (keys that devices ask for) farewells (devices to revoke) directory (contact cards) upkeep
 a federation's  plan (what they want) root (the folder, signing, publishing) ceremonies (what is told)
 
 What an operation takes and answers is JSON: it may be done in another process (`clients.control`).

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Annotated, Final
 
 from clients.federation import Address, newest_kem
-from clients.operations import directory, rosters, wishes
+from clients.operations import directory, farewells, rosters, wishes
 from clients.operations import rotation as rotations
 from clients.operations.engine import Params, Work
 from clients.operations.newcomer import OFFICE
@@ -132,7 +132,7 @@ async def _read_boxes(work: Work) -> None:
 
 async def pending(work: Work, params: Json) -> Json:
     """What waits for an administrator: requests with their six words, rosters to be signed, devices that want another
-    key listed, invites that are out."""
+    key listed or that their officers want out, invites that are out."""
     del params
     await work.synced()
     administrator(work)
@@ -148,6 +148,10 @@ async def pending(work: Work, params: Json) -> Json:
         "rosters": [tell_pending(work, ident, waiting) for ident, waiting in pending_rosters(work).items()],
         "keys": [
             wish.json(work.agent.view.device(wish.device)) for wish in wishes.standing(work.vault, work.agent.view)
+        ],
+        "revocations": [
+            {**farewell.json(work.agent.view), "at": when(farewell.at)}
+            for farewell in farewells.standing(work.vault, work.agent.view, work.now)
         ],
         "refused": [value.decode() for row, value in work.vault.all(OFFICE).items() if row.startswith("refused/")],
         "invites": [

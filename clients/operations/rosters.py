@@ -14,7 +14,7 @@ import hashlib
 import json
 from typing import Any, Final
 
-from clients.operations import directory, wishes
+from clients.operations import directory, farewells, wishes
 from clients.operations.engine import Params, Work
 from clients.operations.newcomer import OFFICE
 from clients.operations.office import (
@@ -31,19 +31,18 @@ from clients.render import when
 from clients.vault import Put
 from securechan.agent.inputs import SendOpaque
 from securechan.agent.state import ARCHIVE
-from securechan.errors import Conflict, Denied, Invalid, NotFound, Refused, SecurechanError, Stale, TimedOut, Untrusted
+from securechan.errors import Conflict, Denied, NotFound, Refused, SecurechanError, Stale, TimedOut, Untrusted
 from securechan.trust import authority
 from securechan.trust.diff import diff
 from securechan.trust.draft import Draft
 from securechan.trust.enrolment import EnrolRequest
 from securechan.trust.names import split_device
 from securechan.trust.pending import PendingRoster
-from securechan.trust.records import DeviceRecord, Reason
+from securechan.trust.records import DeviceRecord
 
 PENDING: Final = "pending-roster"  # kind of an opaque letter
 TOLD: Final = 32  # letters that are not believed of which people are told
 _CURSOR: Final = "letters-read"
-_REASONS: Final[tuple[Reason, ...]] = ("revoked", "lost", "left")
 
 
 # -------------------------------------------------------------------------------------------------------------- letters
@@ -77,6 +76,8 @@ def _take(work: Work, sender: str, kind: str, content: bytes) -> None:
             directory.take(work.vault, agent.view, agent.device, agent.inbox_private, content)
         elif kind == wishes.KIND:
             wishes.take(work.vault, sender, content, agent.agency)
+        elif kind == farewells.KIND:
+            farewells.take(work.vault, agent.view, sender, content, work.now)
     except SecurechanError as e:
         told = sum(row.startswith("refused/") for row in work.vault.all(OFFICE))
         if told < TOLD:
@@ -310,9 +311,7 @@ async def revoke(work: Work, params: Json) -> Json:
     agency, device = split_device(name) if "/" in name else (me.agency, name)
     if agency != me.agency:
         raise Denied(f"{name[:120]} is a device of another agency", hint="its own administrators revoke it")
-    reason = next((known for known in _REASONS if known == said.text("reason", "revoked")), None)
-    if reason is None:
-        raise Invalid("no such reason", hint=f"one of {', '.join(_REASONS)}", code="usage")
+    reason = farewells.reason(said.text("reason", "revoked"))
     if work.agent.view.find(f"{agency}/{device}") is None:
         raise NotFound(f"{agency}/{device[:64]} is no device of the roster", hint="securechan admin member ls")
     await doing(work, "signing and publishing")

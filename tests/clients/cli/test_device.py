@@ -1,0 +1,38 @@
+"""``securechan device``: a lost device is revoked, by an administrator's own or at its officer's wish."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tests.clients.cli.conftest import Person
+from tests.clients.station import Station
+
+
+def test_a_lost_device_is_told_of_from_another_of_its_officer(office: Station, tmp_path: Path) -> None:
+    """The officer asks, the administrator sees who does, and revokes."""
+    lost, kept = (enter(office, tmp_path / name, "liaison-31", name) for name in ("lost", "kept"))
+    asked = kept.json("device", "revoke", "lost", "--yes")
+    assert (asked["device"], asked["published"]) == ("cert-hr/lost", False)
+    assert office.name in asked["asked"]
+    (wish,) = office.json("admin", "pending")["revocations"]
+    assert (wish["device"], wish["by"], wish["reason"]) == ("cert-hr/lost", "cert-hr/kept", "lost")
+    said = office.run("admin", "pending").out
+    assert "ask the officer, then: securechan admin revoke cert-hr/lost --reason lost" in said
+    refused = kept.run("--json", "device", "revoke", "cert-hr/desk", "--yes")
+    assert (refused.code, refused.error["code"]) == (7, "role-denied")
+    assert kept.run("device", "revoke", "lost").code == 2  # nobody there to say yes
+    done = office.json("device", "revoke", "cert-hr/lost", "--yes")  # an administrator's own device asks nobody
+    assert (done["published"], done["asked"]) == (True, [])
+    assert office.json("admin", "pending")["revocations"] == []
+    assert lost.run("--json", "sync").code == 4
+
+
+def enter(office: Station, folder: Path, officer: str, device: str) -> Person:
+    """A device that came in by invite."""
+    person = Person(folder)
+    line = str(office.json("admin", "invite", officer)["invite"])
+    asked: Any = person.json("enrol", line, "--device", device, "--no-wait")
+    office.json("admin", "approve", asked["device"], "--words", " ".join(asked["words"]))
+    person.json("enrol", "--resume")
+    return person
