@@ -47,7 +47,7 @@ def _words(event: dict[str, Any]) -> str:
     match event["event"]:
         case "message-received":
             mark = "  !! its sender saw another history" if event["marked"] else ""
-            return f"{where}{_who(event)}  {event['tlp']}{mark}\n{_indented(_text(event))}"
+            return f"{where}{_who(event)}  {event['tlp']}{_reached(event)}{mark}\n{_indented(_text(event))}"
         case "message-reached":
             return f"{where}{event['kind']}  message {event['payload'][:8]}  {event['officer']} on {event['device']}"
         case "message-dropped":
@@ -125,6 +125,16 @@ def _again(seconds: float | None) -> str:
 
 def _who(event: dict[str, Any]) -> str:
     return "you" if event["own"] else str(event["officer"])
+
+
+def _reached(event: dict[str, Any]) -> str:
+    """Who has a message of ours, as far as they said so: who has read it has received it."""
+    said = event.get("reached") or {}
+    read = said.get("read", [])
+    delivered = [each for each in said.get("delivered", []) if each not in read]
+    words = [f"read by {', '.join(map(safe, read))}"] if read else []
+    words += [f"delivered to {', '.join(map(safe, delivered))}"] if delivered else []
+    return "".join(f"  {each}" for each in words)
 
 
 def _text(event: dict[str, Any]) -> str:

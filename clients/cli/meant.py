@@ -13,6 +13,8 @@ _ALIKE: Final = 0.75  # of 1: how much of a word must be the same to be a slip o
 
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "--file": ("--attach", "--output"),
+    "--qr": ("--scanned",),
+    "--code": ("--scanned", "--qr"),
     "--attachment": ("--attach",),
     "--text": ("--message",),
     "--body": ("--message",),
@@ -74,6 +76,7 @@ COMMANDS: Final[dict[str, str]] = {
     "remove": "revoke",
     "new": "create",
     "acknowledge": "ack",
+    "manual": "man",
     "version": "--version",
     "help": "--help",
 }

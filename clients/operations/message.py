@@ -187,12 +187,17 @@ async def read(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 
 
 def _latest(work: Work, topic: bytes, wish: _Wish, count: int) -> Iterator[dict[str, Any]]:
-    """The newest first, at most ``count`` of those that are wanted."""
+    """The newest first, at most ``count`` of those that are wanted. A message of ours says whom it has ``reached``."""
+    reached: dict[str, dict[str, list[str]]] = {}
     for event in archived(work, topic.hex()):
         if count <= 0 or (wish.since and _moment(event) and _moment(event) < wish.since):
             return
+        if event["event"] == "message-reached":
+            officers = reached.setdefault(event["payload"], {}).setdefault(event["kind"], [])
+            officers += [event["officer"]] if event["officer"] not in officers else []
         if wish.wants(event):
-            yield event
+            own = event["event"] == "message-received" and event["own"]
+            yield event | ({"reached": reached.get(event["payload"], {})} if own else {})
             if not wish.unread or (event["event"] in ("message-received", "bulletin-received") and not event["own"]):
                 count -= 1
 

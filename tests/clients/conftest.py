@@ -61,6 +61,25 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield Town(relay, founded, folder, **desks)
 
 
+@dataclass(frozen=True)
+class Pair:
+    """Two officers of two agencies who have never talked."""
+
+    hr: Station
+    si: Station
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with RelayProcess(tmp_path / "relay") as relay:
+        founded = found(relay.card(), devices=("cert-hr/desk", "cert-si/desk"))
+        relay.adopt(founded.bundle)
+        stations = [enrolled(tmp_path / name, founded, f"cert-{name}/desk", relay.url) for name in ("hr", "si")]
+        for each in stations:
+            each.json("sync")
+        yield Pair(*stations)
+
+
 @pytest.fixture(autouse=True)
 def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the person who runs the tests has set must not matter."""

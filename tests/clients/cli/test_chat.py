@@ -7,36 +7,11 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
-import pytest
-
-from tests.clients.conftest import Town
-from tests.clients.station import Station, enrolled
-from tests.support.founding import found
-from tests.support.relayproc import ROOT, RelayProcess
+from tests.clients.conftest import Pair, Town
+from tests.clients.station import Station
+from tests.support.relayproc import ROOT
 from tests.support.terminal import INTERRUPT, Terminal
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two officers of two agencies who have never talked."""
-
-    hr: Station
-    si: Station
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with RelayProcess(tmp_path / "relay") as relay:
-        founded = found(relay.card(), devices=("cert-hr/desk", "cert-si/desk"))
-        relay.adopt(founded.bundle)
-        stations = [enrolled(tmp_path / name, founded, f"cert-{name}/desk", relay.url) for name in ("hr", "si")]
-        for each in stations:
-            each.json("sync")
-        yield Pair(*stations)
 
 
 def chat(station: Station, to: str, **environment: str) -> Terminal:

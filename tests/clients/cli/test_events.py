@@ -59,6 +59,14 @@ def test_every_kind_has_its_line_and_is_harmless(cls: type[Event]) -> None:
     assert "http://" not in said
 
 
+def test_a_message_of_ours_says_whom_it_has_reached() -> None:
+    own = to_json(example(MessageReceived, "x")) | {"own": True, "attachment": ""}
+    reached = {"delivered": ["a@cert-hr", EVIL], "read": ["a@cert-hr"]}
+    (first, _) = line(own | {"reached": reached}).split("\n")
+    assert "you  amber  read by a@cert-hr  delivered to \\u001b]0;owned" in first
+    assert "delivered" not in line(own | {"reached": {}})
+
+
 def test_a_message_of_several_lines_is_indented() -> None:
     message = example(MessageReceived, "x")
     shown = line(to_json(message) | {"body": "one\ntwo", "time": "2027-01-15T08:00:00Z", "own": True, "attachment": ""})
