@@ -12,7 +12,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
-ROWS: Final = 32  # of one statement
+ROWS: Final = 32  # of one statement, and 16, 8, 4, 2, 1 for what is left: few statements, each prepared once
 
 
 @lru_cache(16)
@@ -23,9 +23,10 @@ def _values(columns: int, rows: int) -> str:
 
 def insert(db: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """``into`` (``insert into entry``) all these rows, in their order."""
-    if not rows:
-        return
-    columns, whole = len(rows[0]), len(rows) - len(rows) % ROWS
-    for first in range(0, whole, ROWS):
-        db.execute(into + _values(columns, ROWS), tuple(chain.from_iterable(rows[first : first + ROWS])))
-    db.executemany(into + _values(columns, 1), rows[whole:])
+    first, count = 0, ROWS
+    while first < len(rows):
+        while count > len(rows) - first:
+            count //= 2
+        some = rows[first : first + count]
+        db.execute(into + _values(len(some[0]), count), tuple(chain.from_iterable(some)))
+        first += count
