@@ -39,10 +39,14 @@ def capabilities(turn: Turn) -> Capabilities:
 
 
 def look(turn: Turn) -> None:
-    """Ask the relay how many are left, now and then; forget what can't be used any more."""
+    """Ask the relay how many are left, now and then; forget what can't be used any more. Where some of the stock are
+    near their end, all of it is made anew: the relay counts them still, and hands them out first."""
     if not turn.able or turn.view.find(turn.me.device) is None:
         return
     if turn.session.stocked + EVERY <= turn.now:
+        stock = [each for each in turn.rows.all(PACKAGES).values() if each.stored and not each.last_resort]
+        if any(each.not_after <= turn.now + AHEAD for each in stock):
+            renew_all(turn)
         for row, package in turn.rows.items(PACKAGES):
             if package.not_after + MARGIN < turn.now:
                 turn.rows.drop(PACKAGES, row)
@@ -98,10 +102,10 @@ def _make(turn: Turn, *, last_resort: bool) -> tuple[str, bytes]:
 
 def stocked(turn: Turn, rows: tuple[str, ...], *, purge: bool) -> None:
     """The relay has these; with ``purge`` it has no others."""
-    for row in rows:
-        package = turn.rows.get(PACKAGES, row)
-        if package is not None:
-            turn.rows.put(PACKAGES, row, replace(package, stored=1))
+    for row, package in turn.rows.items(PACKAGES):
+        there = int(row in rows or (package.stored and not purge))
+        if there != package.stored:
+            turn.rows.put(PACKAGES, row, replace(package, stored=there))
     if purge:
         turn.rows.put(ME, ONLY, replace(turn.me, purge=0))
         turn.everything = True

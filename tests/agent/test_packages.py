@@ -9,6 +9,7 @@ from securechan.agent.inputs import CreateConversation
 from securechan.agent.packages import LOW, STOCK, parse
 from securechan.agent.state import PACKAGES
 from securechan.errors import Malformed
+from securechan.mls.nodes import Lifetime
 from securechan.wire.frames import CountKeyPackages, KeyPackageTaken, TakeKeyPackage
 from tests.agent.places import community
 from tests.support.actor import Actor
@@ -95,6 +96,32 @@ def test_packages_are_renewed_before_they_end_and_forgotten_after(world: World) 
     ana.connect()
     world.run(5)
     assert first.isdisjoint(ana.tables["packages"])
+
+
+@pytest.mark.parametrize("days", [22, 40])
+def test_a_stock_that_nobody_drew_from_is_made_anew_before_it_ends(world: World, days: int) -> None:
+    """Else who wants to add us is handed out one after the other that it must refuse."""
+    (ana,) = world.enrol_all("cert-hr", "ana")
+    ana.connect()
+    world.run(5)
+    first = set(ana.tables["packages"])
+    ana.disconnect()
+    world.now += days * DAY
+    ana.connect()
+    world.run(5)
+    fresh = set(ana.tables["packages"]) - first
+    assert LOW <= left(ana) < len(fresh) <= STOCK
+    assert bool(first & set(ana.tables["packages"])) == (days < 28)  # for Welcomes on their way
+    assert ana.member is not None
+    answer = world.loop.run_until_complete(ana.member.request(TakeKeyPackage(ana.name, ana.agent.me.suite)))
+    assert isinstance(answer, KeyPackageTaken)
+    taken = parse(answer.package).leaf_node.origin
+    assert isinstance(taken, Lifetime)
+    assert taken.not_after > world.now + 27 * DAY
+    ana.disconnect()
+    ana.connect()
+    world.run(5)
+    assert fresh <= set(ana.tables["packages"])  # once is enough
 
 
 def test_what_is_no_key_package_is_malformed() -> None:
