@@ -20,6 +20,7 @@ from typing import Annotated, Final
 
 from clients.connection import Route
 from clients.errand import Errand, fetch_card
+from clients.line import Line
 from securechan.codec import Struct, fixed, text
 from securechan.errors import Malformed, NotReady, SecurechanError, Stale, Untrusted
 from securechan.trust import names
@@ -79,10 +80,14 @@ class Address(Struct):
         url = environment.get("SECURECHAN_RELAY")
         return replace(self, url=url) if url else self
 
-    async def relay_key(self) -> RelayIdentity:
+    async def route(self, credential: Credential, line: Line) -> Route:
+        """The way to it, once it is known who answers. Raises as `relay_key`."""
+        return Route(await self.relay_key(line), (self.url,), credential, line)
+
+    async def relay_key(self, line: Line) -> RelayIdentity:
         """The relay that answers there, if it is the one. Raises Unreachable, and Untrusted (``wrong-relay``) where
         another answers."""
-        card = await fetch_card(self.url)
+        card = await fetch_card(self.url, line)
         if hashlib.sha384(card.kem).digest() != self.kem_hash or card.name != self.relay:
             raise Untrusted(
                 f"who answers at {self.url} is not the relay {self.relay} that was named",

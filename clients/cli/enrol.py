@@ -72,11 +72,13 @@ async def _enrol(
     me: Invocation, line: str | None, officer: str, device: str, *, wait: bool, seconds: int | None, give_up: bool
 ) -> None:
     from clients.clock import SystemClock
+    from clients.line import Line
     from clients.operations import enrol as enrolment
     from clients.operations import newcomer as newcomers
     from clients.operations.engine import open_vault, skewed
 
     profile, clock = me.profile, SystemClock()
+    way = Line.find(profile.folder)
     now = int(clock.time())
     with profile.hold(COMMAND):
         if line is not None:
@@ -99,7 +101,7 @@ async def _enrol(
             newcomer = newcomers.load(vault)
             told = {**enrolment.tell(newcomer), "profile": profile.name}
             try:
-                said = await enrolment.post(newcomer, clock)
+                said = await enrolment.post(newcomer, clock, way)
             except (Untrusted, Conflict):
                 if line is not None:
                     enrolment.forget(profile, vault)  # nobody has seen these keys, and nobody will
@@ -111,7 +113,7 @@ async def _enrol(
                 me.emit({**told, "enrolled": False}, f"waiting    for the administrator of {newcomer.agency}")
                 me.note(f"hint: {RESUME}")
                 return
-            data = await enrolment.complete(vault, clock, timeout=seconds)
+            data = await enrolment.complete(vault, clock, way, timeout=seconds)
     if data["pending"]:
         me.warn(f"enrolled, but the first session failed: {data['pending']}; run securechan sync")
     me.emit({**told, **data, "enrolled": True}, _done(profile.name, data))

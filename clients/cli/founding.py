@@ -160,10 +160,11 @@ def join(
 async def _join(line: str) -> dict[str, Any]:
     from clients.clock import SystemClock
     from clients.federation import Address
+    from clients.line import Line
     from clients.operations import founding
     from clients.operations.engine import open_vault
 
     me = here()
     parsed = Address.parse(line).reached()
     with me.profile.hold(me.command), await open_vault(me.profile, me.passphrases) as vault:
-        return await founding.join(vault, parsed, SystemClock())
+        return await founding.join(vault, parsed, SystemClock(), Line.find(me.profile.folder))

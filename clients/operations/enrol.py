@@ -24,6 +24,7 @@ from clients.clock import Clock
 from clients.connection import SKEW_WARN, Connection, Route
 from clients.errand import Errand
 from clients.federation import Address, follow
+from clients.line import Line
 from clients.operations import newcomer as newcomers
 from clients.operations.newcomer import Newcomer
 from clients.profile import Profile
@@ -81,10 +82,9 @@ def address_of(invite: Invite) -> Address:
     return Address(invite.url, invite.relay, invite.kem_hash, invite.root_id).reached()
 
 
-async def _route(invite: Invite) -> Route:
+async def _route(invite: Invite, line: Line) -> Route:
     """To the invite's relay, as its guest."""
-    address = address_of(invite)
-    return Route(await address.relay_key(), (address.url,), _guest(invite))
+    return await address_of(invite).route(_guest(invite), line)
 
 
 # --------------------------------------------------------------------------------------------------------------- begin
@@ -103,7 +103,7 @@ async def begin(
     handle = officer or invite.officer
     if not handle:
         raise Invalid("the invite names no officer", hint="say who you are: --officer HANDLE", code="usage")
-    await address_of(invite).relay_key()
+    await address_of(invite).relay_key(Line.find(profile.folder))
     fresh = Newcomer.make(invite.agency, device or newcomers.suggested_device(handle), handle, now=now)
     request = EnrolRequest.make(
         invite,
@@ -180,10 +180,10 @@ def _guest(invite: Invite) -> Credential:
     return GuestCredential(box.id, box.mac_key)
 
 
-async def post(newcomer: Newcomer, clock: Clock) -> Json:
+async def post(newcomer: Newcomer, clock: Clock, line: Line) -> Json:
     """Put the request into the invite's box. Raises Conflict ``invite-used`` where there is another in it."""
     invite = Invite.parse(newcomer.invite)
-    way = await _route(invite)
+    way = await _route(invite, line)
     async with _session(way, clock) as errand:
         entry_id = hashlib.sha256(newcomer.sealed).digest()
         try:
@@ -199,11 +199,11 @@ async def post(newcomer: Newcomer, clock: Clock) -> Json:
         return {"skew": skew(errand.connection)}
 
 
-async def decided(newcomer: Newcomer, clock: Clock) -> Verdict:
+async def decided(newcomer: Newcomer, clock: Clock, line: Line) -> Verdict:
     """The verdict, once there is one. Raises Denied for a no, which `listed` has not verified yet."""
     invite = Invite.parse(newcomer.invite)
     request = EnrolRequest.decode(newcomer.request)
-    way = await _route(invite)
+    way = await _route(invite, line)
     while True:
         try:
             async with _session(way, clock) as errand:
@@ -216,11 +216,11 @@ async def decided(newcomer: Newcomer, clock: Clock) -> Verdict:
             await clock.sleep(AGAIN)
 
 
-async def listed(newcomer: Newcomer, verdict: Verdict, clock: Clock) -> tuple[View, Route]:
+async def listed(newcomer: Newcomer, verdict: Verdict, clock: Clock, line: Line) -> tuple[View, Route]:
     """Trust, once it lists this device; the verdict is verified by it. Raises Denied for a denial, Untrusted where the
     roster says something else than was asked for."""
     invite = Invite.parse(newcomer.invite)
-    way = await _route(invite)
+    way = await _route(invite, line)
     while True:
         try:
             async with _session(way, clock) as errand:
@@ -258,14 +258,14 @@ def _judge(view: View, newcomer: Newcomer, verdict: Verdict) -> bool:
 # --------------------------------------------------------------------------------------------------------------- finish
 
 
-async def complete(vault: Vault, clock: Clock, *, timeout: float | None) -> Json:
+async def complete(vault: Vault, clock: Clock, line: Line, *, timeout: float | None) -> Json:
     """Wait for the verdict and enrol. ``timeout`` in seconds. Raises TimedOut, Denied, Untrusted."""
     newcomer = newcomers.load(vault)
     try:
         async with asyncio.timeout(timeout):
-            await post(newcomer, clock)
-            verdict = await decided(newcomer, clock)
-            view, way = await listed(newcomer, verdict, clock)
+            await post(newcomer, clock, line)
+            verdict = await decided(newcomer, clock, line)
+            view, way = await listed(newcomer, verdict, clock, line)
     except TimeoutError:
         raise TimedOut(
             f"no verdict within {duration(timeout or 0)}", hint="nothing is lost: securechan enrol --resume"

@@ -21,10 +21,10 @@ from typing import Any, Final
 
 from clients import files
 from clients.clock import Clock
-from clients.connection import Route
 from clients.errand import Errand
 from clients.federation import Address, replay
 from clients.keyfile import KeyFile, PublicKey, Use
+from clients.line import Line
 from clients.operations import enrol
 from clients.operations import newcomer as newcomers
 from clients.operations.ceremonies import tell_signing
@@ -284,13 +284,13 @@ def rewrite(path: Path, papers: Application) -> None:
 # -------------------------------------------------------------------------------------------------------------- joining
 
 
-async def join(vault: Vault, address: Address, clock: Clock) -> Json:
+async def join(vault: Vault, address: Address, clock: Clock, line: Line) -> Json:
     """Enrol an administrator whose agency the federation has admitted. Raises Untrusted where trust doesn't list the
     device (yet), or the relay isn't the one that was named."""
     newcomer = newcomers.load(vault)
     if newcomer.invite:
         raise Conflict("this profile comes in with an invite", hint="securechan enrol --resume")
-    way = Route(await address.relay_key(), (address.url,), newcomer.credential())
+    way = await address.route(newcomer.credential(), line)
     try:
         async with Errand.begin(way, clock) as errand:
             view = await replay(errand, address.root_id)

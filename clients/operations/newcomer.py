@@ -190,7 +190,7 @@ async def first_session(vault: Vault, agent: Agent, way: Route, clock: Clock) ->
 
     def route() -> Route:
         device, private, public, trust = runtime.agent.credential()
-        return Route(way.relay, way.urls, DeviceCredential(device, private, public, trust))
+        return Route(way.relay, way.urls, DeviceCredential(device, private, public, trust), way.line)
 
     runtime = Runtime(vault, agent, Transport(route, clock), clock)
     async with runtime:

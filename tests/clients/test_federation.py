@@ -11,6 +11,7 @@ from clients.clock import SystemClock
 from clients.connection import Route
 from clients.errand import Errand
 from clients.federation import PREFIX, Address, newest_kem, publish, replay, route_to
+from clients.line import Line
 from securechan.errors import Malformed, Stale, Untrusted
 from securechan.trust.records import RelayRecord
 from securechan.trust.view import View
@@ -62,13 +63,13 @@ def test_one_altered_letter_is_noticed(town: Town) -> None:
 
 def test_the_relay_that_answers_is_the_one_that_was_named(town: Town) -> None:
     made = address(town)
-    assert asyncio.run(made.relay_key()) == town.founded.relay
+    assert asyncio.run(made.relay_key(Line())) == town.founded.relay
     for wrong in (
         Address(made.url, made.relay, bytes(48), made.root_id),
         Address(made.url, "relay-2", made.kem_hash, made.root_id),
     ):
         with pytest.raises(Untrusted) as e:
-            asyncio.run(wrong.relay_key())
+            asyncio.run(wrong.relay_key(Line()))
         assert e.value.code == "wrong-relay"
 
 

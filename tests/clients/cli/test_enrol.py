@@ -183,6 +183,27 @@ def test_no_relay_at_the_address_is_the_network(office: Station, person: Person)
     assert nothing_left(person)
 
 
+def test_the_proxy_that_was_set_for_the_profile_is_asked_before_there_is_a_vault(
+    office: Station, person: Person
+) -> None:
+    person.json("profile", "set", "--proxy", "http://127.0.0.1:1")
+    line = invite(office, "liaison-12")
+    said = person.run("--json", "enrol", line, "--no-wait")
+    assert (said.code, said.error["code"]) == (3, "proxy")
+    assert nothing_left(person)
+    person.json("profile", "set", "--proxy", "none")
+    person.json("enrol", line, "--no-wait")
+    person.json("profile", "set", "--proxy", "http://127.0.0.1:1")
+    assert person.run("--json", "enrol", "--resume", "--no-wait").error["code"] == "proxy"
+
+
+def test_who_joins_goes_through_the_profiles_proxy_too(office: Station, person: Person, tmp_path: Path) -> None:
+    person.json("admin", "init", "cert-zz", "--officer", "zoe", "--yes", "--out", str(tmp_path / "application"))
+    person.json("profile", "set", "--proxy", "http://127.0.0.1:1")
+    said = person.run("--json", "admin", "join", str(office.json("admin", "status")["address"]))
+    assert (said.code, said.error["code"]) == (3, "proxy")
+
+
 def test_a_relay_of_another_federation_is_refused(office: Station, person: Person) -> None:
     line = altered(invite(office, "liaison-12"), root_id=hashlib.sha384(b"another").digest())
     said = person.run("--json", "enrol", line)
