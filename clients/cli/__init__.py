@@ -49,6 +49,7 @@ _EVERYONE, _OFFICER, _DESK = "Everyone", "Officers", "The bulletin desk"
 _AGENCY, _FEDERATION = "Administrators of an agency", "Administrators of the federation"
 
 COMMANDS: Final[dict[str, Verb]] = {
+    "init": Verb(_EVERYONE, "init", "init", "Make a profile, and check that this machine can do what is needed."),
     "enrol": Verb(_EVERYONE, "enrol", "enrol", "Bring this device in with an invite."),
     "status": Verb(_EVERYONE, "status", "status", "Who I am, which relay, how fresh trust is, what waits."),
     "sync": Verb(_EVERYONE, "watch", "sync", "Fetch everything there is, once."),
