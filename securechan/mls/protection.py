@@ -36,6 +36,9 @@ from securechan.mls.registry import ContentType, SenderType, WireFormat
 from securechan.mls.rules import Rule, held_to
 from securechan.mls.treemath import LeafIndex
 
+_SIGNED, _SENDER_OPENS = held_to(Rule.SIGNED), held_to(Rule.SENDER_OPENS)
+_CONTENT_OPENS, _CONTENT_PARSES = held_to(Rule.CONTENT_OPENS), held_to(Rule.CONTENT_PARSES)
+
 
 @dataclass(frozen=True, slots=True)
 class Verified:
@@ -65,7 +68,7 @@ class Unverified:
         """§6.1: the signature over content and, for members, the encoded GroupContext. Raises `BadSignature`."""
         message = self._message
         signed = to_be_signed(message.wire_format, message.content, context)
-        with held_to(Rule.SIGNED):
+        with _SIGNED:
             verify_with_label(suite, public, "FramedContentTBS", signed, message.auth.signature)
         return Verified(message, self.generation)
 
@@ -156,16 +159,16 @@ def open_sender(suite: Suite, sender_data_secret: bytes, message: PrivateMessage
     """§6.3.2: who says to have sent it, in which generation. Raises `CannotOpen`, `Malformed`."""
     key, nonce = sender_data_key(suite, sender_data_secret, message.ciphertext)
     aad = message.sender_aad
-    with held_to(Rule.SENDER_OPENS):
+    with _SENDER_OPENS:
         return SenderData.decode(suite.aead_open(key, nonce, aad, message.encrypted_sender_data))
 
 
 def open_content(suite: Suite, key: MessageKey, sender: SenderData, message: PrivateMessage) -> Unverified:
     """§6.3.1: the content. Raises `CannotOpen`, `Malformed`."""
     aad = message.content_aad
-    with held_to(Rule.CONTENT_OPENS):
+    with _CONTENT_OPENS:
         plaintext = suite.aead_open(key.key, _guarded(key.nonce, sender.reuse_guard), aad, message.ciphertext)
-    with held_to(Rule.CONTENT_PARSES):
+    with _CONTENT_PARSES:
         return Unverified(unpack_private(message, LeafIndex(sender.leaf_index), plaintext), sender.generation)
 
 

@@ -67,6 +67,10 @@ class Ratchet(Kept):
             raise CannotOpen(far, rule=Rule.TOO_FAR_AHEAD)
         if generation >= MAX_GENERATION:
             raise CannotOpen(f"leaf {self.leaf} has come to its last generation", rule=Rule.TOO_FAR_AHEAD)
+        if generation == self.generation:  # in order, as nearly all come
+            key, left_over = self._key(suite, self.secret, generation), self.skipped[-keep:] if keep else ()
+            secret = derive_tree_secret(suite, self.secret, "secret", generation, suite.hash_length)
+            return key, Ratchet(self.leaf, self.kind, generation + 1, secret, left_over)
         skipped = list(self.skipped)
         secret = self.secret
         for passing in range(self.generation, generation):

@@ -79,18 +79,20 @@ def receive(group: Group, message: bytes, *, now: int | None, psks: PskStore) ->
             pass
         case _:
             return Void("not a message to a group", Rule.TO_A_GROUP, None)
-    if group_id != group.group_id:
+    state = group.state
+    context = state.context
+    if group_id != context.group_id:
         return Void("a message of another group", Rule.GROUP_ID, None)
-    if epoch < group.epoch:
+    if epoch < context.epoch:
         return _late(group, parsed, epoch)
-    if epoch > group.epoch:
+    if epoch > context.epoch:
         return Future(epoch)
     signer: LeafIndex | None = None
     try:
-        if group.state.reinit is not None:
+        if state.reinit is not None:
             raise Invalid("the group has ended by a re-initialisation", rule=Rule.SILENT)
         if isinstance(parsed, PrivateMessage):
-            opened = unseal(group.suite, group.state, group.ratchets, parsed, group.terms.skipped)
+            opened = unseal(state.suite, state, group.ratchets, parsed, group.terms.skipped)
             if isinstance(opened, Own):
                 return opened
             ratchets, verified, leaf = opened
@@ -225,12 +227,13 @@ def _judge(group: Group, verified: Verified, now: int | None, psks: PskStore) ->
 
 def _application(group: Group, verified: Verified, leaf: LeafNode) -> Application:
     content = verified.content
-    if not isinstance(content.content, bytes) or content.sender.leaf is None or verified.generation is None:
+    said, sender = content.content, content.sender.leaf
+    if not isinstance(said, bytes) or sender is None or verified.generation is None:
         raise Misuse("only sealed application data comes here")
     return Application(
         group,
-        content.sender.leaf,
-        content.content,
+        sender,
+        said,
         content.authenticated_data,
         verified.generation,
         content.epoch,

@@ -140,7 +140,7 @@ def test_a_key_of_an_earlier_epoch_is_followed(able_to_follow: Pair) -> None:
 
 @needs_peers
 def test_an_end_is_followed_and_only_we_fall_silent(able_to_follow: Pair) -> None:
-    """§11.2: nothing more is sent in the group. mls-rs, of which rine-mls is made, still seals messages, not commits."""
+    """§11.2: nothing more is sent in the group. mls-rs, of which rine-mls is made, still seals messages; no commits."""
     pair = able_to_follow
     pair.sends(pair.ours, "reinit", group_id=NEXT, public=True)
     with pytest.raises(Refused, match="ReIinit has been applied"):
