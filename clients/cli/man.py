@@ -34,7 +34,7 @@ def man() -> None:
     So that man finds it: securechan man > ~/.local/share/man/man1/securechan.1"""
     me = here()
     text = _page().removesuffix("\n")
-    if me.json or not sys.stdout.isatty() or not through("man -l -", text):
+    if me.json or not sys.stdout.isatty() or through("man -l -", text) != 0:
         me.emit({"page": text}, text)
 
 

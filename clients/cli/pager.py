@@ -15,7 +15,10 @@ from typing import Final
 from clients.render import width
 
 _DEFAULT: Final = "less"
-_LESS: Final = "FRX"  # end where it fits, pass colours on, leave the text on the screen: git's choice
+_LESS: Final = {
+    "LESS": "FRX",  # end where it fits, pass colours on, leave the text on the screen: git's choice
+    "LESSHISTFILE": "-",  # what is searched for in a sealed message stands in no file
+}
 _FOUND_NO_COMMAND: Final = (126, 127)  # how a shell ends that could not start what it was told to
 
 
@@ -37,21 +40,21 @@ def paged(text: str) -> bool:
     """Have a person look through ``text`` at the terminal. False where there is no need, or nothing to do it with: then
     nothing has been shown."""
     command = pager()
-    return bool(command) and not fits(text) and through(command, text)
+    return bool(command) and not fits(text) and through(command, text) not in _FOUND_NO_COMMAND
 
 
-def through(command: str, text: str) -> bool:
-    """Whether the shell command ``command`` was there to show ``text``. Ctrl-C is its business meanwhile."""
+def through(command: str, text: str) -> int:
+    """Have the shell command ``command`` show ``text``; what it ended with. Ctrl-C is its business meanwhile."""
     sys.stdout.flush()
     process = subprocess.Popen(  # noqa: S602 - the user's own command, as every program takes PAGER
         command,
         shell=True,
         stdin=subprocess.PIPE,
-        env={"LESS": _LESS, **os.environ},
+        env=_LESS | os.environ,
     )
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         process.communicate(f"{text}\n".encode(errors="backslashreplace"))  # who leaves early has seen enough
     finally:
         signal.signal(signal.SIGINT, before)
-    return process.returncode not in _FOUND_NO_COMMAND
+    return process.returncode

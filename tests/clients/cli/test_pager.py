@@ -49,14 +49,17 @@ def test_what_fits_on_the_screen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_its_own_way_with_less_and_with_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    monkeypatch.delenv("LESS", raising=False)
-    assert pager.through(f"(echo $LESS; cat) > {shlex.quote(str(out))}", "čšž\nlines")
-    assert out.read_text() == "FRX\nčšž\nlines\n"
+    for name in ("LESS", "LESSHISTFILE"):
+        monkeypatch.delenv(name, raising=False)
+    written = f"(echo $LESS $LESSHISTFILE; cat) > {shlex.quote(str(out))}"
+    assert pager.through(written, "čšž\nlines") == 0
+    assert out.read_text() == "FRX -\nčšž\nlines\n"
     monkeypatch.setenv("LESS", "S")
-    assert pager.through(f"(echo $LESS; cat) > {shlex.quote(str(out))}", "")
-    assert out.read_text() == "S\n\n"
-    assert pager.through("head -n 1 > /dev/null", "x\n" * 200_000)  # who has seen enough
-    assert not pager.through("no-such-pager-anywhere 2> /dev/null", "x")
+    monkeypatch.setenv("LESSHISTFILE", "mine")
+    assert pager.through(written, "") == 0
+    assert out.read_text() == "S mine\n\n"
+    assert pager.through("head -n 1 > /dev/null", "x\n" * 200_000) == 0  # who has seen enough
+    assert pager.through("no-such-pager-anywhere 2> /dev/null", "x") == 127
 
 
 def test_at_a_terminal_long_output_goes_through_it(town: Town) -> None:
