@@ -30,7 +30,7 @@ Finish = Callable[[Outcome], None]
 _FIXED: Final = 256  # bytes that any write counts for
 
 
-_Item = tuple[Write, Finish, int, bool]  # with its size and whether it is vital
+_Item = tuple[Write, Finish, int, bool, float]  # with its size, whether it is vital, and since when it waits
 
 
 def _size(write: Write) -> int:
@@ -59,7 +59,6 @@ class Heartbeat:
         self._done = done
         self._pending: deque[_Item] = deque()
         self._waiting = 0  # bytes
-        self._since = 0.0  # when the first of those came that wait
         self._wake = asyncio.Event()
         self._stopping = False
         self.batches = 0
@@ -72,9 +71,8 @@ class Heartbeat:
         if self._stopping or (self._waiting + size > self._bounds.pending and not vital):
             return False
         if not self._pending:
-            self._since = time.perf_counter()
             self._wake.set()
-        self._pending.append((write, finish, size, vital))
+        self._pending.append((write, finish, size, vital, time.perf_counter()))
         self._waiting += size
         return True
 
@@ -108,27 +106,27 @@ class Heartbeat:
         return batch
 
     async def _beat(self, batch: list[_Item]) -> None:
-        await self._commit(batch, self._since)
+        await self._commit(batch)
         self._done()
 
-    async def _commit(self, batch: list[_Item], since: float) -> None:
+    async def _commit(self, batch: list[_Item]) -> None:
         outcomes: Sequence[Outcome]
         began = time.perf_counter()
         try:
-            outcomes = await self._store.commit([write for write, _, _, _ in batch])
+            outcomes = await self._store.commit([item[0] for item in batch])
             self.batches += 1
             self.writes += len(batch)
             if self._timed is not None:
                 now = time.perf_counter()
-                self._timed(now - began, now - since)
+                self._timed(now - began, now - batch[0][4])
         except (StoreFull, StoreFailed) as error:
             self.failures += 1
             event(log, "batch refused", level=logging.ERROR, cause=error.code, writes=len(batch), why=error.message)
             vital = [item for item in batch if item[3]]
             if vital and len(vital) < len(batch):
-                await self._commit(vital, since)
+                await self._commit(vital)
                 batch = [item for item in batch if not item[3]]
             outcomes = [error] * len(batch)
-        for (_, finish, size, _), outcome in zip(batch, outcomes, strict=True):
+        for (_, finish, size, _, _), outcome in zip(batch, outcomes, strict=True):
             self._waiting -= size
             finish(outcome)
