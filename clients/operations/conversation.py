@@ -261,9 +261,14 @@ def _scope(said: str) -> AgencyScope:
 
 async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Join what was offered: ``conversation`` by its id's beginning or its name, or the officer who offered it;
-    ``name`` to call it here."""
+    ``name`` to call it here. Where this device is in it already, as those of the founder's agency are, it stays."""
     params = Params(said)
-    offer = _offered(work, params.text("conversation"))
+    wanted = params.text("conversation")
+    there = [each for each in work.agent.conversations() if each.name == wanted and each.standing == "member"]
+    if there and not any(wanted in (each.name, each.by, _inviter(work, each)) for each in work.agent.offers()):
+        params.text("name", "")
+        return summary(there[0])
+    offer = _offered(work, wanted)
     by, name = _inviter(work, offer), params.text("name", "")
     await work.runtime.do(AcceptConversation(offer.topic, name, offer.by))
     await work.online()

@@ -434,4 +434,4 @@ def _title(document: dict[str, Json], objects: list[dict[str, Json]]) -> str:
             return by_type[kind]
     if document.get("type") != "bundle":
         return next(iter(by_type.values()), cast("str", document["id"]))
-    return f"STIX bundle of {len(objects)} objects"
+    return f"STIX bundle of {len(objects)} object{'' if len(objects) == 1 else 's'}"

@@ -169,8 +169,11 @@ def check_roles(roles: Iterable[str]) -> frozenset[Role]:
     """The roles of an officer's device. Raises Invalid."""
     listed = list(roles)
     known: dict[str, Role] = {role: role for role in get_args(Role)}
-    if not listed or len(set(listed)) != len(listed) or any(role not in known for role in listed):
-        raise Invalid("roles that there are not", hint=f"choose among {', '.join(sorted(known))}")
+    wrong = [role for role in listed if role not in known]
+    if wrong:
+        raise Invalid(f"there is no role {names.shown(wrong[0])}", hint=f"choose among {', '.join(sorted(known))}")
+    if not listed or len(set(listed)) != len(listed):
+        raise Invalid("no role, or one twice", hint=f"choose among {', '.join(sorted(known))}")
     return frozenset(known[role] for role in listed)
 
 

@@ -51,14 +51,17 @@ def is_handle(name: str) -> bool:
 def check_agency(name: str) -> str:
     """``name`` itself. Raises Invalid."""
     if not is_agency(name):
-        raise Invalid(f"{_shown(name)} cannot name an agency", hint=f"{_HINT}, 2 to 40 characters, no TUF role name")
+        raise Invalid(f"{shown(name)} cannot name an agency", hint=f"{_HINT}, 2 to 40 characters, no TUF role name")
     return name
 
 
 def check_handle(name: str, what: str = "officer") -> str:
     """``name`` itself. Raises Invalid."""
     if not is_handle(name):
-        raise Invalid(f"{_shown(name)} cannot name a {what}", hint=f"{_HINT}, at most 64 characters")
+        raise Invalid(
+            f"{shown(name)} cannot name {'an' if what[0] in 'aeiou' else 'a'} {what}",
+            hint=f"{_HINT}, at most 64 characters",
+        )
     return name
 
 
@@ -71,7 +74,7 @@ def split_device(name: str) -> tuple[str, str]:
     """(agency, device) of ``"agency/device"``. Raises Invalid."""
     agency, slash, device = name.partition("/")
     if not slash:
-        raise Invalid(f"{_shown(name)} is no device name", hint="write agency/device, as in cert-hr/liaison-1-laptop")
+        raise Invalid(f"{shown(name)} is no device name", hint="write agency/device, as in cert-hr/liaison-1-laptop")
     return check_agency(agency), check_handle(device, "device")
 
 
@@ -84,7 +87,7 @@ def split_officer(address: str) -> tuple[str, str]:
     """(officer, agency) of ``"officer@agency"``. Raises Invalid."""
     officer, at, agency = address.partition("@")
     if not at:
-        raise Invalid(f"{_shown(address)} is no officer's address", hint="write officer@agency")
+        raise Invalid(f"{shown(address)} is no officer's address", hint="write officer@agency")
     return check_handle(officer), check_agency(agency)
 
 
@@ -94,5 +97,6 @@ def look_alike(name: str) -> str:
     return bare.replace("rn", "m").replace("vv", "w")
 
 
-def _shown(name: str) -> str:
+def shown(name: str) -> str:
+    """What may be no name at all, as a message has it: ASCII, 60 characters at most."""
     return ascii(name[:60])

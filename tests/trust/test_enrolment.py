@@ -26,6 +26,7 @@ from securechan.trust.enrolment import (
     SuiteKey,
     Verdict,
     admitted,
+    check_roles,
     open_request,
     open_verdict,
     seal_request,
@@ -381,3 +382,9 @@ def test_a_roster_that_lists_other_keys_is_noticed(invite: Invite) -> None:
     with pytest.raises(Untrusted) as caught:
         admitted(world.view, new.request)
     assert caught.value.code == "identity-changed"
+
+
+def test_a_role_that_there_is_not_is_named() -> None:
+    with pytest.raises(Invalid, match="there is no role 'liason'") as e:
+        check_roles(["desk", "liason"])
+    assert "liaison" in e.value.hint

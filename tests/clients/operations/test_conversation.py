@@ -42,6 +42,13 @@ def test_a_name_is_given_once(town: Town) -> None:
     assert said.code == 12
 
 
+def test_who_is_in_already_stays(town: Town) -> None:
+    name = town.community()
+    again = town.si.json("conversation", "accept", name)
+    assert (again["name"], again["state"]) == (name, "member")
+    assert town.si.run("conversation", "accept", name).out.startswith(f"joined  {name}")
+
+
 def test_an_offer_may_be_declined(town: Town) -> None:
     town.si.json("sync")
     made = town.hr.json(
