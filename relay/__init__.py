@@ -1,6 +1,7 @@
 """The post office: it forwards and stores ciphertext, orders it, and can be no more than late or absent.
 
 the operator   cli setup (a folder, its keys) config mistakes (told by line) keys backup mirror running (asked of it)
+               bench (what the machine gives)
 the process    process (opens, serves, ends) workers (several on a port) notify logs metrics observe (for who watches)
 the doors      server websocket tls connection (a session) admission (who may be here) people (who that is)
                limits (quotas) bounds (numbers that hold for all) outgoing (frames encoded by hand)

@@ -3,7 +3,7 @@
     securechan-relay init --name relay-1 --url wss://relay.example.int     keys and a card for the federation
     securechan-relay adopt federation.json                                 the bundle that the federation published
     securechan-relay run                                                   serve; needs no configuration
-    securechan-relay status | check-config | reload | drain | rotate | backup | restore | man
+    securechan-relay status | check-config | reload | drain | rotate | backup | restore | bench | man
 
 Only what a command needs is loaded when it runs, so that help costs nothing. With ``--json`` stdout holds one object,
 ``{"v":1,"ok":true,"data":{…}}``, and errors go to stderr in the same form. Exit codes tell causes apart; see ``EXIT``.
@@ -42,6 +42,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
     help="A relay of a securechan federation: it forwards and stores ciphertext.",
 )
 
@@ -89,7 +90,9 @@ def init(
     port: Annotated[int, typer.Option("--port", help="The port to listen on.")] = 8765,
     as_json: Json = False,
 ) -> None:
-    """Make the relay's keys, relay.toml and the card that the federation's administrators need."""
+    """Make a relay: its keys, relay.toml, its card.
+
+    The card is what the federation's administrators need."""
     from relay import setup
     from relay.config import home_folder
 
@@ -110,7 +113,9 @@ def adopt(
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Serve the federation of this bundle; a running relay takes it up within a second."""
+    """Serve the federation of this bundle.
+
+    A running relay takes it up within a second."""
     from relay import setup
     from relay.config import home_folder
 
@@ -147,7 +152,9 @@ def rotate(
     drop_old: Annotated[bool, typer.Option("--drop-old", help="Remove all KEM keys but the newest.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Make a new KEM key and card; or, once the federation has published it, drop the old one."""
+    """Renew the relay's key.
+
+    Makes a new KEM key and card; once the federation has published that, --drop-old drops the old key."""
     from relay import setup
     from relay.config import home_folder
 
@@ -174,7 +181,9 @@ def status(home: Home = None, as_json: Json = False) -> None:
 
 @app.command("check-config")
 def check_config(home: Home = None, config: Config = None, as_json: Json = False) -> None:
-    """Read the configuration as `run` would, and say what is wrong with it."""
+    """Show the settings that hold, or what is wrong.
+
+    Reads the configuration as `run` would."""
     from relay import tls
     from relay.config import home_folder, load
 
@@ -192,7 +201,9 @@ def check_config(home: Home = None, config: Config = None, as_json: Json = False
 
 @app.command()
 def reload(home: Home = None, as_json: Json = False) -> None:
-    """Have the running relay read its configuration again, as SIGHUP does: limits, quotas, certificate, log level."""
+    """Have the running relay read its settings again.
+
+    As SIGHUP does: limits, quotas, certificate, log level."""
     from relay import running
     from relay.config import home_folder
 
@@ -206,7 +217,9 @@ def drain(
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for its end.")] = 60.0,
     as_json: Json = False,
 ) -> None:
-    """Have the running relay finish what it accepted, say bye to everyone and end, as SIGTERM does."""
+    """End the running relay in good order.
+
+    As SIGTERM does: it finishes what it accepted, and says bye to everyone."""
     from relay import running
     from relay.config import home_folder
 
@@ -244,7 +257,9 @@ def restore(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Put a backup, or a mirror with all that was acknowledged, back into an empty folder."""
+    """Put a backup or a mirror into an empty folder.
+
+    A mirror has all that was acknowledged, a backup what there was then."""
     from relay import backup as keeping
     from relay import mirror
     from relay.config import home_folder
@@ -255,6 +270,22 @@ def restore(
     if done["lost"]:
         words += "\nwarn       members that have read what came after it raise alarms: tell the agencies"
     say(as_json, done, words)
+
+
+@app.command()
+def bench(
+    home: Home = None,
+    seconds: Annotated[float, typer.Option("--seconds", help="How long each is measured.", min=0.0, max=60.0)] = 1.0,
+    as_json: Json = False,
+) -> None:
+    """Measure this machine: disk, store, handshakes, records.
+
+    In a folder of its own beside the relay's data, which it leaves alone."""
+    from relay import bench as measuring
+    from relay.config import home_folder
+
+    told = measuring.bench(home_folder(home), seconds)
+    say(as_json, told, measuring.words(told))
 
 
 @app.command()

@@ -202,6 +202,8 @@ def test_a_command_that_is_none_is_usage(capsys: pytest.CaptureFixture[str]) -> 
     code, out, _ = run(capsys)
     assert code == 0
     assert "check-config" in out
+    assert "..." not in out.partition("Commands:")[2]  # no help is cut off
+    assert run(capsys, "status", "-h")[0] == 0
 
 
 def test_values_that_cannot_be_name_the_option_and_leave_nothing(
