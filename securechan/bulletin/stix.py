@@ -403,7 +403,8 @@ def _selects(item: dict[str, Json], selector: str) -> bool:
 
 # What a bundle is about, best first: the title of a listing is the name of the first object of the first type there.
 _TITLE_TYPES: Final = ("report", "grouping", "campaign", "intrusion-set", "incident", "malware", "threat-actor", "tool",
-                       "vulnerability", "infrastructure", "note")  # fmt: skip
+                       "vulnerability", "infrastructure", "note", "attack-pattern", "indicator",
+                       "course-of-action")  # fmt: skip
 
 
 def _summary(document: dict[str, Json], objects: list[dict[str, Json]]) -> Summary:

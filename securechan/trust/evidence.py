@@ -89,7 +89,9 @@ def verify_evidence(data: bytes, *, root_id: bytes, device: str, key_hash: bytes
         )
     if hashlib.sha384(found.roots[0].content).digest() != root_id:
         raise Untrusted(
-            "the evidence is of another federation", code="wrong-root", hint="compare root ids by telephone"
+            "the evidence is of another federation, or damaged",
+            code="wrong-root",
+            hint="compare root ids by telephone; where they are equal, fetch the file again",
         )
     root = workflow.first_root(found.roots[0].content)
     for saved in found.roots[1:]:

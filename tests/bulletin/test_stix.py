@@ -282,6 +282,7 @@ def test_a_listing_knows_title_kinds_and_cves() -> None:
     assert found.cves == ("CVE-2020-1234", "CVE-2021-44228")
     assert found.types[0] == ("vulnerability", 2)
     assert stix.check(IPV4).title == IPV4["id"]
+    assert stix.check(bundle(IPV4, {**INDICATOR, "name": "Phishing host"})).title == "Phishing host"
     assert stix.check(bundle(IPV4)).title == "STIX bundle of 1 object"
 
 
