@@ -204,6 +204,9 @@ def may_publish(label: Tlp, ceiling: Tlp, audience: Audience, *, what: str = "th
         )
 
 
+NAMED: Final = 3  # agencies that a refusal names
+
+
 def may_forward(
     label: Tlp,
     issuer: str,
@@ -228,7 +231,8 @@ def may_forward(
                 code="tlp-denied",
             )
         if outside:
-            others = "1 other" if len(outside) == 1 else f"{len(outside)} others"
+            names = sorted(outside)
+            others = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
             raise Denied(
                 f"{what} by {issuer} is {label}: it may not leave {reach}, and {audience.name} has members of {others}",
                 hint=f"ask {issuer} for its signed consent, or share it inside {reach}",

@@ -204,7 +204,7 @@ def test_the_refusal_speaks_like_the_command_line() -> None:
         may_forward(Tlp.AMBER_STRICT, "cert-fr", audience(OWN, ALLY, CLIENT, STRANGER), what="SC-2026-0094")
     assert caught.value.message == (
         "SC-2026-0094 by cert-fr is tlp:amber+strict: it may not leave your agency,"
-        " and observers has members of 3 others"
+        " and observers has members of cert-si, city-hr, outsider"
     )
     assert caught.value.hint == "ask cert-fr for its signed consent, or share it inside your agency"
 
