@@ -30,6 +30,7 @@ from securechan.wire.frames import (
     Halt,
     HeadLeaf,
     Heads,
+    LoneAppend,
     Reason,
     RecordBody,
     Request,
@@ -87,6 +88,7 @@ def record() -> Target:
     client, _ = sessions()
     whole = client.seal(frames()[:3], NOW)
     plain = RecordBody(Then.STAY, frames()).encode()
+    lone = RecordBody(Then.STAY, (Frame.of(Request.of(7, Append(bytes(32), bytes(32), bytes(100), None))),)).encode()
 
     def run(data: bytes) -> None:
         peer, here = sessions()
@@ -94,15 +96,25 @@ def record() -> Target:
         try:
             found = here.open(sealed, NOW)
         except (Malformed, Invalid, CannotOpen, Stale):
-            with refused(CannotOpen):
-                here.open(sealed, NOW)
-                raise AssertionError("a session that failed opens more") from None
+            relay = sessions()[1]
+            for opened, kinds in (
+                (here.open, (CannotOpen,)),
+                (relay.open_asked, (Malformed, Invalid, CannotOpen, Stale)),
+                (relay.open_asked, (CannotOpen,)),
+            ):
+                with refused(*kinds):
+                    opened(sealed, NOW)
+                    raise AssertionError("a session that failed opens more") from None
             return
+        asked = sessions()[1].open_asked(sealed, NOW)
+        if found != ((Frame.of(Request.of(*asked)),) if isinstance(asked, LoneAppend) else asked):
+            raise AssertionError("a relay reads something else")
         rest = data[1 + len(RecordBody(Then.STAY, found).encode()) :] if data[:1] == b"\1" else b""
         if any(rest):
             raise AssertionError("something hides in the padding")
 
-    return Target(run, (b"\0" + whole, b"\1" + plain, b"\1" + plain + bytes(100)), after(1, of_struct(RecordBody)))
+    seeds = (b"\0" + whole, b"\1" + plain, b"\1" + plain + bytes(100), b"\1" + lone + bytes(69))
+    return Target(run, seeds, after(1, of_struct(RecordBody)))
 
 
 # ----------------------------------------------------------------------------------------------------------- handshake
