@@ -32,7 +32,7 @@ ROUNDS: Final = int(os.environ.get("ROUNDS", "2"))
 SECS: Final = os.environ.get("SECS", "2")
 ONLY: Final = os.environ.get("ONLY", "")
 HOME: Final = Path(os.environ.get("PEERS_HOME", Path.home() / "peers"))
-LIMIT: Final = 40  # seconds for one question
+LIMIT: Final = 60  # seconds for one question
 WHOLE: Final = "a1,a8,b10,b200,b1000,c,e,d1000"
 
 
@@ -167,7 +167,7 @@ def cells(figures: Figures, peer: Peer) -> list[str]:
         return figures.of(NAMES[peer.driver], peer, work, key)
 
     def ms(value: float | None) -> str:
-        return f"{value:.2g} ms" if value else "–"
+        return f"{value:,.{0 if value >= 10 else 2}f} ms" if value else "–"
 
     connect, idle = told("e", "cpu_us"), told("d1000", "kib_per")
     noise = [each for work in peer.work.split(",") if (each := told(work, "other_cores")) is not None]

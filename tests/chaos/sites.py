@@ -202,12 +202,7 @@ class Nats(Site):
 
     def open(self, exits: ExitStack) -> None:
         self.cluster = exits.enter_context(Cluster(self.folder / "nats"))
-        environment = {
-            **_OPEN,
-            "SECURECHAN_RELAY_STORE": "nats",
-            "SECURECHAN_RELAY_NATS__SERVERS": ",".join(self.cluster.urls),
-            "SECURECHAN_RELAY_NATS__PREFIX": "chaos",
-        }
+        environment = {**_OPEN, **self.cluster.environment("chaos")}
         self.stage = exits.enter_context(Stage(self.folder, **environment))
         second = self.folder / "second"
         shutil.copytree(self.stage.founding.folder, second)

@@ -70,12 +70,7 @@ class Crew(RelayProcess):
     """A relay of three workers."""
 
     def __init__(self, home: Path, cluster: Cluster) -> None:
-        environment = {
-            "SECURECHAN_RELAY_STORE": "nats",
-            "SECURECHAN_RELAY_NATS__SERVERS": ",".join(cluster.urls),
-            "SECURECHAN_RELAY_NATS__PREFIX": f"w{secrets.token_hex(4)}",
-            "SECURECHAN_RELAY_NATS__REPLICAS": "3",
-        }
+        environment = cluster.environment(f"w{secrets.token_hex(4)}")
         super().__init__(home, environment=environment, program=("-c", PROGRAM))
 
     def children(self) -> list[int]:

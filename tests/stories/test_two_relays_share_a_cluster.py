@@ -32,11 +32,7 @@ async def _write(device: Live, topic: bytes, said: list[str], round_: str) -> No
 
 
 async def test_two_relays_share_a_cluster(tmp_path: Path, cluster: Cluster) -> None:
-    environment = {
-        "SECURECHAN_RELAY_STORE": "nats",
-        "SECURECHAN_RELAY_NATS__SERVERS": ",".join(cluster.urls),
-        "SECURECHAN_RELAY_NATS__PREFIX": "story",
-    }
+    environment = cluster.environment("story")
     async with AsyncExitStack() as exits:
         stage = exits.enter_context(Stage(tmp_path, **environment))
         shutil.copytree(stage.founding.folder, tmp_path / "second")
