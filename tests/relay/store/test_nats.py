@@ -407,4 +407,4 @@ async def test_a_thousand_who_settle_at_once_cost_the_cluster_a_few_questions(
             waiting += [asyncio.create_task(settled()) for _ in range(100)]
             placed(await one(first, entry(n)))
         assert min(await asyncio.gather(*waiting)) >= 0
-        assert 0 < asked.count(f"STREAM.INFO.{second.log_name}") <= 40  # of a thousand; looks at the room are among them
+        assert 0 < asked.count(f"STREAM.INFO.{second.log_name}") <= 40  # looks at the room are among them
