@@ -49,17 +49,28 @@ def send(
         if not me.interactive:
             raise typer.BadParameter("give -m TEXT, a FILE, or -a FILE", param_hint="-m")
         text = me.ask("message: ")
-    common: dict[str, Any] = {"to": to, "tlp": tlp, "wait": wait, "timeout": timeout}
-    done: list[dict[str, Any]] = []
-    if text is not None:
-        done.append(do("message.send", **common, text=text, id=identity))
-    for number, path in enumerate(attach or ()):
-        own = identity if number == 0 and text is None else None
-        media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
-        content = base64.b64encode(me.read_in(path, MAX_FILE)).decode()
-        done.append(do("message.send", **common, name=path.name, media_type=media_type, content=content, id=own))
+    parts: list[dict[str, Any]] = [] if text is None else [{"text": text}]
+    parts += [_attachment(path, me.read_in(path, MAX_FILE)) for path in attach or ()]
+    parts[0]["id"] = identity
+    common: dict[str, Any] = {"to": to, "tlp": tlp, "timeout": timeout}
+    if len(parts) == 1:
+        done = [do("message.send", **common, **parts[0], wait=wait)]
+    else:  # all are kept before any is waited for: where the relay goes meanwhile, none is lost
+        done = [do("message.send", **common, **part, wait="queued") for part in parts]
+        if wait != "queued":
+            done = [kept | _arrived(kept, wait, timeout) for kept in done]
     data = done[0] if len(done) == 1 else {"messages": done}
     me.emit(data, lambda: "\n".join(_sent(each) for each in done))
+
+
+def _arrived(kept: dict[str, Any], wait: str, timeout: float) -> Any:
+    where = {"conversation": kept["conversation"], "id": kept["id"]}
+    return do("message.arrived", **where, wait=wait, timeout=timeout)
+
+
+def _attachment(path: Path, content: bytes) -> dict[str, Any]:
+    media_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return {"name": path.name, "media_type": media_type, "content": base64.b64encode(content).decode()}
 
 
 def _text(message: str | None, file: str | None) -> str | None:

@@ -55,12 +55,8 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     the same message. ``wait``: ``queued``, ``sent``, ``delivered`` (to every device of the others) or ``read`` (by each
     of them). With a file: ``name``, ``media_type``, ``content``, caption in ``text``."""
     params = Params(said)
-    wait = params.text("wait", "sent")
-    if wait not in WAITS:
-        raise Malformed(f"nothing waits for {wait!r}", hint=f"use {', '.join(WAITS)}", code="usage")
+    wait, until = _wait(work, params)
     label, identity = tlp.parse(params.text("tlp", "green")), params.hex("id", 16)
-    timeout = params.seconds("timeout", 60.0)
-    until = work.clock.time() + timeout
     topic = await recipient(work, params.text("to"))
     if wait in ("delivered", "read"):
         reach.receipted(work, topic)
@@ -76,22 +72,43 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         )
     else:
         command = SendText(topic, params.text("text"), label, identity)
+    payload: bytes = await work.runtime.do(command)
+    conversation = work.agent.conversation(topic)
+    return {
+        "conversation": topic.hex(),
+        "name": conversation.name,
+        "id": payload.hex(),
+        "tlp": label.word,
+        "state": "queued",
+        "members": len(conversation.members),
+        "readers": readers(work, topic),
+    } | await _waited(work, topic, payload, wait, until)
+
+
+async def arrived(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Wait for a message that was queued: ``conversation`` and ``id`` as `send` gave them, ``wait`` likewise."""
+    params = Params(said)
+    wait, until = _wait(work, params)
+    topic = lookup.conversation(work.agent, params.text("conversation")).topic
+    return await _waited(work, topic, params.hex("id", 16), wait, until)
+
+
+def _wait(work: Work, params: Params) -> tuple[str, float]:
+    """What is waited for, and until when."""
+    wait = params.text("wait", "sent")
+    if wait not in WAITS:
+        raise Malformed(f"nothing waits for {wait!r}", hint=f"use {', '.join(WAITS)}", code="usage")
+    return wait, work.clock.time() + params.seconds("timeout", 60.0)
+
+
+async def _waited(work: Work, topic: bytes, payload: bytes, wait: str, until: float) -> dict[str, Any]:
+    """What has become of a message of ours once it is as far as ``wait`` says."""
+    if wait == "queued":
+        return {}
     with reach.heard(work, topic) as reached:
-        payload: bytes = await work.runtime.do(command)
-        conversation = work.agent.conversation(topic)
-        data: dict[str, Any] = {
-            "conversation": topic.hex(),
-            "name": conversation.name,
-            "id": payload.hex(),
-            "tlp": label.word,
-            "state": "queued",
-            "members": len(conversation.members),
-            "readers": readers(work, topic),
-        }
-        if wait != "queued":
-            with queued("the message"):
-                data |= await sent(work, topic, payload, timeout)
-            data["readers"] = readers(work, topic)  # a first message waits until somebody is there
+        with queued("the message"):
+            data = await sent(work, topic, payload, max(0.0, until - work.clock.time()))
+        data["readers"] = readers(work, topic)  # a first message waits until somebody is there
         if wait in ("delivered", "read"):
             before = list(_said_of(work, topic, payload.hex()))
             data |= await reached.wait(payload, wait, before, data["readers"], max(0.0, until - work.clock.time()))
@@ -359,4 +376,11 @@ def content_of(event: dict[str, Any]) -> bytes:
     return base64.b64decode(event["content"])
 
 
-OPERATIONS: Final[dict[str, Operation]] = {"send": send, "read": read, "search": search, "fetch": fetch, "talk": talk}
+OPERATIONS: Final[dict[str, Operation]] = {
+    "send": send,
+    "arrived": arrived,
+    "read": read,
+    "search": search,
+    "fetch": fetch,
+    "talk": talk,
+}

@@ -69,7 +69,9 @@ async def test_it_goes_as_far_as_it_may_and_is_followed(stage: Stage) -> None:
             await forwards.ask_consent(work(cene), {"bulletin": second, "to": "observers", "reason": "they can help"})
             (asked,) = await ana.heard(ConsentAsked)
             assert (asked.name, asked.reason, asked.agencies) == ("observers", "they can help", ("cert-hr", "cert-si"))
-            await forwards.consent(work(ana), {"bulletin": second, "agency": "cert-si", "days": 3})
+            await forwards.consent(
+                work(ana), {"bulletin": second, "agency": "cert-si", "days": 3, "agencies": list(asked.agencies)}
+            )
             await cene.heard(ConsentAnswered, where=lambda each: each.granted)
             await forwards.forward(work(cene), {"bulletin": second, "to": "observers"})
             (strict,) = await read(dora, observers, 1)

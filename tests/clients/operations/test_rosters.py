@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,7 +115,7 @@ class Desk:
 
 
 @pytest.fixture
-def town(tmp_path: Path) -> Town:
+def town(tmp_path: Path) -> Iterator[Town]:
     """Three administrators; rosters need all three."""
     world = World([AGENCY, "cert-lt"])
     devices = [world.enrol(AGENCY, name, name, "admin") for name in ("alice", "bob", "carol")]
@@ -132,7 +132,9 @@ def town(tmp_path: Path) -> Town:
         writes = [Put(OFFICE, ROSTER_KEY, private)]
         vault = Vault.create(tmp_path / device.record.device, PASSPHRASE, writes=writes, cost=CHEAP)
         town.desks[device.record.device] = Desk(town, device, vault)
-    return town
+    yield town
+    for desk in town.desks.values():
+        desk.vault.close()
 
 
 def work(desk: Desk, operation: Any, **params: Any) -> Any:
