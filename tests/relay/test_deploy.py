@@ -149,6 +149,11 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
+        if authority:
+            uses = dict.fromkeys(("digital_signature", "key_cert_sign", "crl_sign"), True) | dict.fromkeys(
+                ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only",
+                 "decipher_only"), False)  # fmt: skip
+            builder = builder.add_extension(x509.KeyUsage(**uses), critical=True)
         if names:
             entries = [*map(x509.DNSName, names), x509.IPAddress(ip_address("127.0.0.1"))]
             builder = builder.add_extension(x509.SubjectAlternativeName(entries), critical=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,9 @@ NOW = 1_800_000_000
 
 
 @pytest.fixture
-def vault(tmp_path: Path) -> Vault:
-    return Vault.create(tmp_path / "vault.db", PASSPHRASE, cost=CHEAP)
+def vault(tmp_path: Path) -> Iterator[Vault]:
+    with Vault.create(tmp_path / "vault.db", PASSPHRASE, cost=CHEAP) as made:
+        yield made
 
 
 @pytest.fixture
