@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import sys
 import threading
 from typing import Annotated, Any, Final
@@ -23,6 +24,8 @@ from clients.render import count, safe
 app = group("Talk.")
 
 SHOWN: Final = frozenset({"message-received", "message-dropped", "bulletin-received", "alarm", "held", "frozen"})
+
+_COMMAND: Final = re.compile(r"/[a-zA-Z?]+")  # what elsewhere would leave or help: nobody means to say it
 
 
 @app.command()
@@ -114,7 +117,13 @@ async def _chat(me: Invocation, to: str, tlp: str) -> None:
         tasks.append(asyncio.create_task(ask("message.talk", talk.give, to=to)))
         await _first(tasks, talk.known)
         typed = _typed()
-        while said := (await _first(tasks, typed.get())).strip():
+        while (said := await _first(tasks, typed.get())).strip():
+            if _COMMAND.fullmatch(said.rstrip()):
+                me.note(
+                    "not sent: there are no such commands. An empty line ends the talk; with a blank before, it is said"
+                )
+                continue
+            said = said.strip()
             await ask("message.send", to=talk.known.result(), text=said, tlp=tlp, wait="queued")
     finally:
         for task in tasks:

@@ -105,13 +105,14 @@ def read(
         str | None, typer.Option("--fetch", help="The id of a message: fetch its attachment and write it (-o).")
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Where --fetch writes; - is stdout.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what --fetch finds there.")] = False,
 ) -> None:
     """Read messages, bulletins and what happened.
 
     Where few officers talk by name, who sent what is shown here learns that it was read, unless --peek."""
     me = here()
     if fetch is not None:
-        _fetch(fetch, output)
+        _fetch(fetch, output, force)
         return
     wish: dict[str, Any] = {
         "conversation": conversation,
@@ -131,13 +132,14 @@ def read(
         me.note(f"{many} offered to you: securechan conversation ls, then securechan conversation accept NAME")
 
 
-def _fetch(payload: str, output: Path | None) -> None:
+def _fetch(payload: str, output: Path | None, force: bool) -> None:
     me = here()
+    if output is not None:
+        me.spare(output, force)
     data = do("message.fetch", id=payload)
     content = base64.b64decode(data["content"])
     target = output or Path(file_name(data["attachment"]) or "attachment")
-    if output is None and target.exists():
-        raise typer.BadParameter(f"there is a file {target} already: say where with -o", param_hint="-o")
+    me.spare(target, force)
     me.write_out(target, content)
     if str(target) != "-":
         said = {"attachment": data["attachment"], "size": len(content), "file": str(target)}

@@ -63,7 +63,8 @@ def _publication(
             raise Untrusted(
                 f"root {root.version} does not name this relay's online key {signer.keyid[:16]} for {role}",
                 code="wrong-key",
-                hint="the federation's key holders must sign a root that does: securechan root rotate",
+                hint="adopt it on the relay that publishes for the federation; if that shall be this one, its "
+                "holders sign: securechan root rotate --online CARD",
             )
     standing = {role: document for role, document in view.held.items() if role not in ONLINE}
     standing.update({document.role: document for document in parsed if document.role != "root"})

@@ -49,6 +49,8 @@ def test_a_first_word_begins_a_conversation_and_what_is_unread_comes_first(pair:
         terminal.expect("now, I mean\n")
         assert terminal.screen.count("  unread  ") == 2
         assert terminal.screen.count("hello there") == 1
+        terminal.type("/quit\n")
+        terminal.expect("not sent: there are no such commands")
         terminal.type("yes\n")
         terminal.expect("yes\n")
         terminal.type("\n")
@@ -56,6 +58,7 @@ def test_a_first_word_begins_a_conversation_and_what_is_unread_comes_first(pair:
     assert pair.hr.json("read", "--unread")["events"] == []
     pair.hr.json("sync")
     assert pair.hr.json("read", "liaison-1@cert-si")["events"][-1]["body"] == "yes"
+    assert "/quit" not in [each.get("body") for each in pair.hr.json("read", "liaison-1@cert-si")["events"]]
 
 
 def test_scripts_read_the_same_as_lines_of_json(pair: Pair) -> None:

@@ -78,8 +78,10 @@ def test_a_file_goes_along_and_is_fetched(town: Town, tmp_path: Path) -> None:
     target = tmp_path / "fetched"
     town.si.json("read", "--fetch", message["payload"], "-o", str(target))
     assert target.read_bytes() == content
-    target.unlink()
-    town.si.json("read", "--fetch", message["payload"], "-o", str(target))  # out of the archive this time
+    target.write_bytes(b"precious")
+    assert town.si.run("read", "--fetch", message["payload"], "-o", str(target)).code == 12
+    assert target.read_bytes() == b"precious"
+    town.si.json("read", "--fetch", message["payload"], "-o", str(target), "--force")  # out of the archive this time
     assert target.read_bytes() == content
 
 
