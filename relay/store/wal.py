@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 LEAST: Final = 64 << 10  # bytes laid out at once
-MOST: Final = 4 << 20
+MOST: Final = 256 << 10  # more at once, and one fsync in a hundred takes milliseconds
 FULL: Final = 32 << 20  # bytes that a log has which goes into the database in time
 
 
