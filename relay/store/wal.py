@@ -2,8 +2,9 @@
 
 A file that grows must have its length and its blocks made durable too: on a file system with a journal of its own that
 doubles what a group commit waits for. So whenever SQLite has written beyond the end that was laid out, zeros are laid
-out ahead of it, as much again as there is. It writes over them (a log is read up to the first frame whose checksum does
-not fit, and zeros have none), and once the log has reached its full length it is used again from the start.
+out ahead of it: as much again as there is, and soon a quarter of a megabyte at a time. It writes over them (a log is
+read up to the first frame whose checksum does not fit, and zeros have none), and once the log has reached its full
+length it is used again from the start.
 """
 
 from __future__ import annotations
