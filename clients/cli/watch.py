@@ -32,7 +32,10 @@ def sync(
 
 def _synced(data: dict[str, Any]) -> str:
     came = "  ".join(_counted(kind, number) for kind, number in data["came"].items()) or "nothing new"
-    return f"synced  {count(len(data['conversations']), 'conversation')}  unread {data['unread']}  {came}"
+    left = sum(each["queued"] for each in data["conversations"])
+    verb = "waits for its readers" if left == 1 else "wait for their readers"
+    waits = f"  {count(left, 'message')} {verb}" if left else ""
+    return f"synced  {count(len(data['conversations']), 'conversation')}  unread {data['unread']}  {came}{waits}"
 
 
 _STATES: Final = ("frozen", "held", "synced")  # kinds of event that no noun begins: 2 held

@@ -28,6 +28,7 @@ from securechan.agent import (
     receipts,
     reconcile,
     rotation,
+    sending,
     setback,
     trustlog,
 )
@@ -45,6 +46,7 @@ from securechan.agent.state import (
     KINDS,
     ME,
     ONLY,
+    OUTBOX,
     TRUST,
     ConsentRow,
     DeviceKey,
@@ -213,13 +215,24 @@ class Agent:
         return self.synced and next(look.leaving(self.rows), None) is None
 
     def at_rest(self, now: int) -> bool:
-        """As `idle`, but for commits that the relay does not want to see before some time has passed. ``now`` in Unix
-        seconds."""
-        return self.synced and next(look.leaving(self.rows, now), None) is None
+        """As `idle`, but for commits that the relay does not want to see before some time has passed, and for messages
+        that wait for other people. ``now`` in Unix seconds."""
+        return self.synced and next(look.leaving(self.rows, now, self._away(now)), None) is None
 
     def under_way(self, now: int) -> tuple[str, ...]:
         """What is not at rest, each in a few words for people."""
-        return (*look.unread(self.rows, self.session), *look.leaving(self.rows, now))
+        return (*look.unread(self.rows, self.session), *look.leaving(self.rows, now, self._away(now)))
+
+    def _away(self, now: int) -> frozenset[bytes]:
+        """Conversations in which what is queued waits for others."""
+        queued = {item.topic for item in self.rows.all(OUTBOX).values()} & look.followed(self.rows)
+        if not queued:
+            return frozenset()
+        turn = Turn(self.rows, self.session, self.random, now, self.memory)  # only looked at, never sealed
+        rows = [turn.conversation(topic) for topic in queued]
+        return frozenset(
+            row.topic for row in rows if sending.waits_for_others(turn, row, reconcile.difference_of(turn, row.topic))
+        )
 
     @property
     def next_wake(self) -> int:

@@ -176,11 +176,12 @@ def unread(rows: Rows, session: Session) -> Iterator[str]:
             yield f"{rows.all(CONVERSATIONS)[topic.hex()].name} is being read"
 
 
-def leaving(rows: Rows, now: int | None = None) -> Iterator[str]:
+def leaving(rows: Rows, now: int | None = None, away: frozenset[bytes] = frozenset()) -> Iterator[str]:
     """What is on its way from us or to us, in words; with ``now``, in Unix seconds, without the commits that the relay
-    does not want to see before some time has passed: they wait in the vault, and nobody need wait with them."""
+    does not want to see before some time has passed, and without what is queued in the conversations ``away``: they
+    wait in the vault, and nobody need wait with them."""
     names = {each.topic: each.name for each in rows.all(CONVERSATIONS).values()}
-    members = followed(rows)
+    members = followed(rows) - away
     for item in rows.all(OUTBOX).values():
         if item.topic in members:
             yield f"a message to {names[item.topic]} is to be sent"

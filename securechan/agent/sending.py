@@ -146,6 +146,14 @@ def obstacle(turn: Turn, conversation: Conversation, difference: Difference) -> 
     return "" if allowed else allowed.reason
 
 
+def waits_for_others(turn: Turn, conversation: Conversation, difference: Difference) -> bool:
+    """Whether what is queued here waits for people or for devices that may be away for weeks: for the first reader, for
+    a person's decision, for a roster that our agency has to renew. Nobody need wait with it."""
+    if conversation.hold is not Hold.NO or _talks_to_itself(turn, conversation.topic, difference):
+        return True
+    return not turn.view.may_send(turn.now, turn.me.device)
+
+
 def _talks_to_itself(turn: Turn, topic: bytes, difference: Difference) -> bool:
     """A joiner reads nothing that was sealed before it came: so the first words wait for the first readers."""
     there, policy = turn.seats(topic), turn.policy(topic)

@@ -51,6 +51,19 @@ def watching(station: Station, *words: str) -> Iterator[Watching]:
             process.kill()
 
 
+def test_a_first_word_to_who_was_never_here_holds_up_nobody(town: Town) -> None:
+    """It waits for its reader, for weeks if need be; to sync is done meanwhile."""
+    town.si.json("sync")
+    queued = town.si.json("send", "liaison-1@cert-pl", "-m", "welcome", "--wait", "queued")
+    assert queued["state"] == "queued"
+    for _ in range(2):
+        said = town.si.json("sync", "--timeout", "20")
+        (there,) = [each for each in said["conversations"] if each["id"] == queued["conversation"]]
+        assert there["queued"] == 1
+    rested = town.si.run("sync", "--timeout", "20").out
+    assert "1 message waits for its readers" in rested
+
+
 def test_events_come_as_they_happen_and_others_have_errands_done(town: Town) -> None:
     name = town.community()
     with watching(town.si) as watch:
