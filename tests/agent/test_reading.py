@@ -306,6 +306,8 @@ def test_claims_from_two_agencies_hold_what_we_send_until_a_person_decides(world
     identity = ana.do(SendText(topic, "shall I", Tlp.GREEN))
     world.run(5)
     assert ana.agent.outgoing(identity) == "queued"
+    assert ana.agent.at_rest(world.now)  # a person's decision may take days: nobody waits with it
+    assert not ana.agent.idle
     ana.do(Resume(topic))
     world.run(2)
     assert ana.agent.outgoing(identity) == "sent"
