@@ -1,13 +1,23 @@
-"""A document that can be published, and its publication."""
+"""A document that can be published, and its publication; a vault of one's own."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from clients.operations.skeleton import skeleton
+from clients.vault import Vault
 from tests.clients.conftest import Town
+from tests.clients.station import CHEAP, PASSPHRASE
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[Vault]:
+    """An empty one."""
+    with Vault.create(tmp_path / "vault.db", PASSPHRASE, cost=CHEAP) as made:
+        yield made
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -13,16 +11,9 @@ from clients.operations.farewells import KEPT, Farewell
 from clients.operations.newcomer import OFFICE
 from clients.vault import Vault
 from securechan.errors import Denied, Invalid, Malformed, Untrusted
-from tests.clients.station import CHEAP, PASSPHRASE
 from tests.support.federation import World
 
 NOW = 1_800_000_000
-
-
-@pytest.fixture
-def vault(tmp_path: Path) -> Iterator[Vault]:
-    with Vault.create(tmp_path / "vault.db", PASSPHRASE, cost=CHEAP) as made:
-        yield made
 
 
 @pytest.fixture

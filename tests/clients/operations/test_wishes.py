@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,14 +12,7 @@ from clients.vault import Vault
 from securechan.crypto.secret import Secret
 from securechan.crypto.signature import COMPOSITE
 from securechan.errors import Conflict, Denied, Malformed, NotFound
-from tests.clients.station import CHEAP, PASSPHRASE
 from tests.support.federation import World
-
-
-@pytest.fixture
-def vault(tmp_path: Path) -> Iterator[Vault]:
-    with Vault.create(tmp_path / "vault.db", PASSPHRASE, cost=CHEAP) as made:
-        yield made
 
 
 @pytest.fixture

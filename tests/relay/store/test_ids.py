@@ -174,6 +174,6 @@ async def test_ids_of_one_kind_make_no_batch_fail(tmp_path: Path, monkeypatch: p
     store = await SqliteStore.open(tmp_path / "relay.db")
     assert (await store.entry(ONE, (7).to_bytes(32, "big"))) is not None
     with pytest.raises(StoreFailed):
-        await store.commit([append(1), None])  # type: ignore[list-item]  # no write at all
+        await store.commit([append(1), None])  # no write at all
     assert (await store.entry(ONE, named(1))) is None
     await store.close()
