@@ -84,8 +84,11 @@ def _pending_words(data: dict[str, Any]) -> str:
         lines.append(f"key        {wish['id']}  {wish['device']}  {what}: securechan admin relist {wish['id']}")
     for wish in data["revocations"]:
         device, reason = wish["device"], wish["reason"]
-        lines.append(f"revoke     {device}  of {wish['officer']}: {reason}, says {wish['by']}  {wish['at']}")
-        lines.append(f"           ask the officer, then: securechan admin revoke {device} --reason {reason}")
+        lines.append(f"revoke     {wish['id']}  {device}  of {wish['officer']}: {reason}  {wish['at']}")
+        lines.append(
+            f"           says {wish['by']}; ask the officer, then: securechan admin revoke {device} --reason {reason}"
+        )
+        lines.append(f"           or, where it is to stay: securechan admin deny {wish['id']}")
     if data["invites"]:
         lines.append(
             table(
@@ -148,12 +151,20 @@ def relist(
 
 @app.command()
 def deny(
-    request: Annotated[str, typer.Argument(help="The request's id, or its device's name.")],
-    reason: Annotated[str, typer.Option("--reason", help="What the officer is told.")] = "",
+    request: Annotated[str, typer.Argument(help="Its id, or its device's name.")],
+    reason: Annotated[str, typer.Option("--reason", help="What the officer of a new device is told.")] = "",
 ) -> None:
-    """Refuse a device."""
+    """Refuse a new device, or a revocation that an officer wants.
+
+    Of a revocation that is denied nobody is told: the wish is forgotten on this device, where admin pending showed it.
+    Speak with its officer, and with the other administrators. An officer may ask again."""
     data = do("deny", {"id": request, "reason": reason})
-    here().emit(data, f"denied     {data['device']}")
+    me = here()
+    if data["what"] == "request":
+        me.emit(data, f"denied     {data['device']}")
+        return
+    me.emit(data, f"denied     the revocation of {data['device']}: it stays")
+    me.note("hint: nobody is told of it; speak with the officer, and with your agency's other administrators")
 
 
 @app.command()

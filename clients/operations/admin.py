@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from clients.federation import Address, newest_kem
 from clients.operations import directory, farewells, rosters, wishes
 from clients.operations import rotation as rotations
 from clients.operations.engine import Params, Work
+from clients.operations.farewells import Farewell
 from clients.operations.newcomer import OFFICE
-from clients.operations.office import Json, administrator, asked, doing, own_key_id, read_box, signing_key
+from clients.operations.office import Json, administrator, asked, doing, meant, own_key_id, read_box, signing_key
 from clients.operations.rosters import changed, collect, delivered, pending_rosters, tell_pending
 from clients.render import when
 from clients.vault import Put
 from securechan.agent.inputs import OpenBox, SendOpaque, WriteBox
 from securechan.codec import U64, Enum8, Struct, opaque, text
-from securechan.errors import Conflict, Denied, NotFound, NotReady, SecurechanError
+from securechan.errors import Denied, Invalid, NotFound, NotReady, SecurechanError
 from securechan.trust.cards import ContactCard, DirectoryKey, seal_card
 from securechan.trust.enrolment import (
     LIFETIME,
@@ -59,6 +61,30 @@ class Invited(Struct):
     state: State
     made: U64
     request: Annotated[bytes, opaque(1 << 16)]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request that waits for a verdict; its box, in hexadecimal, is what it is named by."""
+
+    ident: str
+    invited: Invited
+    request: EnrolRequest
+
+    @property
+    def device(self) -> str:
+        return self.request.name
+
+    def json(self) -> Json:
+        """For people and scripts."""
+        return {
+            "id": self.ident[:8],
+            "device": self.device,
+            "officer": f"{self.request.proposal.officer}@{self.request.proposal.agency}",
+            "roles": list(self.request.proposal.roles),
+            "asked": when(self.request.proposal.time),
+            "words": list(six_words(self.request)),
+        }
 
 
 # -------------------------------------------------------------------------------------------------------------- invites
@@ -140,11 +166,7 @@ async def pending(work: Work, params: Json) -> Json:
     collect(work)
     invites = _invites(work)
     return {
-        "requests": [
-            _tell_request(box, EnrolRequest.decode(invited.request))
-            for box, invited in invites.items()
-            if invited.state is State.ASKED
-        ],
+        "requests": [each.json() for each in _requests(work)],
         "rosters": [tell_pending(work, ident, waiting) for ident, waiting in pending_rosters(work).items()],
         "keys": [
             wish.json(work.agent.view.device(wish.device)) for wish in wishes.standing(work.vault, work.agent.view)
@@ -167,35 +189,12 @@ async def pending(work: Work, params: Json) -> Json:
     }
 
 
-def _tell_request(box: str, request: EnrolRequest) -> Json:
-    return {
-        "id": box[:8],
-        "device": request.name,
-        "officer": f"{request.proposal.officer}@{request.proposal.agency}",
-        "roles": list(request.proposal.roles),
-        "asked": when(request.proposal.time),
-        "words": list(six_words(request)),
-    }
-
-
-def _asked_for(work: Work, ident: str) -> tuple[str, Invited, EnrolRequest]:
-    """The request that is meant by the beginning of its id, or by its device's name, with or without the agency.
-    Raises NotFound, Conflict."""
-    found = [
-        (box, invited, EnrolRequest.decode(invited.request))
+def _requests(work: Work) -> list[Asked]:
+    return [
+        Asked(box, invited, EnrolRequest.decode(invited.request))
         for box, invited in _invites(work).items()
         if invited.state is State.ASKED
     ]
-    meant = [
-        each
-        for each in found
-        if (len(ident) >= 4 and each[0].startswith(ident)) or ident in (each[2].name, each[2].name.partition("/")[2])
-    ]
-    if not meant:
-        raise NotFound(f"no request {ident[:60]!a} waits", hint="securechan admin pending")
-    if len(meant) > 1:
-        raise Conflict(f"{ident[:60]!a} means several requests", hint="give more of the id")
-    return meant[0]
 
 
 # ------------------------------------------------------------------------------------------------------------- verdicts
@@ -205,9 +204,10 @@ async def approve(work: Work, params: Json) -> Json:
     """``id``, ``words`` as they were said, ``roles`` (else as invited), ``not_after`` (Unix seconds, 0 none)."""
     said = Params(params)
     await work.synced()
-    me = administrator(work)
+    administrator(work)
     await _read_boxes(work)
-    box, invited, request = _asked_for(work, said.text("id"))
+    waiting = meant(_requests(work), said.text("id"))
+    request = waiting.request
     check(said.text("words"), len(six_words(request)))
     if not words_match(said.text("words"), request):
         raise Denied(
@@ -222,31 +222,48 @@ async def approve(work: Work, params: Json) -> Json:
     record = request.record(since=work.now, roles=roles, not_after=said.number("not_after", 0) or None)
     await doing(work, "the words agree; signing and publishing")
     done = await changed(work, requests=(request,), add=[record], note=said.text("note", ""))
-    verdict = Verdict.make(
-        request,
-        Approval(done["roster"], directory.keys(work.vault)),
-        approver=me.name,
-        key=signing_key(work),
-        now=work.now,
-    )
-    await asked(work, WriteBox(bytes.fromhex(box), seal_verdict(verdict, request)), "box")
-    _keep_invite(work, box, Invited(invited.line, State.APPROVED, invited.made, invited.request))
+    await _answer(work, waiting, Approval(done["roster"], directory.keys(work.vault)), State.APPROVED)
     return {"device": record.name, "officer": record.address, "roles": sorted(record.roles), **done}
 
 
 async def deny(work: Work, params: Json) -> Json:
-    """``id``, ``reason``."""
+    """``id``: a request, whose officer is told the ``reason``; or a device that its officer wants revoked. Of that
+    nobody is told: the wish is forgotten here, and stands with other administrators. Key requests can't be denied: a
+    device asks for each once."""
     said = Params(params)
     await work.synced()
-    me = administrator(work)
+    administrator(work)
     await _read_boxes(work)
-    box, invited, request = _asked_for(work, said.text("id"))
+    collect(work)
     reason = said.text("reason", "")
-    await doing(work, "answering")
-    verdict = Verdict.make(request, Denial(reason), approver=me.name, key=signing_key(work), now=work.now)
-    await asked(work, WriteBox(bytes.fromhex(box), seal_verdict(verdict, request)), "box")
-    _keep_invite(work, box, Invited(invited.line, State.DENIED, invited.made, invited.request))
-    return {"device": request.name, "denied": True, "reason": reason}
+    waits: list[Asked | Farewell] = [
+        *_requests(work),
+        *farewells.standing(work.vault, work.agent.view, work.now),
+    ]
+    waiting = meant(waits, said.text("id"))
+    match waiting:
+        case Asked():
+            await doing(work, "answering")
+            await _answer(work, waiting, Denial(reason), State.DENIED)
+            what = "request"
+        case Farewell():
+            if reason:
+                raise Invalid(
+                    "nobody is told why a device is not revoked",
+                    hint=f"tell {waiting.by} yourself, and deny it without --reason",
+                    code="usage",
+                )
+            farewells.forget(work.vault, waiting)
+            what = "revocation"
+    return {"device": waiting.device, "denied": True, "reason": reason, "what": what}
+
+
+async def _answer(work: Work, waiting: Asked, said: Approval | Denial, state: State) -> None:
+    """Sign the verdict on a request, and put it where its device looks."""
+    request, invited = waiting.request, waiting.invited
+    verdict = Verdict.make(request, said, approver=work.agent.device, key=signing_key(work), now=work.now)
+    await asked(work, WriteBox(bytes.fromhex(waiting.ident), seal_verdict(verdict, request)), "box")
+    _keep_invite(work, waiting.ident, Invited(invited.line, state, invited.made, invited.request))
 
 
 # -------------------------------------------------------------------------------------------------------- contact cards

@@ -4,11 +4,13 @@
 
 It is a wish and no more: an administrator speaks with the officer, as one does who is told of a theft. A letter comes
 sealed, and signed with a key that the roster lists; it counts for devices of the sender's own officer alone. It is
-forgotten once the device is gone, or after some weeks in which nobody thought it right.
+forgotten once the device is gone, when this administrator denies it, or after some weeks in which nobody thought it
+right.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self, get_args
@@ -52,9 +54,14 @@ class Farewell:
         """The letter."""
         return json.dumps({"device": self.device, "reason": self.reason}).encode()
 
+    @property
+    def ident(self) -> str:
+        """What a person names it by."""
+        return hashlib.sha256(f"{self.device}\0{self.by}\0{self.reason}".encode()).hexdigest()[:8]
+
     def json(self, view: View) -> dict[str, Any]:
         """For people and scripts."""
-        return {**asdict(self), "officer": view.device(self.device).address}
+        return {"id": self.ident, **asdict(self), "officer": view.device(self.device).address}
 
 
 def reason(said: str) -> Reason:
@@ -82,6 +89,11 @@ def take(vault: Vault, view: View, sender: str, content: bytes, now: int) -> Non
     vault.adopt([Put(OFFICE, _SHELF + farewell.device, json.dumps(asdict(farewell)).encode())])
 
 
+def forget(vault: Vault, farewell: Farewell) -> None:
+    """It waits no more here; who still wants it asks again."""
+    vault.adopt([Put(OFFICE, _SHELF + farewell.device, None)])
+
+
 def standing(vault: Vault, view: View, now: int) -> list[Farewell]:
     """Those whose device is still there."""
     found: list[Farewell] = []
@@ -90,7 +102,7 @@ def standing(vault: Vault, view: View, now: int) -> list[Farewell]:
             continue
         farewell = Farewell(**json.loads(content))
         if view.find(farewell.device) is None or farewell.at + KEPT < now:
-            vault.adopt([Put(OFFICE, row, None)])
+            forget(vault, farewell)
         else:
             found.append(farewell)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 from clients.errand import refusal
 from clients.operations.engine import Work
@@ -18,7 +18,7 @@ from securechan.agent.agent import Agent
 from securechan.agent.events import BoxRead, Event, RequestDone, RequestFailed
 from securechan.agent.inputs import Command, PublishTrust, ReadBox
 from securechan.crypto.signature import COMPOSITE, SigningKey
-from securechan.errors import Denied, NotReady, Stale, TimedOut
+from securechan.errors import Conflict, Denied, NotFound, NotReady, Stale, TimedOut
 from securechan.trust.keys import Kind, TrustSigner, key_id
 from securechan.trust.records import DeviceRecord
 from securechan.wire.frames import Code, Error, TrustDocument
@@ -58,6 +58,38 @@ def roster_signer(work: Work) -> TrustSigner:
             code="no-roster-key",
         )
     return TrustSigner(Kind.COMPOSITE, private)
+
+
+# ----------------------------------------------------------------------------------------------------------- what waits
+
+
+class Waiting(Protocol):
+    """Something about a device that waits for an administrator."""
+
+    @property
+    def ident(self) -> str: ...
+
+    @property
+    def device(self) -> str: ...
+
+
+W = TypeVar("W", bound=Waiting)
+
+
+def meant(waiting: Sequence[W], said: str) -> W:
+    """The one that a person means: by the beginning of its id, or by its device, with or without the agency. Raises
+    NotFound, Conflict."""
+    found = [
+        each
+        for each in waiting
+        if (len(said) >= 4 and each.ident.startswith(said)) or said in (each.device, each.device.partition("/")[2])
+    ]
+    if not found:
+        raise NotFound(f"nothing waits that is called {said[:60]!a}", hint="securechan admin pending")
+    if len(found) > 1:
+        ids = ", ".join(each.ident[:8] for each in found)
+        raise Conflict(f"{said[:60]!a} means several things that wait", hint=f"name one by its id: {ids}")
+    return found[0]
 
 
 # ------------------------------------------------------------------------------------------------------------ the relay

@@ -22,6 +22,7 @@ from clients.operations.office import (
     Json,
     administrator,
     doing,
+    meant,
     own_key_id,
     publish,
     roster_signer,
@@ -237,12 +238,12 @@ def tell_pending(work: Work, ident: str, waiting: PendingRoster) -> Json:
 
 def _waiting(work: Work, ident: str) -> tuple[str, PendingRoster]:
     pendings = pending_rosters(work)
-    meant = [each for each in pendings.items() if each[0].startswith(ident)] if ident else list(pendings.items())
-    if not meant:
+    found = [each for each in pendings.items() if each[0].startswith(ident)] if ident else list(pendings.items())
+    if not found:
         raise NotFound("no such roster waits for your signature", hint="securechan admin pending")
-    if len(meant) > 1:
+    if len(found) > 1:
         raise Conflict("several rosters wait", hint="name one of: securechan admin pending")
-    return meant[0]
+    return found[0]
 
 
 async def show_roster(work: Work, params: Json) -> Json:
@@ -351,7 +352,7 @@ async def relist(work: Work, params: Json) -> Json:
     await work.synced()
     administrator(work)
     collect(work)
-    wish = wishes.meant(wishes.standing(work.vault, work.agent.view), said.text("id"))
+    wish = meant(wishes.standing(work.vault, work.agent.view), said.text("id"))
     record = work.agent.view.device(wish.device)
     note = said.text("note", "") or f"{wish.device}: {'a new key' if wish.add else 'its old key goes'}"
     await doing(work, "signing and publishing")

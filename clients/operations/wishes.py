@@ -17,13 +17,13 @@ from typing import Any, Final, Self
 from clients.operations.newcomer import OFFICE
 from clients.vault import Put, Vault
 from securechan.agent.rotation import KEY_REQUEST as KIND
-from securechan.errors import Denied, Invalid, Malformed, NotFound
+from securechan.errors import Denied, Invalid, Malformed
 from securechan.trust.authority import add_key, drop_key
 from securechan.trust.names import split_device
 from securechan.trust.records import SUITE, DeviceRecord, key_hash
 from securechan.trust.view import View
 
-__all__ = ("KIND", "Wish", "meant", "standing", "take")
+__all__ = ("KIND", "Wish", "standing", "take")
 _SHELF: Final = "wish/"
 
 
@@ -95,11 +95,3 @@ def standing(vault: Vault, view: View) -> list[Wish]:
         else:
             found.append(wish)
     return found
-
-
-def meant(wishes: list[Wish], said: str) -> Wish:
-    """The wish that a person means: by its id, or by its device. Raises NotFound."""
-    for wish in wishes:
-        if said in (wish.ident, wish.device):
-            return wish
-    raise NotFound(f"no device asks for another key as {said[:60]!a}", hint="securechan admin pending")

@@ -19,6 +19,7 @@ def test_a_lost_device_is_told_of_from_another_of_its_officer(office: Station, t
     assert (wish["device"], wish["by"], wish["reason"]) == ("cert-hr/lost", "cert-hr/kept", "lost")
     said = office.run("admin", "pending").out
     assert "ask the officer, then: securechan admin revoke cert-hr/lost --reason lost" in said
+    assert f"or, where it is to stay: securechan admin deny {wish['id']}" in said
     refused = kept.run("--json", "device", "revoke", "cert-hr/desk", "--yes")
     assert (refused.code, refused.error["code"]) == (7, "role-denied")
     assert kept.run("device", "revoke", "lost").code == 2  # nobody there to say yes
@@ -26,6 +27,25 @@ def test_a_lost_device_is_told_of_from_another_of_its_officer(office: Station, t
     assert (done["published"], done["asked"]) == (True, [])
     assert office.json("admin", "pending")["revocations"] == []
     assert lost.run("--json", "sync").code == 4
+
+
+def test_an_administrator_denies_what_an_officer_wished(office: Station, tmp_path: Path) -> None:
+    """It waits no more and the device stays; who still wants it out asks again."""
+    found, kept = (enter(office, tmp_path / name, "liaison-32", name) for name in ("found", "holder"))
+    kept.json("device", "revoke", "found", "--yes")
+    with_reason = office.run("--json", "admin", "deny", "found", "--reason", "it lay under the desk")
+    assert (with_reason.code, with_reason.error["code"]) == (2, "usage")  # whom would it be told?
+    assert [each["device"] for each in office.json("admin", "pending")["revocations"]] == ["cert-hr/found"]
+    denied = office.run("admin", "deny", "cert-hr/found")
+    assert denied.out == "denied     the revocation of cert-hr/found: it stays\n"
+    assert "nobody is told of it" in denied.err
+    assert office.json("admin", "pending")["revocations"] == []
+    assert office.run("admin", "deny", "cert-hr/found").code == 9
+    found.json("sync")
+    kept.json("device", "revoke", "found", "--reason", "left", "--yes")
+    (again,) = office.json("admin", "pending")["revocations"]
+    told = office.json("admin", "deny", again["id"])
+    assert told == {"device": "cert-hr/found", "denied": True, "reason": "", "what": "revocation"}
 
 
 def enter(office: Station, folder: Path, officer: str, device: str) -> Person:

@@ -33,6 +33,7 @@ def test_a_wish_is_kept_until_the_device_is_gone(vault: Vault, world: World) -> 
     farewells.take(vault, world.view, "cert-hr/phone", letter(reason="left"), NOW)  # the last one counts
     (wish,) = farewells.standing(vault, world.view, NOW)
     assert wish.json(world.view) == {
+        "id": wish.ident,
         "device": "cert-hr/laptop",
         "officer": "ana@cert-hr",
         "reason": "left",
@@ -49,6 +50,15 @@ def test_a_wish_that_nobody_thought_right_is_forgotten(vault: Vault, world: Worl
     assert farewells.standing(vault, world.view, NOW + KEPT)
     assert not farewells.standing(vault, world.view, NOW + KEPT + 1)
     assert vault.all(OFFICE) == {}
+
+
+def test_a_wish_that_was_denied_may_come_again(vault: Vault, world: World) -> None:
+    for _ in range(2):
+        farewells.take(vault, world.view, "cert-hr/phone", letter(), NOW)
+        farewells.take(vault, world.view, "cert-hr/phone", letter("cert-hr/phone", "left"), NOW)
+        lost, phone = sorted(farewells.standing(vault, world.view, NOW), key=lambda each: each.device)
+        farewells.forget(vault, lost)
+        assert farewells.standing(vault, world.view, NOW) == [phone]
 
 
 def test_nobody_wishes_anothers_device_out(vault: Vault, world: World) -> None:
