@@ -22,25 +22,25 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from securechan.crypto.secret import Secret
 from securechan.crypto.suite import SUITES, Suite, by_number
 from securechan.errors import Invalid
 from securechan.mls.extensions import Extension
-from securechan.mls.framing import Sender
 from securechan.mls.group import Group, Pending
 from securechan.mls.join import trusted_tree
 from securechan.mls.keypackage import DEFAULT_LIFETIME, LeafKeys, new_key_package
 from securechan.mls.message import MLSMessage, encode_message
-from securechan.mls.nodes import BasicCredential, Capabilities
+from securechan.mls.nodes import Capabilities
 from securechan.mls.outcomes import Application, CannotFollow, Committed, Own, Proposed, Removed, Void
-from securechan.mls.proposals import Add, Proposal, Remove, Update
-from securechan.mls.protection import authenticated, framed, show
+from securechan.mls.outside import propose_from_outside, propose_self
+from securechan.mls.proposals import Add, Remove, Update
 from securechan.mls.psk import EpochId, PskName
-from securechan.mls.registry import GREASE, CredentialType, ProtocolVersion, SenderType, WireFormat
+from securechan.mls.registry import GREASE, CredentialType, ProtocolVersion
 from securechan.mls.send import Step, external_psk
 from securechan.mls.treemath import LeafIndex
 from securechan.mls.welcome import GroupInfo, Welcome
 from tests.interop import lineage
-from tests.interop.fields import group_info, key_package, keys_of, maybe, one_welcome, raw, view
+from tests.interop.fields import able, group_info, key_package, keys_of, maybe, one_welcome, raw, view
 from tests.interop.peers.lines import Answer, Command, Held, NotFound, Request, answer, serve
 
 
@@ -91,7 +91,7 @@ def hello(driver: Driver, request: Request) -> Answer:
 def create_key_package(driver: Driver, request: Request) -> Answer:
     suite = by_number(request["suite"])
     extensions: tuple[Extension, ...] = ()
-    capabilities = None
+    capabilities = able(request, suite)
     if request.get("grease"):
         extensions = (Extension(GREASE[7], b"grease"),)
         capabilities = Capabilities(
@@ -124,9 +124,9 @@ def create_group(driver: Driver, request: Request) -> Answer:
     keys = keys_of(request, suite)
     if request.get("kp") is not None:
         bundle = driver.package(request)
-        keys = LeafKeys(bundle.signature_private, BasicCredential(bundle.key_package.leaf_node.identity))
+        keys = LeafKeys(bundle.signature_private, bundle.key_package.leaf_node.credential.body)
     group_id = maybe(request, "group_id") or bytes(suite.random(32))
-    group = Group.create(suite, group_id, keys, now=int(time.time()))
+    group = Group.create(suite, group_id, keys, now=int(time.time()), capabilities=able(request, suite))
     return driver.seated(group, padding=request.get("padding", 0))
 
 
@@ -202,12 +202,18 @@ def propose_update(driver: Driver, request: Request) -> Answer:
 
 def external_propose_add(driver: Driver, request: Request) -> Answer:
     bundle = driver.package(request)
-    suite = by_number(bundle.key_package.cipher_suite)
     context = group_info(raw(request, "group_info")).group_context
-    sender = Sender(SenderType.NEW_MEMBER_PROPOSAL, None)
-    content = framed(context.group_id, context.epoch, sender, b"", Proposal.of(Add(bundle.key_package)))
-    message = authenticated(suite, bundle.signature_private, WireFormat.PUBLIC_MESSAGE, content, context.encode())
-    return {"proposal": encode_message(show(suite, b"", message, context.encode())).hex()}
+    suite = by_number(context.cipher_suite)
+    return {"proposal": propose_self(suite, context.group_id, context.epoch, bundle).hex()}
+
+
+def external_propose(driver: Driver, request: Request) -> Answer:
+    """As the external sender of that index and signature key: an Add, or else a Remove."""
+    context = group_info(raw(request, "group_info")).group_context
+    suite, key = by_number(context.cipher_suite), Secret(raw(request, "signature_priv"))
+    body = Add(key_package(request["add"])) if "add" in request else Remove(LeafIndex(request["remove"]))
+    message = propose_from_outside(suite, context.group_id, context.epoch, request["index"], key, body)
+    return {"proposal": message.hex()}
 
 
 def _is_own_update(group: Group, kept: Pending) -> bool:
@@ -374,6 +380,7 @@ COMMANDS: Final[dict[str, Callable[[Driver, Request], Answer]]] = {
     "propose_update": propose_update,
     "propose_psk": propose_psk,
     "external_propose_add": external_propose_add,
+    "external_propose": external_propose,
     "commit": commit,
     "merge": merge,
     "clear_pending": clear_pending,

@@ -8,7 +8,8 @@ from securechan.errors import Malformed
 from securechan.mls.group import Group
 from securechan.mls.keypackage import KeyPackage, LeafKeys
 from securechan.mls.message import MLSMessage, encode_message
-from securechan.mls.nodes import BasicCredential
+from securechan.mls.nodes import BasicCredential, Capabilities, X509Credential
+from securechan.mls.registry import ProtocolVersion
 from securechan.mls.step import Step
 from securechan.mls.welcome import GroupInfo, Welcome
 from tests.interop.peers.lines import Answer, Request
@@ -27,8 +28,16 @@ def maybe(request: Request, name: str) -> bytes | None:
 
 
 def keys_of(request: Request, suite: Suite) -> LeafKeys:
-    private = maybe(request, "signature_priv") or suite.signature.generate()[0]
-    return LeafKeys(Secret(private), BasicCredential(str(request.get("identity", "securechan")).encode()))
+    private = Secret(maybe(request, "signature_priv") or suite.signature.generate()[0])
+    if request.get("certificates"):
+        return LeafKeys(private, X509Credential(tuple(bytes.fromhex(each) for each in request["certificates"])))
+    return LeafKeys(private, BasicCredential(str(request.get("identity", "securechan")).encode()))
+
+
+def able(request: Request, suite: Suite) -> Capabilities | None:
+    """What a leaf lists where it isn't the least: the types of credentials that the request names."""
+    kinds = request.get("credential_types")
+    return None if kinds is None else Capabilities((ProtocolVersion.MLS10,), (suite.number,), (), (), tuple(kinds))
 
 
 def key_package(message: str) -> KeyPackage:

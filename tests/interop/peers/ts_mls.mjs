@@ -20,6 +20,7 @@ import * as mls from "ts-mls"
 import { encode } from "ts-mls/codec/tlsEncoder.js"
 import { varLenDataEncoder, decodeVarLenData } from "ts-mls/codec/variableLength.js"
 import { createGroupInfo } from "ts-mls/createCommit.js"
+import { protectExternalProposalPublic } from "ts-mls/messageProtectionPublic.js"
 import { ValidationError } from "ts-mls/mlsError.js"
 import { makeKeyPackageRef } from "ts-mls/keyPackage.js"
 import { leafNodeTBSEncoder } from "ts-mls/leafNode.js"
@@ -102,11 +103,13 @@ function seated(seat) {
   return { group: name, ...view(seat) }
 }
 
-async function keyPackage({ suite: number, identity = "ts-mls", signature_priv: given, lifetime_days: days = 28 }) {
+async function keyPackage({ suite: number, identity = "ts-mls", certificates, signature_priv: given, lifetime_days: days = 28 }) {
   const suite = await suiteOf(number)
   const now = BigInt(Math.floor(Date.now() / 1000))
   const lifetime = { notBefore: now - 3600n, notAfter: now + BigInt(days) * 86400n }
-  const credential = { credentialType: "basic", identity: text.encode(identity) }
+  const credential = certificates
+    ? { credentialType: "x509", certificates: certificates.map(raw) }
+    : { credentialType: "basic", identity: text.encode(identity) }
   const keys = given === undefined ? await suite.signature.keygen() : chosenKeys(given)
   const bundle = await mls.generateKeyPackageWithKey(credential, mls.defaultCapabilities(), lifetime, [], keys, suite)
   return { public: bundle.publicPackage, private: bundle.privatePackage, suite, keys }
@@ -333,6 +336,15 @@ const commands = {
     const done = await mls.proposeAddExternal(info, bundle.public, bundle.private, bundle.suite)
     return { proposal: hex(mls.encodeMlsMessage(done)) }
   },
+  /** Of ts-mls's parts, since its own call looks the sender up in an extension of another form than RFC 9420's. */
+  async external_propose(request) {
+    const { groupContext } = message(raw(request.group_info), "mls_group_info").groupInfo
+    const { suite, keys } = chosen(packages, request.kp, "key package")
+    const proposal = request.add === undefined ? removeProposal(request.remove) : addProposal(request.add)
+    const sender = { senderType: "external", senderIndex: request.index }
+    const done = await protectExternalProposalPublic(keys.signKey, groupContext, new Uint8Array(), proposal, sender, suite)
+    return { proposal: wire({ wireformat: "mls_public_message", publicMessage: done.publicMessage }) }
+  },
   commit,
   add: (request) => commit({ ...request, add: request.key_packages }),
   remove: (request) => commit({ ...request, remove: request.leaves }),
@@ -398,7 +410,7 @@ const commands = {
       if (node?.nodeType === "leaf")
         members.push({
           leaf: index / 2,
-          identity: Buffer.from(node.leaf.credential.identity).toString(),
+          identity: Buffer.from(node.leaf.credential.identity ?? []).toString(), // none, where there is a chain
           signature_key: hex(node.leaf.signaturePublicKey),
         })
     return { members }
