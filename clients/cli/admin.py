@@ -68,7 +68,7 @@ def pending() -> None:
 
     Requests are shown with their six words, and devices that their officers want revoked."""
     data = do("pending", {}, "reading the boxes")
-    here().emit(data, lambda: _pending_words(data))
+    here().show(data, lambda: _pending_words(data))
 
 
 def _pending_words(data: dict[str, Any]) -> str:
@@ -209,7 +209,7 @@ def member_ls(
         ]
         return table([*rows, *gone], ["device", "officer", "roles", "since", "key"])
 
-    here().emit(data, words)
+    here().show(data, words)
 
 
 @app.command()

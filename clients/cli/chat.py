@@ -35,8 +35,8 @@ def chat(
 ) -> None:
     """Talk line by line; an empty line or Ctrl-D ends it.
 
-    What nobody has read yet comes first. With an officer to whom there is no conversation yet one is begun, as send
-    does."""
+    What nobody has read yet comes first. With an officer to whom there is no conversation yet one is begun, or the one
+    that they offer is joined, as send does."""
     run(_chat(here(), to, tlp))
 
 

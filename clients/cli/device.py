@@ -23,7 +23,7 @@ def ls(
     Of an agency those that are revoked too."""
     officer = who if who and "@" in who else None
     data = do("device.ls", online=False, officer=officer, agency=who if who and officer is None else None)
-    here().emit(data, lambda: _listed(data))
+    here().show(data, lambda: _listed(data))
 
 
 def _listed(data: dict[str, Any]) -> str:

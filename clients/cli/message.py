@@ -42,7 +42,9 @@ def send(
     ] = None,
     timeout: Annotated[float, typer.Option("--timeout", help="Seconds to wait at most.")] = 60.0,
 ) -> None:
-    """Send a message or files to an officer or a conversation."""
+    """Send a message or files to an officer or a conversation.
+
+    To an officer with whom there is no conversation yet it begins one, or joins the one that they offer."""
     me = here()
     text = _text(message, file)
     if text is None and not attach:
@@ -60,6 +62,8 @@ def send(
         if wait != "queued":
             done = [kept | _arrived(kept, wait, timeout) for kept in done]
     data = done[0] if len(done) == 1 else {"messages": done}
+    if done[0]["joined"]:
+        me.note(f"joined the conversation that {safe(to)} offered you")
     me.emit(data, lambda: "\n".join(_sent(each) for each in done))
 
 

@@ -2,7 +2,7 @@
 
 engine          an operation carried out: here, or by the process that holds the profile      lookup   what was meant
 everybody       status watch doctor profile contact device key verify enrol newcomer
-officers        conversation message reach (whom a message has reached)
+officers        conversation direct (of two officers) message reach (whom a message has reached)
 bulletin desk   bulletin (publish, revise, withdraw, acknowledge) shelf (find, list, show) forwards proof
                 documents (what they are, how they are marked) skeleton (to begin with)
 an agency's     office (who may act, with which keys) admin founding rosters rotation

@@ -23,7 +23,17 @@ from securechan.agent.inputs import (
 from securechan.agent.policy import RENEWAL, AgencyScope, Kind, Policy
 from securechan.bulletin import tlp
 from securechan.bulletin.tlp import Tlp
-from securechan.errors import Conflict, Malformed, NotFound, NotReady, Refused, TimedOut, Unreachable, Untrusted
+from securechan.errors import (
+    Conflict,
+    Malformed,
+    NotFound,
+    NotReady,
+    Refused,
+    SecurechanError,
+    TimedOut,
+    Unreachable,
+    Untrusted,
+)
 from securechan.trust.names import check_agency, split_officer
 
 if TYPE_CHECKING:
@@ -65,14 +75,10 @@ def _offer(work: Work, each: Offer) -> dict[str, Any]:
     return {
         "id": each.topic.hex(),
         "name": each.name,
-        "by": _inviter(work, each),
+        "by": lookup.inviter(work.agent, each),
         "device": each.by,
         "received": lookup.moment(each.received),
     }
-
-
-def _inviter(work: Work, offer: Offer) -> str:
-    return lookup.inviter(work.agent, offer)
 
 
 async def show(work: Work, said: dict[str, Any]) -> dict[str, Any]:
@@ -148,55 +154,16 @@ async def found(work: Work, policy: Policy) -> bytes:
     return topic
 
 
-async def direct(work: Work, officer: str) -> bytes:
-    """The direct conversation with an officer, founded where there is none yet. Before that the relay is asked, if it
-    answers: the other may have offered one meanwhile, or may be new. Raises Conflict (``offered``), Untrusted."""
-    split_officer(officer)
-    me = work.agent.officer
-    if officer == me:
-        raise Malformed("that is you", hint="name another officer", code="usage")
-    topic, why = _shared(work, officer), ""
-    if topic is None:
-        why = await _caught_up(work)
-        topic = _shared(work, officer)
-    if topic is not None:
-        return topic
-    officers = tuple(sorted((me, officer)))
-    policy = Policy(" and ".join(officers)[:64], Kind.DIRECT, (), officers, officers, Tlp.RED, RENEWAL)
-    known(work, policy, why)
-    founded: bytes = await work.runtime.do(CreateConversation(policy))
-    if not any(each.name == officer for each in work.agent.conversations()):
-        await work.runtime.do(RenameConversation(founded, officer))
-    return founded
-
-
-def _shared(work: Work, officer: str) -> bytes | None:
-    """The direct conversation with an officer, where there is one. Raises Conflict where one is offered."""
-    both = frozenset({work.agent.officer, officer})
-    for each in work.agent.conversations():
-        policy = each.policy
-        if policy is not None and policy.kind is Kind.DIRECT and frozenset(policy.officers) == both:
-            return each.topic
-    for offer in work.agent.offers():
-        if offer.kind == Kind.DIRECT and _inviter(work, offer) == officer:
-            raise Conflict(
-                f"a conversation that {officer} offers you waits: another one would go past it",
-                hint=f"securechan conversation accept {offer.topic.hex()[:12]} joins it; decline forgets it",
-                code="offered",
-            )
-    return None
-
-
-async def _caught_up(work: Work) -> str:
-    """Read all that the relay has for us. Empty, or why it could not be asked; a device that has never read anything
+async def caught_up(work: Work) -> SecurechanError | None:
+    """Read all that the relay has for us. Returns why it could not be asked; a device that has never read anything
     raises that instead."""
     try:
         await work.synced(30.0)
     except (Unreachable, TimedOut, Refused) as e:
         if not work.agent.view.started:
             raise
-        return e.message
-    return ""
+        return e
+    return None
 
 
 async def acquainted(work: Work, policy: Policy) -> None:
@@ -204,18 +171,19 @@ async def acquainted(work: Work, policy: Policy) -> None:
     try:
         known(work, policy)
     except Untrusted:
-        known(work, policy, await _caught_up(work))
+        known(work, policy, await caught_up(work))
 
 
-def known(work: Work, policy: Policy, why: str = "") -> None:
+def known(work: Work, policy: Policy, failed: SecurechanError | None = None) -> None:
     """Returns if trust knows everyone that the policy names. Raises Untrusted: a typing error must not found a
-    conversation that somebody else could later enter under that name. ``why`` says why the relay was not asked."""
+    conversation that somebody else could later enter under that name. ``failed``: why the relay could not be asked."""
     for scope in policy.agencies:
         work.agent.view.agency(scope.agency)
     for officer in {*policy.officers, *policy.stewards}:
         if not work.agent.view.devices_of(officer):
             hint = "check the address: securechan contact ls shows who there is"
-            if why:
+            if failed is not None:
+                why = failed.message
                 hint += f"; the relay could not be asked ({why}), so somebody new is known after: securechan sync"
             raise Untrusted(f"{officer} has no device in this federation", hint=hint, code="unknown-officer")
 
@@ -265,22 +233,32 @@ async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     params = Params(said)
     wanted = params.text("conversation")
     there = [each for each in work.agent.conversations() if each.name == wanted and each.standing == "member"]
-    if there and not any(wanted in (each.name, each.by, _inviter(work, each)) for each in work.agent.offers()):
+    if there and not any(wanted in _called(work, each) for each in work.agent.offers()):
         params.text("name", "")
         return summary(there[0])
     offer = _offered(work, wanted)
-    by, name = _inviter(work, offer), params.text("name", "")
+    await join(work, offer, params.text("name", ""), params.seconds("timeout", 60.0))
+    await work.settled()
+    return summary(work.agent.conversation(offer.topic))
+
+
+def _called(work: Work, offer: Offer) -> tuple[str, ...]:
+    """What a person may call it by."""
+    return offer.name, offer.by, lookup.inviter(work.agent, offer)
+
+
+async def join(work: Work, offer: Offer, name: str = "", timeout: float = 60.0) -> None:
+    """Accept an offer, and read all that has been said since. One with an officer is called by their address, where
+    nothing else is and no ``name`` was given."""
+    by = lookup.inviter(work.agent, offer)
     await work.runtime.do(AcceptConversation(offer.topic, name, offer.by))
     await work.online()
     await work.runtime.until(
-        lambda agent: any(each.topic == offer.topic and each.synced for each in agent.conversations()),
-        params.seconds("timeout", 60.0),
+        lambda agent: any(each.topic == offer.topic and each.synced for each in agent.conversations()), timeout
     )
     found = work.agent.conversation(offer.topic)
     if found.kind == "direct" and not name and not any(each.name == by for each in work.agent.conversations()):
         await work.runtime.do(RenameConversation(offer.topic, by))
-    await work.settled()
-    return summary(work.agent.conversation(offer.topic))
 
 
 async def decline(work: Work, said: dict[str, Any]) -> dict[str, Any]:
@@ -292,7 +270,7 @@ async def decline(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 
 def _offered(work: Work, said: str) -> Offer:
     every = work.agent.offers()
-    fitting = [each for each in every if said in (each.name, each.by, _inviter(work, each))] or [
+    fitting = [each for each in every if said in _called(work, each)] or [
         each for each in every if len(said) >= lookup.SHORTEST_PREFIX and each.topic.hex().startswith(said.lower())
     ]
     if len(fitting) > 1:

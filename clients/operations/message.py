@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from clients.operations import lookup, reach
-from clients.operations.conversation import direct
+from clients.operations.direct import direct
 from clients.operations.engine import Operation, Params, Work, queued
 from securechan.agent.events import BulletinReceived, MessageReceived, kind_of, to_json
 from securechan.agent.inputs import FetchAttachment, MarkRead, SendAttachment, SendText
@@ -57,6 +57,7 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     params = Params(said)
     wait, until = _wait(work, params)
     label, identity = tlp.parse(params.text("tlp", "green")), params.hex("id", 16)
+    before = {each.topic for each in work.agent.conversations()}
     topic = await recipient(work, params.text("to"))
     if wait in ("delivered", "read"):
         reach.receipted(work, topic)
@@ -73,7 +74,7 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     else:
         command = SendText(topic, params.text("text"), label, identity)
     payload: bytes = await work.runtime.do(command)
-    conversation = work.agent.conversation(topic)
+    conversation, there = work.agent.conversation(topic), readers(work, topic)
     return {
         "conversation": topic.hex(),
         "name": conversation.name,
@@ -81,7 +82,8 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
         "tlp": label.word,
         "state": "queued",
         "members": len(conversation.members),
-        "readers": readers(work, topic),
+        "readers": there,
+        "joined": topic not in before and bool(there),
     } | await _waited(work, topic, payload, wait, until)
 
 
@@ -151,7 +153,7 @@ async def sent(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict
 
 
 async def recipient(work: Work, said: str) -> bytes:
-    """The conversation that ``said`` names; an officer's is founded where there is none."""
+    """The conversation that ``said`` names; an officer's is joined or founded where there is none (`direct`)."""
     try:
         return lookup.conversation(work.agent, said).topic
     except NotFound:
@@ -285,8 +287,10 @@ async def talk(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     stop = work.runtime.listen(coming.put_nowait)
     try:
         now = work.agent.conversation(topic)
-        about = {"id": topic.hex(), "name": now.name, "unread": now.unread, "begun": topic not in before}
-        await work.give({"event": "talking", **about, "readers": readers(work, topic)})
+        there = readers(work, topic)
+        begun = topic not in before and not there  # not one that we were offered
+        about = {"id": topic.hex(), "name": now.name, "unread": now.unread, "begun": begun, "readers": there}
+        await work.give({"event": "talking", **about})
         shown = await _catch_up(work, topic)
         while True:
             event = await coming.get()

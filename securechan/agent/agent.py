@@ -21,6 +21,7 @@ from securechan.agent import (
     commands,
     forwards,
     inbox,
+    joining,
     letters,
     look,
     packages,
@@ -37,7 +38,7 @@ from securechan.agent.effects import Effect, Wake
 from securechan.agent.events import BoxRead
 from securechan.agent.inputs import Answered, Connected, Disconnected, Input, Received, Tick
 from securechan.agent.memory import Memory
-from securechan.agent.policy import agency_of
+from securechan.agent.policy import Policy, agency_of
 from securechan.agent.session import Session
 from securechan.agent.state import (
     CONSENTS,
@@ -270,6 +271,10 @@ class Agent:
     def offers(self) -> tuple[Offer, ...]:
         """Conversations that wait for a person's yes."""
         return look.offers(self.rows)
+
+    def offered_policy(self, offer: Offer, now: int) -> Policy | None:
+        """Who belongs to what is offered; None where that can't be seen before it is joined."""
+        return joining.policy_of_offer(Turn(self.rows, self.session, self.random, now, self.memory), offer)
 
     def outgoing(self, payload: bytes) -> str:
         """``queued``, ``sealed``, ``sent`` or ``unknown``."""

@@ -245,6 +245,16 @@ def _consider(turn: Turn, row: str) -> None:
         turn.emit(ConversationOffered(topic, policy.name, offer.by, members[:200]))
 
 
+def policy_of_offer(turn: Turn, offer: Offer) -> Policy | None:
+    """The policy of the group that an offer leads to; nothing is joined. None where it can't be opened (yet)."""
+    if offer.blob is not None:
+        return None
+    try:
+        return policy_of(_open(turn, offer)[0].context_extensions)
+    except SecurechanError:
+        return None  # to join it would raise the alarm
+
+
 def _open(turn: Turn, offer: Offer) -> tuple[Group, str]:
     row = reference_of(turn, offer.welcome)
     bundle = KeyPackageBundle.decode(turn.rows.need(PACKAGES, row).bundle)

@@ -73,6 +73,24 @@ def test_an_offer_can_be_declined_and_is_then_forgotten(world: World) -> None:
         cene.do(DeclineConversation(topic))
 
 
+def test_who_belongs_to_what_is_offered_is_seen_before_it_is_joined(world: World) -> None:
+    _ana, _bor, cene, topic = community(world, bound=False)
+    (offer,) = cene.agent.offers()
+    policy = cene.agent.offered_policy(offer, world.now)
+    assert policy is not None
+    assert [scope.agency for scope in policy.agencies] == ["cert-hr", "cert-si"]
+    for spoilt in (
+        replace(offer, welcome=offer.welcome[:-1]),
+        replace(offer, topic=bytes(32)),
+        replace(offer, by="cert-hr/nobody"),
+    ):
+        assert cene.agent.offered_policy(spoilt, world.now) is None
+    assert cene.agent.offers() == (offer,)
+    cene.do(AcceptConversation(topic))
+    world.run(2)
+    assert cene.agent.conversation(topic).policy == policy
+
+
 def test_a_revoked_device_offers_nothing_any_more(world: World) -> None:
     ana, _bor, cene, topic = community(world, bound=False)
     dora = world.enrol("cert-si", "dora-laptop", "dora", "desk").connect()

@@ -63,7 +63,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two officers of two agencies who have never talked."""
+    """Two officers of two agencies who have never talked. A third has a device that is never there."""
 
     hr: Station
     si: Station
@@ -72,7 +72,7 @@ class Pair:
 @pytest.fixture
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with RelayProcess(tmp_path / "relay") as relay:
-        founded = found(relay.card(), devices=("cert-hr/desk", "cert-si/desk"))
+        founded = found(relay.card(), devices=("cert-hr/desk", "cert-si/desk", "cert-pl/spare"))
         relay.adopt(founded.bundle)
         stations = [enrolled(tmp_path / name, founded, f"cert-{name}/desk", relay.url) for name in ("hr", "si")]
         for each in stations:

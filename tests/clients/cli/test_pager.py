@@ -79,4 +79,6 @@ def test_at_a_terminal_long_output_goes_through_it(town: Town) -> None:
     for words in (("read", name, "--no-pager"), ("read", name, "-n", "3"), ("--no-input", "read", name)):
         assert "\n    number 19\n" in shown(*words)
     assert "\n    number 19\n" in shown("read", name, PAGER="no-such-pager-anywhere 2> /dev/null")
+    for devices in (("device", "ls", "cert-hr"), ("admin", "member", "ls", "--offline")):
+        assert "| cert-hr/desk" in shown(*devices, LINES="2", COLUMNS="200")
     assert shown("--json", "read", name).startswith('{"v": 1')

@@ -99,21 +99,20 @@ def test_an_officer_is_written_to_directly(town: Town) -> None:
         if "liaison-1@cert-si" in offers:
             break
     assert "liaison-1@cert-si" in offers
-    early = town.hr.run("--json", "send", "liaison-1@cert-si", "-m", "past each other")
-    assert (early.code, early.error["code"]) == (12, "offered")
-    assert f"securechan conversation accept {queued['conversation'][:12]}" in early.error["hint"]
-    talk = town.hr.run("--json", "chat", "liaison-1@cert-si")
-    assert (talk.code, talk.error) == (12, early.error)
     stranger = town.hr.run("--json", "send", "nobody@cert-si", "-m", "x")
     assert stranger.code == 4
     assert "securechan contact ls" in stranger.error["hint"]
-    joined = town.hr.json("conversation", "accept", "liaison-1@cert-si")
-    assert (joined["kind"], joined["name"], joined["id"]) == ("direct", "liaison-1@cert-si", queued["conversation"])
+    answered = town.hr.json("send", "liaison-1@cert-si", "-m", "and for you")  # not past each other
+    assert (answered["conversation"], answered["name"]) == (queued["conversation"], "liaison-1@cert-si")
+    assert (answered["state"], answered["joined"]) == ("sent", True)
     town.si.json("sync")
     town.hr.json("sync")
     assert "only for you" in [e.get("body") for e in town.hr.json("read", "liaison-1@cert-si")["events"]]
-    answered = town.hr.json("send", "liaison-1@cert-si", "-m", "and for you")
-    assert answered["conversation"] == queued["conversation"]  # no second conversation of the same two
+    assert "and for you" in [e.get("body") for e in town.si.json("read", "liaison-1@cert-hr")["events"]]
+    again = town.hr.json("send", "liaison-1@cert-si", "-m", "once more")
+    assert (again["conversation"], again["joined"]) == (queued["conversation"], False)
+    offers = [each["id"] for each in town.hr.json("conversation", "ls")["offers"]]
+    assert queued["conversation"] not in offers
     town.si.json("conversation", "decline", beside["id"][:16])
 
 

@@ -1,0 +1,42 @@
+"""clients/operations/direct.py: two officers talk in one place, whoever writes first; nobody is drawn into another."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.conftest import Pair
+
+
+def test_who_answers_an_offer_by_writing_joins_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed goes where the other waits. The relay is needed for that, and without it nothing is joined."""
+    first = pair.si.json("send", "liaison-1@cert-hr", "-m", "from si", "--wait", "queued")
+    pair.si.json("sync")
+    pair.hr.json("sync")
+    assert [each["id"] for each in pair.hr.json("conversation", "ls")["offers"]] == [first["conversation"]]
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
+        assert pair.hr.run("send", "liaison-1@cert-si", "-m", "lost").code == 3
+    assert pair.hr.json("conversation", "ls")["conversations"] == []
+    sent = pair.hr.json("send", "liaison-1@cert-si", "-m", "from hr")
+    assert (sent["conversation"], sent["state"], sent["joined"]) == (first["conversation"], "sent", True)
+    pair.si.json("sync")
+    pair.hr.json("sync")
+    for each, other in ((pair.si, "liaison-1@cert-hr"), (pair.hr, "liaison-1@cert-si")):
+        bodies = {event.get("body") for event in each.json("read", other)["events"]}
+        assert {"from si", "from hr"} <= bodies
+        assert "lost" not in bodies
+    assert len(pair.hr.json("conversation", "ls")["conversations"]) == 1
+
+
+def test_a_conversation_of_three_is_not_joined_for_a_word_to_one_of_them(pair: Pair) -> None:
+    """It too is of officers by name, and offered by the one who is written to."""
+    third = "liaison-1@cert-pl"
+    words = ["--with", "liaison-1@cert-si", "--with", third]
+    three = pair.hr.json("conversation", "create", "of three", *words)
+    pair.si.json("sync")
+    sent = pair.si.json("send", "liaison-1@cert-hr", "-m", "for you alone", "--wait", "queued")
+    assert sent["conversation"] != three["id"]
+    assert not sent["joined"]
+    listed = pair.si.json("conversation", "ls")
+    assert [each["id"] for each in listed["offers"]] == [three["id"]]
+    assert [each["id"] for each in listed["conversations"]] == [sent["conversation"]]
