@@ -101,15 +101,15 @@ class Hearing:
         stored = heard.stored
         if stored.sequence <= topic.last.sequence:
             return
-        self.counts["appends"] += 1
-        self._topics.placed(topic, stored, heard.position)
-        if stored.is_commit and topic.access is not None:
+        access = topic.access
+        if stored.is_commit and access is not None:  # before anything is changed: what fails here is told once more
             claim = stored.entry().commit
             assert claim is not None  # a commit entry has one
+            access = access.committed(stored.sequence, claim.next_access, heard.committer, stored.at // 1000)
             topic.commit, topic.commit_id = stored.sequence, stored.entry_id
-            topic.access = topic.access.committed(
-                stored.sequence, claim.next_access, heard.committer, stored.at // 1000
-            )
+        topic.access = access
+        self.counts["appends"] += 1
+        self._topics.placed(topic, stored, heard.position)
         fresh = self._fresh.get(topic)
         if fresh is not None:
             fresh.append(stored)

@@ -237,6 +237,11 @@ class Mailroom:
         """Whether there is room on the disk, and nothing here has failed or is about to end."""
         return not (self._stopping or self.failed.is_set() or self._room.low())
 
+    @property
+    def trouble(self) -> str:
+        """Why the store can't serve now; empty when it can."""
+        return self._store.health().trouble
+
     def stats(self) -> dict[str, int]:
         """Counts, for those who watch."""
         return {
@@ -250,6 +255,7 @@ class Mailroom:
             "commit_failures": self._heartbeat.failures,
             "caught_up": self._catchup.sent,
             "head_signatures": self._heads.signatures if self._heads else 0,
+            "store_unreadable": self._store.health().unreadable,
         }
 
     # ---------------------------------------------------------------------------------------------- people

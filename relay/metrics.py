@@ -34,6 +34,7 @@ TALLIES: Final[dict[str, str]] = {
     "commit_failures": "group commits that could not be made durable",
     "refused_full": "requests refused because the disk is nearly full",
     "head_signatures": "signatures over heads",
+    "store_unreadable": "things in the store that no relay writes, passed over",
 }
 """Counted by the mailroom: what only grows. All else that it tells is how much there is now."""
 GAUGES: Final[dict[str, str]] = {

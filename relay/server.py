@@ -361,6 +361,8 @@ class Relay:
             why.append("going down")
         elif not self._mailroom.takes_entries:
             why.append("a part of it failed" if self.failed() else "the disk is nearly full")
+        if trouble := self._mailroom.trouble:
+            why.append(trouble)
         return why
 
     async def gauges(self) -> dict[str, float]:

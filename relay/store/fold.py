@@ -20,11 +20,12 @@ import enum
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Final, Self
 
-from relay.store.base import Box, CommitRow, Known, Stored, Topic, TopicKind
+from relay.store.base import TAG_SIZE, Box, CommitRow, Known, Stored, Topic, TopicKind
 from relay.store.news import Added, Confirmed, Created, Dropped, OfTopic, Shortened
 from securechan.codec import U8, U64, Enum8, Nothing, Opaque, Struct, fixed, select, text, vec
 from securechan.errors import Malformed
 from securechan.wire.chain import Position, advance, start
+from securechan.wire.frames import CommitClaim
 
 ROWS: Final = 8000  # commits that are remembered of one topic; older closed ones are forgotten
 IDS: Final = 16_384  # ids of ordered entries that are; an older one's retry is told what the topic has come to since
@@ -157,6 +158,18 @@ class Snapshot(Struct):
     ids: Annotated[tuple[Named, ...], vec(max=_MOST)]
 
 
+def entry_of(at: int, part: Part, body: bytes, committer: bytes) -> tuple[Stored, CommitClaim | None]:
+    """The entry of an ``a`` or ``c`` message; given as to `Fold.take`. Raises `Malformed` for what no relay writes."""
+    stored = Stored.unpacked(at, body)
+    stored.check()
+    if not stored.is_commit:
+        return stored, None
+    claim = stored.entry().commit
+    if claim is None or part is not Part.ORDERED or len(committer) != TAG_SIZE:
+        raise Malformed("a commit entry without its claim or its committer, or out of order")
+    return stored, claim
+
+
 @dataclass(slots=True)
 class Fold:
     """Everything that follows of one topic. ``at``: the stream's sequence of the last message that was taken."""
@@ -193,7 +206,8 @@ class Fold:
 
     def take(self, at: int, part: Part, body: bytes, committer: bytes = b"") -> OfTopic | None:
         """One more message of the topic: its place in the stream, its part and body, and of a commit entry the tag of
-        its committer. Raises `Malformed` for what no relay writes; that changes nothing."""
+        its committer. Raises `Malformed` for what no relay writes; that changes nothing but what the next ordered entry
+        finds before it."""
         if at <= self.at:
             return None
         self.at = at
@@ -218,18 +232,16 @@ class Fold:
         return None
 
     def _add(self, at: int, part: Part, body: bytes, committer: bytes) -> OfTopic | None:
+        if part is Part.ORDERED:
+            self.ordered = at  # whatever it is: the cluster holds the next one against it
         if self.kind is None:
             return None  # it came too late: the topic is no more
-        stored = Stored.unpacked(at, body)
-        entry = stored.body
-        claim = stored.entry().commit if stored.is_commit else None
-        if stored.is_commit and (claim is None or part is not Part.ORDERED):
-            raise Malformed("a commit entry without its claim, or out of order")
-        self.last = advance(self.last, stored.kind, stored.entry_id, at, entry)
+        stored, claim = entry_of(at, part, body, committer)
+        self.last = advance(self.last, stored.kind, stored.entry_id, at, stored.body)
         self.total += 1
         self.last_id = stored.entry_id
         if part is Part.ORDERED:
-            self.ordered = self.ids[stored.entry_id] = at
+            self.ids[stored.entry_id] = at
             if len(self.ids) > IDS:
                 del self.ids[next(iter(self.ids))]
         if claim is not None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from relay.store.base import Aged, DropTopic, Made, Stored
+from relay.store.base import Aged, DropTopic, Made
 from relay.store.fold import Fold, Part, Snapshot
 from relay.store.jetstream import Behindhand
 from relay.store.records import untoken
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PUT_AWAY: Final = 512  # entries of this relay's own after which a topic's fold is put away
 PURGE_AFTER: Final = 30.0  # seconds: a feed that lags by more has lost track
+TOPIC: Final = 32  # bytes of its id
 _MANY: Final = 16  # topics that are looked at at once
 
 
@@ -54,6 +55,15 @@ class Housekeeping:
             self._purging.add(fold.topic)
             self._store.spawn(self._purge(fold))
 
+    async def trimmed_before(self, fold: Fold) -> None:
+        """A topic is to be trimmed that was already: what is still there of it, as the relay that trimmed it was gone
+        before it had purged, goes now."""
+        for part in (Part.FREE, Part.ORDERED):
+            subject = self._store.subject(fold.topic, part) + (".>" if part is Part.FREE else "")
+            first = await self._link.following(self._store.log_name, subject, 1)
+            if first is not None and first.sequence <= fold.trimmed.sequence:
+                self.trimmed(fold)
+
     async def _purge(self, fold: Fold) -> None:
         try:
             await asyncio.sleep(PURGE_AFTER / 2)
@@ -76,6 +86,9 @@ class Housekeeping:
                 continue
             key = self._store.records.key(message)
             topic = untoken(key.partition(".")[2])
+            box = (await self._store.fold(topic)).box
+            if box is not None and box.not_after > now:
+                continue  # it was opened anew, and the replica did not know
             if await self._store.writes.drop(DropTopic(topic)) == Made():
                 gone += 1
             else:
@@ -91,7 +104,7 @@ class Housekeeping:
             return Aged((), b"")
         first = int.from_bytes(cursor, "big") + 1
         born, more = await self._link.page(log, subject, first, newest.sequence, count=limit)
-        topics = [untoken(message.subject.split(".")[-2]) for message in born]
+        topics = [topic for message in born if len(topic := untoken(message.subject.split(".")[-2])) == TOPIC]
         found: list[tuple[bytes, int]] = []
         for start in range(0, len(topics), _MANY):
             some = topics[start : start + _MANY]
@@ -106,9 +119,10 @@ class Housekeeping:
         old = 0
         if newest is not None:
             async for message in self._link.walk(store.log_name, subject, 1, newest.sequence):
-                if store.part(message) not in (Part.FREE, Part.ORDERED):
+                stored = store.stored(message)
+                if stored is None:
                     continue
-                if Stored.unpacked(message.sequence, message.data).at >= before:
+                if stored.at >= before:
                     break
                 old = message.sequence
         return old

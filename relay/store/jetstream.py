@@ -48,6 +48,7 @@ TTL: Final = "Nats-TTL"
 _SUBJECT: Final = b"Nats-Subject:"
 _SEQUENCE: Final = b"Nats-Sequence:"
 _MORE: Final = b"Nats-Num-Pending:"
+_BEFORE: Final = b"Nats-Last-Sequence:"
 
 BEHIND: Final = frozenset({10071, 10158, 10164})
 UNSURE: Final = frozenset({10008, 10023, 10118})
@@ -71,6 +72,10 @@ class ApiError(Exception):
     def __init__(self, code: int, text: str) -> None:
         super().__init__(f"{text} ({code})")
         self.code = code
+
+
+TROUBLE: Final = (StoreFull, StoreFailed, Unsure, Behindhand, ApiError, NatsError, OSError)
+"""What any question to a cluster may end in."""
 
 
 @dataclass(slots=True)  # one an entry: frozen, it would take three times as long to make
@@ -120,6 +125,13 @@ def refusal(answer: Answer) -> Exception | None:
         return None
     said = json.loads(answer.data)["error"]
     return outcome(said.get("err_code", 0), said.get("description", ""))
+
+
+def failure(error: Exception) -> StoreFull | StoreFailed:
+    """What a write is answered that nobody knows the outcome of."""
+    if isinstance(error, StoreFull | StoreFailed):
+        return error
+    return StoreFailed(f"the cluster did not confirm it: {error}", retry_after=1.0)
 
 
 class Link:
@@ -345,14 +357,18 @@ class Link:
 
         def hear(answer: Answer) -> None:
             status = answer.status
-            if not status:
+            if ended.done():
+                return
+            before = field(answer.head, _BEFORE)  # a route that was cut takes what was on it, and the rest still comes
+            if before and int(before) != (taken[-1].sequence if taken else 0):
+                ended.set_exception(Unsure("a part of a page got lost"))
+            elif not status:
                 place = int(field(answer.head, _SEQUENCE))
                 taken.append(Message(field(answer.head, _SUBJECT).decode(), place, answer.data, answer.head))
-            elif not ended.done():
-                if status in {"204", "404"}:
-                    ended.set_result(int(field(answer.head, _MORE) or b"0") > 0)
-                else:
-                    ended.set_exception(Unsure(f"a page was refused ({status})"))
+            elif status in {"204", "404"}:
+                ended.set_result(int(field(answer.head, _MORE) or b"0") > 0)
+            else:
+                ended.set_exception(Unsure(f"a page was refused ({status})"))
 
         which = {"seq": max(first, 1), "next_by_subj": subject, "batch": count, "max_bytes": size}
         question = await self.ask(f"$JS.API.DIRECT.GET.{stream}", json.dumps(which).encode(), None, hear)
@@ -389,61 +405,6 @@ class Link:
         if below is not None:
             what["seq"] = below
         await self.api(f"STREAM.PURGE.{stream}", what)
-
-    # ---------------------------------------------------------------------------------------------- streams
-
-    async def stream(self, name: str, config: Mapping[str, Any], patience: float = 20.0) -> dict[str, Any]:
-        """See to it that a stream is there, and has a leader; its state. Raises `NotReady`, `StoreFailed`."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + patience
-        why = ""
-        while loop.time() < until:
-            try:
-                info: dict[str, Any] = await self.api(f"STREAM.INFO.{name}")
-                if "leader" in info.get("cluster", {"leader": ""}):
-                    self._fits(name, info["config"], config)
-                    return info
-                why = "it has no leader"
-            except ApiError as error:
-                why = str(error)
-                if error.code == NO_STREAM:
-                    why = await self._make(name, config)
-                elif error.code in {10076, 10039}:
-                    raise NotReady(
-                        "JetStream is not enabled for this account",
-                        hint="add a jetstream { store_dir: … } block to every server, and enable it for the account",
-                    ) from None
-            except (Unsure, StoreFailed) as error:
-                why = str(error)
-            await asyncio.sleep(0.1)
-        raise NotReady(f"the stream {name} is not available: {why}", hint="check the cluster with: nats stream report")
-
-    async def _make(self, name: str, config: Mapping[str, Any]) -> str:
-        try:
-            await self.api(f"STREAM.CREATE.{name}", {**config, "name": name}, patience=10.0)
-        except ApiError as error:
-            if error.code in NO_PEERS and config["num_replicas"] > 1:
-                return f"{error}: {config['num_replicas']} servers with JetStream are needed, or fewer [nats] replicas"
-            return str(error)
-        return ""
-
-    def _fits(self, name: str, there: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        if there.get("num_replicas", 1) != wanted["num_replicas"]:
-            raise NotReady(
-                f"the stream {name} has {there.get('num_replicas', 1)} replicas, not {wanted['num_replicas']}",
-                hint=f"nats stream edit {name} --replicas {wanted['num_replicas']}, or set [nats] replicas",
-            )
-        for key, hint in (
-            ("allow_direct", "--allow-direct"),
-            ("allow_msg_ttl", "--allow-msg-ttl"),
-        ):
-            if wanted.get(key) and not there.get(key):
-                raise NotReady(f"the stream {name} lacks {key}", hint=f"nats stream edit {name} {hint}")
-        if there.get("max_age", 0) and not wanted.get("max_age", 0):
-            raise NotReady(
-                f"the stream {name} forgets messages by age, and with them the last commit of a quiet group",
-                hint=f"nats stream edit {name} --max-age=0: the relay trims by itself",
-            )
 
 
 def field(raw: bytes, name: bytes) -> bytes:

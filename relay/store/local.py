@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from typing import assert_never
 
 from relay.store import base
-from relay.store.base import Result, Write
+from relay.store.base import Health, Result, Write
 from relay.store.news import Hear, News, unheard
 
 
@@ -37,6 +37,10 @@ class Alone:
     def free(self) -> float:
         """See `Store.free`: of the disk, the relay looks itself."""
         return 1.0
+
+    def health(self) -> Health:
+        """See `Store.health`: what is wrong with a file, each write says."""
+        return Health()
 
     def _tell(self) -> None:
         """The batch is durable."""

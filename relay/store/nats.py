@@ -30,29 +30,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import secrets
+import math
+import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Coroutine, Sequence
-from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Self, TypeVar
+from collections.abc import Awaitable, Collection, Coroutine, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from nats.errors import Error as NatsError
 
 from relay.logs import event
-from relay.store import base
-from relay.store.base import Aged, Box, Known, Outcome, Run, Stored, StoreFailed, StoreFull, Topic, Upload, Write
+from relay.store.base import Aged, Box, Health, Known, Outcome, Run, Stored, StoreFailed, Topic, Upload, Write
+from relay.store.batches import Batches
 from relay.store.feed import Feed
-from relay.store.fold import PARTS, Fold, Part, Snapshot
+from relay.store.fold import PARTS, Fold, Part, Snapshot, entry_of
 from relay.store.housekeeping import Housekeeping
-from relay.store.jetstream import TTL, ApiError, Behindhand, Link, Message, Unsure
+from relay.store.jetstream import TROUBLE, ApiError, Link, Message, Unsure
 from relay.store.news import Added, Dropped, Elsewhere, Hear, Lost, OfTopic, unheard
 from relay.store.objects import Objects
 from relay.store.pages import Pages
-from relay.store.records import Records, short, token
-from relay.store.topic_writes import COMMITTER, Numbered, TopicWrites
-from securechan.errors import Malformed, Misuse
+from relay.store.records import Records, token
+from relay.store.sessions import Sessions
+from relay.store.streams import misfit, ready
+from relay.store.topic_writes import COMMITTER, TopicWrites
+from securechan.errors import Malformed, NotReady
 
 if TYPE_CHECKING:
     from relay.config import Nats
@@ -62,9 +65,10 @@ log = logging.getLogger("relay.nats")
 
 FOLDS: Final = 16_384  # topics that are followed though nobody has asked for them lately
 LOADS: Final = 32  # topics that are read at once
-SESSION_KEPT: Final = "600s"
-LOOK: Final = 5.0  # seconds between two looks at the room that is left
-TROUBLE: Final = (StoreFull, StoreFailed, Unsure, Behindhand, ApiError, NatsError, OSError)
+LOOK: Final = 5.0  # seconds between two looks at the log
+SKEW: Final = 2.0  # seconds that clocks may differ by
+UNREADABLE: Final = (Malformed, ValueError, KeyError, IndexError, TypeError)
+"""What comes of reading something that no relay writes."""
 
 
 topic_name = lru_cache(1 << 16)(token)
@@ -80,7 +84,7 @@ class NatsStore:
         self.prefix = prefix
         self.log_name = f"{prefix}-log"
         self.records = Records(link, prefix, settings.replicas)
-        self._objects = Objects(link, self.records, prefix, settings.replicas)
+        self.objects = Objects(link, self.records, prefix, settings.replicas)
         self._config = {
             "subjects": [f"{prefix}.t.>", f"{prefix}.s.*"],
             "storage": "file",
@@ -97,13 +101,17 @@ class NatsStore:
         self._loading: dict[str, asyncio.Future[Fold]] = {}
         self._loads = asyncio.Semaphore(LOADS)
         self._meanwhile: dict[str, list[Message]] = {}  # of topics that are being loaded
-        self._announced: dict[bytes, set[str]] = {}  # notices of sessions begun here that have not come back yet
         self._tasks: set[asyncio.Task[None]] = set()
         self.writes = TopicWrites(self)
+        self._batches = Batches(self, self.writes)
         self.housekeeping = Housekeeping(self)
         self.pages = Pages(self)
-        self._instance = secrets.token_hex(8)  # which of the relays this is
+        self._sessions = Sessions(link, prefix, lambda who: self._hear(Elsewhere(who)))
         self._free = 1.0
+        self.ahead = 0  # seconds by which this clock is ahead of the cluster's: nothing goes before both say so
+        self._unreadable = 0
+        self._unfit = ""  # what was changed about a stream that a relay can't do with
+        self._untold: tuple[int, OfTopic] | None = None  # the last message, while who listens has not taken it
         self._cut = len(prefix) + 1
         self.feed: Feed
 
@@ -113,13 +121,15 @@ class NatsStore:
         link = await Link.open(settings)
         store = cls(link, settings)
         try:
-            info = await link.stream(store.log_name, store._config)
-            await link.stream(store.records.name, store.records.config)
-            await link.stream(store._objects.name, store._objects.config)
+            info = await ready(link, store.log_name, store._config)
+            await ready(link, store.records.name, store.records.config)
+            await ready(link, store.objects.name, store.objects.config)
         except BaseException:
             await link.close()
             raise
-        store.feed = Feed(link, store.log_name, info["state"]["last_seq"], store._take, store._lost)
+        store._bounded(info["config"])
+        last: int = info["state"]["last_seq"]
+        store.feed = Feed(link, store.log_name, info["created"], last, store._take, store._lost)
         store.spawn(store.feed.run())
         store.spawn(store._look())
         return store
@@ -136,7 +146,7 @@ class NatsStore:
         match error:
             case None:
                 pass
-            case ApiError() | Behindhand() | Unsure() | StoreFull() | StoreFailed() | NatsError() | OSError():
+            case _ if isinstance(error, TROUBLE):
                 event(log, "left for another time", level=logging.WARNING, why=str(error)[:200])
             case _:
                 log.critical("a part of the store failed", exc_info=error)
@@ -162,10 +172,13 @@ class NatsStore:
         self._hear(Lost())
 
     def _take(self, message: Message) -> None:
-        """One more message of the log."""
+        """One more message of the log. Where this raises, it may be called again with the same one."""
         subject = message.subject
         if subject[self._cut] == "s":
-            self._session(message)
+            try:
+                self._sessions.take(message)
+            except UNREADABLE as error:
+                self._pass_over(message, error)
             return
         name = subject[self._cut + 2 : self._cut + 45]
         fold = self._folds.get(name)
@@ -175,11 +188,20 @@ class NatsStore:
             self._meanwhile[name].append(message)
 
     def _apply(self, name: str, fold: Fold, message: Message) -> None:
-        told = self._understood(fold, message)
+        if self._untold is not None and self._untold[0] == message.sequence:  # the fold has it, who listens has not
+            told: OfTopic | None = self._untold[1]
+        else:
+            try:
+                told = self._understood(fold, message)
+            except Exception:
+                self._lost(f"what is known of a topic can't be relied on after message {message.sequence}")
+                raise
         if told is None:
             return
         if name in self._held:
+            self._untold = message.sequence, told
             self._hear(told)
+            self._untold = None
         if isinstance(told, Added):
             self.writes.arrived(fold, message, told)
         elif isinstance(told, Dropped):
@@ -188,45 +210,43 @@ class NatsStore:
     def _understood(self, fold: Fold, message: Message) -> OfTopic | None:
         try:
             return fold.take(message.sequence, *self._parts(message))
-        except (Malformed, ValueError, KeyError, IndexError) as error:  # all relays pass over it alike
-            event(log, "a message that no relay writes", level=logging.ERROR, why=str(error)[:200])
+        except UNREADABLE as error:
+            self._pass_over(message, error)
             return None
 
-    def part(self, message: Message) -> Part:
-        """Which kind of message of its topic it is."""
-        return PARTS[message.subject[self._cut + 46]]
+    def _pass_over(self, message: Message, error: Exception) -> None:
+        """Something that no relay writes. Whoever reads it passes over it, so all still know the same."""
+        self._unreadable += 1
+        why = f"{type(error).__name__}: {error}"[:200]
+        event(log, "a message that no relay writes", level=logging.ERROR, place=message.sequence, why=why)
+
+    def stored(self, message: Message) -> Stored | None:
+        """The entry that a message of a topic is; None where it is none."""
+        try:
+            part, body, committer = self._parts(message)
+            if part in (Part.FREE, Part.ORDERED):
+                return entry_of(message.sequence, part, body, committer)[0]
+        except UNREADABLE as error:
+            self._pass_over(message, error)
+        return None
 
     def _parts(self, message: Message) -> tuple[Part, bytes, bytes]:
-        """What a fold is given of a message."""
-        part = self.part(message)
-        committer = message.headers.get(COMMITTER) if part is Part.ORDERED else None
-        return part, message.data, bytes.fromhex(committer) if committer else b""
+        """What a fold is given of a message. Raises one of `UNREADABLE` where no relay writes such."""
+        part = PARTS[message.subject[self._cut + 46]]
+        if part is not Part.ORDERED:
+            return part, message.data, b""
+        try:
+            committer = bytes.fromhex(message.headers.get(COMMITTER, ""))
+        except ValueError:
+            committer = b""  # a commit entry without one is refused by the fold
+        return part, message.data, committer
 
-    def _session(self, message: Message) -> None:
-        said = json.loads(message.data)
-        who = bytes.fromhex(said["who"])
-        if said["relay"] == self._instance:
-            ours = self._announced.get(who, set())
-            ours.discard(said["notice"])  # it may come twice, where nobody knew whether it had been taken
-            if not ours:
-                self._announced.pop(who, None)
-        elif who not in self._announced:  # else ours begins after that one
-            self._hear(Elsewhere(who))
+    def health(self) -> Health:
+        trouble = "" if self.link.up else "the cluster is not reached"
+        return Health(trouble or self.feed.trouble or self._unfit, self._unreadable)
 
     def announce(self, who: bytes) -> None:
-        notice = secrets.token_hex(8)
-        self._announced.setdefault(who, set()).add(notice)
-        self.spawn(self._announce(who, notice))
-
-    async def _announce(self, who: bytes, notice: str) -> None:
-        body = json.dumps({"who": who.hex(), "relay": self._instance, "notice": notice}).encode()
-        while True:
-            try:
-                await self.link.put(f"{self.prefix}.s.{short(who)}", body, headers={TTL: SESSION_KEPT})
-            except (Unsure, StoreFull, StoreFailed):
-                await asyncio.sleep(1.0)  # the cluster is away: the notice is due as soon as it is back
-            else:
-                return
+        self.spawn(self._sessions.announce(who))
 
     # ---------------------------------------------------------------------------------------------- folds
 
@@ -258,8 +278,13 @@ class NatsStore:
         loading = self._loading.get(name)
         if loading is None:
             loading = self._loading[name] = asyncio.ensure_future(self._load(topic, name))
-            loading.add_done_callback(lambda _: self._loading.pop(name, None))
+            loading.add_done_callback(partial(self._loaded, name))
         return await asyncio.shield(loading)
+
+    def _loaded(self, name: str, loading: asyncio.Future[Fold]) -> None:
+        self._loading.pop(name, None)
+        if not loading.cancelled():
+            loading.exception()  # for whoever waits; where nobody does any more, nobody is told
 
     async def _load(self, topic: bytes, name: str) -> Fold:
         meanwhile = self._meanwhile[name] = []
@@ -291,90 +316,25 @@ class NatsStore:
             for name in idle[:spare]:
                 del self._folds[name]
 
+    @contextlib.contextmanager
+    def pinned(self, topics: Collection[bytes]) -> Iterator[None]:
+        """These topics are followed meanwhile, if they are already."""
+        names = {topic_name(topic) for topic in topics}
+        self._pinned.update(names)
+        try:
+            yield
+        finally:
+            for name in names:
+                self._pinned[name] -= 1
+                if not self._pinned[name]:
+                    del self._pinned[name]
+
     # ---------------------------------------------------------------------------------------------- writing
 
     async def commit(self, batch: Sequence[Write]) -> Sequence[Outcome]:
         if not self.link.up:
             raise StoreFailed("the cluster is not reached", retry_after=2.0)
-        outcomes: list[Outcome | None] = [None] * len(batch)
-        free: list[Numbered] = []  # however many topics they are about: they travel together
-        lanes: dict[object, list[tuple[int, Write]]] = {}
-        for place, write in enumerate(batch):
-            fold = self.followed(write.topic) if isinstance(write, base.Append) else None
-            if isinstance(write, base.Append) and fold is not None and self.writes.is_free(fold, write):
-                free.append((place, write))
-            else:
-                lanes.setdefault(_about(write), []).append((place, write))
-        if lanes:  # what is about the same thing as one of those keeps its order
-            for place, write in free:
-                if write.topic in lanes:
-                    lanes[write.topic].append((place, write))
-            free = [each for each in free if each[1].topic not in lanes]
-        pinned = {topic_name(write.topic) for _, write in free}
-        pinned |= {topic_name(thing) for thing in lanes if isinstance(thing, bytes)}
-        self._pinned.update(pinned)
-        try:
-            work = [self._lane(sorted(lane, key=_place), outcomes) for lane in lanes.values()]
-            await asyncio.gather(self._run(free, outcomes), *work)
-        finally:
-            for name in pinned:
-                self._pinned[name] -= 1
-                if not self._pinned[name]:
-                    del self._pinned[name]
-        return [_sure(each) for each in outcomes]
-
-    async def _lane(self, lane: list[tuple[int, Write]], outcomes: list[Outcome | None]) -> None:
-        """Writes about one thing, in order."""
-        at = 0
-        while at < len(lane):
-            run: list[Numbered] = []
-            try:
-                run = await self.writes.free_run(lane[at:])
-                if not run:
-                    outcomes[lane[at][0]] = await self._do(lane[at][1])
-            except TROUBLE as error:
-                outcomes[lane[at][0]] = _failure(error)
-            await self._run(run, outcomes)
-            at += max(len(run), 1)
-
-    async def _run(self, run: list[Numbered], outcomes: list[Outcome | None]) -> None:
-        """Entries that anybody may add at any time."""
-        try:
-            if run:
-                await self.writes.append_all(run, outcomes)
-        except TROUBLE as error:
-            for place, _ in run:
-                outcomes[place] = outcomes[place] or _failure(error)
-
-    async def _do(self, write: Write) -> Outcome:
-        match write:
-            case base.Append():
-                return await self.writes.append(write)
-            case base.NewTopic():
-                return await self.writes.new_topic(write)
-            case base.NewBox():
-                return await self.writes.new_box(write)
-            case base.Confirm():
-                return await self.writes.confirm(write)
-            case base.TrimTo():
-                return await self.writes.trim(write)
-            case base.DropTopic():
-                return await self.writes.drop(write)
-            case base.PutPackages():
-                return await self.records.put_packages(write)
-            case base.TakePackage():
-                return await self.records.take_package(write)
-            case base.PutPart():
-                return await self._objects.put_part(write)
-            case base.DropUpload():
-                return await self._objects.drop_upload(write)
-            case base.Charge():
-                return await self.records.charge(write)
-            case base.Sweep():
-                gone = await self._objects.sweep(write.now, write.limit)
-                gone += await self.housekeeping.sweep_boxes(write.now, write.limit)
-                gone += await self.records.forget_spent(write.now, write.limit)
-                return base.Counted(gone + await self.records.forget_charges(write.now, write.limit))
+        return await self._batches.commit(batch)
 
     # ---------------------------------------------------------------------------------------------- reading
 
@@ -412,76 +372,71 @@ class NatsStore:
         return await self._ask(self.records.packages(device, suite))
 
     async def blob(self, blob: bytes) -> int | None:
-        return await self._ask(self._objects.blob(blob))
+        return await self._ask(self.objects.blob(blob))
 
     async def piece(self, blob: bytes, offset: int, size: int) -> bytes:
-        return await self._ask(self._objects.piece(blob, offset, size))
+        return await self._ask(self.objects.piece(blob, offset, size))
 
     async def upload(self, owner: bytes, blob: bytes) -> Upload | None:
-        return await self._ask(self._objects.upload(owner, blob))
+        return await self._ask(self.objects.upload(owner, blob))
 
     async def upload_piece(self, owner: bytes, blob: bytes, offset: int, size: int) -> bytes:
-        return await self._ask(self._objects.upload_piece(owner, blob, offset, size))
+        return await self._ask(self.objects.upload_piece(owner, blob, offset, size))
 
     async def charges(self, since: int) -> dict[str, int]:
         return await self._ask(self.records.charges(since))
 
     async def usage(self) -> int:
         state = (await self._ask(self.link.api(f"STREAM.INFO.{self.log_name}")))["state"]
-        sizes = await asyncio.gather(self._ask(self.records.size()), self._ask(self._objects.size()))
+        sizes = await asyncio.gather(self._ask(self.records.size()), self._ask(self.objects.size()))
         return int(state["bytes"]) + sum(sizes)
 
     async def aged(self, cursor: bytes, limit: int, before: int) -> Aged:
-        return await self._ask(self.housekeeping.aged(cursor, limit, before))
+        return await self._ask(self.housekeeping.aged(cursor, limit, before - 1000 * self.ahead))
 
     def free(self) -> float:
         return self._free
 
+    def _bounded(self, there: Mapping[str, Any]) -> None:
+        """The bound is the cluster's to keep; what the configuration says of it is for the day the log is made."""
+        wanted, bound = self._config["max_bytes"], there.get("max_bytes", -1)
+        if bound != wanted:
+            hint = f"nats stream edit {self.log_name} --max-bytes={wanted}"
+            event(log, "the log has another bound than max_bytes", level=logging.WARNING, bound=bound, hint=hint)
+
     async def _look(self) -> None:
-        """Look now and then how much room is left: of the log's bound, and of what the account may store."""
+        """Look now and then how much room is left, of the log's bound and of what the account may store; whether the
+        log is still as relays need it; and what time it is there."""
         while True:
             with contextlib.suppress(ApiError, Unsure, StoreFailed):  # it is asked again soon
+                asked = time.time()
                 info = await self.link.api(f"STREAM.INFO.{self.log_name}")
+                self._timed(asked, info["ts"])
+                self._judged(misfit(self.log_name, info["config"], self._config))
                 account = await self.link.api("INFO")
-                limits = account.get("limits") or {}
                 self._free = min(
-                    _left(info["state"]["bytes"], info["config"].get("max_bytes", -1)),
-                    _left(account.get("storage", 0), limits.get("max_storage", -1)),
+                    _left(info["state"]["bytes"], info["config"].get("max_bytes", -1)), account_left(account)
                 )
             await asyncio.sleep(LOOK)
+
+    def _judged(self, wrong: NotReady | None) -> None:
+        if wrong is not None and not self._unfit:
+            event(log, "a stream was changed", level=logging.ERROR, why=wrong.message, hint=wrong.hint)
+        self._unfit = "" if wrong is None else wrong.message
+
+    def _timed(self, asked: float, told: str) -> None:
+        """The cluster said what time it is, after it was asked at ``asked``."""
+        ahead = asked - datetime.fromisoformat(told).timestamp()
+        if ahead > SKEW and not self.ahead:
+            event(log, "this clock is ahead of the cluster's", level=logging.WARNING, seconds=round(ahead))
+        self.ahead = math.ceil(ahead) if ahead > SKEW else 0
+
+
+def account_left(account: Mapping[str, Any]) -> float:
+    """Which part of what an account may store is left; where it has tiers, of the one with the least."""
+    tiers = list((account.get("tiers") or {}).values()) or [account]
+    return min(_left(tier.get("storage", 0), (tier.get("limits") or {}).get("max_storage", -1)) for tier in tiers)
 
 
 def _left(used: int, most: int) -> float:
     return 1.0 if most <= 0 else max(most - used, 0) / most
-
-
-def _about(write: Write) -> object:
-    """What a write is about: those about one thing keep their order."""
-    match write:
-        case base.PutPackages() | base.TakePackage():
-            return write.device, write.suite
-        case base.PutPart() | base.DropUpload():
-            return write.owner, write.blob
-        case base.Charge():
-            return write.agency
-        case base.Sweep():
-            return None
-        case _:
-            return write.topic
-
-
-def _place(numbered: tuple[int, Write]) -> int:
-    return numbered[0]
-
-
-def _failure(error: Exception) -> StoreFull | StoreFailed:
-    """What a write is answered that nobody knows the outcome of."""
-    if isinstance(error, StoreFull | StoreFailed):
-        return error
-    return StoreFailed(f"the cluster did not confirm it: {error}", retry_after=1.0)
-
-
-def _sure(outcome: Outcome | None) -> Outcome:
-    if outcome is None:
-        raise Misuse("a write without an outcome")
-    return outcome

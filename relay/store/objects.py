@@ -13,14 +13,18 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from relay.store.base import Counted, DropUpload, Made, PutPart, Result, Upload
+from relay.logs import event
+from relay.store.base import Counted, DropUpload, Made, PutPart, Result, StoreFailed, Upload
 from relay.store.jetstream import Behindhand, Link, Message, Unsure
 from relay.store.records import PAGE, Records, short
+
+log = logging.getLogger("relay.nats")
 
 _READ: Final = 1 << 20  # bytes that are asked for at once
 _PLACES: Final = 4096  # places in blobs that are remembered
@@ -68,9 +72,19 @@ class Objects:
         found = await self._link.last(self.name, self._meta(blob))
         if found is None:
             return None
-        said = json.loads(found.data)
-        about = said["metadata"]
-        return _Blob(said["nuid"], said["size"], int(about["first"]), int(about["last"]))
+        try:
+            said = json.loads(found.data)
+            if said.get("deleted"):
+                return None  # by hand: it can be brought in again
+            about = said["metadata"]
+            return _Blob(said["nuid"], said["size"], int(about["first"]), int(about["last"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise self._broken(blob, "it was not written by a relay") from error
+
+    def _broken(self, blob: bytes, why: str) -> StoreFailed:
+        """What a reader of such a blob is told, and the operator."""
+        event(log, "a blob cannot be read", level=logging.ERROR, object=blob.hex(), why=why)
+        return StoreFailed(f"the blob cannot be read: {why}", retry_after=60.0)
 
     async def _newest(self, owner: bytes, blob: bytes) -> tuple[str, Message | None]:
         upload = short(owner, blob)
@@ -86,7 +100,7 @@ class Objects:
         found = await self._find(blob)
         if found is None:
             return b""
-        return await self._read(found.upload, found.first, found.last, offset, min(size, found.total - offset))
+        return await self._read(blob, found, offset, min(size, found.total - offset))
 
     async def upload(self, owner: bytes, blob: bytes) -> Upload | None:
         """See `Store.upload`."""
@@ -96,28 +110,42 @@ class Objects:
         if DONE in newest.headers:  # the relay died before it could say so
             await self._finish(upload, blob, newest)
             return None
-        return Upload(int(newest.headers[TOTAL]), _end(newest))
+        return Upload(_number(newest, TOTAL), _end(newest))
 
     async def upload_piece(self, owner: bytes, blob: bytes, offset: int, size: int) -> bytes:
         """See `Store.upload_piece`."""
         upload, newest = await self._newest(owner, blob)
         if newest is None:
             return b""
-        first = await self._link.following(self.name, self._chunks(upload), 1)
-        assert first is not None  # there is a newest
-        return await self._read(upload, first.sequence, newest.sequence, offset, min(size, _end(newest) - offset))
+        first = await self._first(upload)
+        there = _Blob(upload, _end(newest), first.sequence, newest.sequence)
+        return await self._read(blob, there, offset, min(size, there.total - offset))
 
-    async def _read(self, upload: str, first: int, last: int, offset: int, size: int) -> bytes:
-        """Bytes of an upload whose chunks are at ``first`` to ``last``."""
+    async def _first(self, upload: str) -> Message:
+        """The first chunk of an upload that has chunks. Raises `Unsure` where it was forgotten meanwhile."""
+        first = await self._link.following(self.name, self._chunks(upload), 1)
+        if first is None:
+            raise Unsure("the upload was forgotten just now")
+        return first
+
+    async def _read(self, blob: bytes, there: _Blob, offset: int, size: int) -> bytes:
+        """Bytes of what is there of a blob. Raises `StoreFailed` where chunks are missing."""
         if size <= 0:
             return b""
-        at = self._places.get((upload, offset)) or await self._search(upload, first, last, offset)
+        upload = there.upload
+        at = self._places.get((upload, offset), 0)
+        if not there.first <= at <= there.last:  # else it is of one that was brought in before
+            at = await self._search(upload, there.first, there.last, offset)
         out = bytearray()
         while len(out) < size:
-            messages, _ = await self._link.page(self.name, self._chunks(upload), at, at, min(size, _READ))
-            for message in messages:
-                begin = int(message.headers[OFFSET])
+            if at > there.last:
+                raise self._broken(blob, "its last bytes are missing")
+            messages, _ = await self._link.page(self.name, self._chunks(upload), at, there.first, min(size, _READ))
+            for message in messages or [await self._behind(blob, upload, at)]:
+                begin = _number(message, OFFSET)
                 skip = offset + len(out) - begin
+                if not 0 <= skip < max(len(message.data), 1):
+                    raise self._broken(blob, f"bytes are missing at {offset + len(out)}")
                 out += message.data[skip : skip + size - len(out)]
                 at = message.sequence + 1
                 if len(out) == size:
@@ -128,12 +156,19 @@ class Objects:
             self._places.popitem(last=False)
         return bytes(out)
 
+    async def _behind(self, blob: bytes, upload: str, at: int) -> Message:
+        """The next chunk, which a replica did not have, as the stream's leader has it."""
+        message = await self._link.following(self.name, self._chunks(upload), at)
+        if message is None:
+            raise self._broken(blob, "its last bytes are missing")
+        return message
+
     async def _search(self, upload: str, first: int, last: int, offset: int) -> int:
         """The chunk in which ``offset`` lies."""
         while first < last:
             middle = (first + last + 1) // 2
             found = await self._link.following(self.name, self._chunks(upload), middle)
-            if found is None or int(found.headers[OFFSET]) > offset:
+            if found is None or _number(found, OFFSET) > offset:
                 last = middle - 1
             else:
                 first = found.sequence
@@ -146,7 +181,7 @@ class Objects:
             return Counted(there.total)
         upload, newest = await self._newest(w.owner, w.blob)
         have = _end(newest) if newest else 0
-        if w.offset != have or (newest is not None and int(newest.headers[TOTAL]) != w.total):
+        if w.offset != have or (newest is not None and _number(newest, TOTAL) != w.total):
             return Counted(have)
         await self._expire(upload, w)
         headers = {OFFSET: str(w.offset), TOTAL: str(w.total)}
@@ -156,7 +191,7 @@ class Objects:
             await self._link.put(self._chunks(upload), w.piece, newest.sequence if newest else 0, headers)
         except (Behindhand, Unsure):
             _, newest = await self._newest(w.owner, w.blob)
-            if newest is None or int(newest.headers[OFFSET]) != w.offset or newest.data != w.piece:
+            if newest is None or _number(newest, OFFSET) != w.offset or newest.data != w.piece:
                 return Counted(_end(newest) if newest else 0)
         if w.done:
             _, newest = await self._newest(w.owner, w.blob)
@@ -170,17 +205,15 @@ class Objects:
 
     async def _finish(self, upload: str, blob: bytes, newest: Message) -> None:
         """All pieces are there: say so."""
-        first = await self._link.following(self.name, self._chunks(upload), 1)
-        assert first is not None  # there is a newest
+        first = await self._first(upload)
+        chunks = await self._link.api(f"STREAM.INFO.{self.name}", {"subjects_filter": self._chunks(upload)})
         digest = base64.urlsafe_b64encode(blob).decode()
         meta = {
             "name": blob.hex(),
             "bucket": self.bucket,
             "nuid": upload,
             "size": _end(newest),
-            "chunks": (await self._link.api(f"STREAM.INFO.{self.name}", {"subjects_filter": self._chunks(upload)}))[
-                "state"
-            ]["subjects"][self._chunks(upload)],
+            "chunks": (chunks["state"].get("subjects") or {}).get(self._chunks(upload), 0),
             "digest": f"SHA-256={digest}",
             "mtime": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "metadata": {"first": str(first.sequence), "last": str(newest.sequence)},
@@ -208,8 +241,9 @@ class Objects:
         for message in messages:
             if int.from_bytes(message.data[:8], "big") > now or gone >= limit:
                 continue
-            if await self._records.get(self._records.key(message)) is None:
-                continue  # it has gone already
+            newest = await self._records.get(self._records.key(message))
+            if newest is None or int.from_bytes(newest.data[:8], "big") > now:
+                continue  # it has gone already, or was given more time than the replica knew of
             upload, blob = self._records.key(message).partition(".")[2], message.data[8:]
             found = await self._find(blob)
             if found is not None and found.upload == upload:
@@ -223,6 +257,17 @@ class Objects:
         return int((await self._link.api(f"STREAM.INFO.{self.name}"))["state"]["bytes"])
 
 
+def _number(message: Message, header: str) -> int:
+    """What a piece says of itself. Raises `StoreFailed` where it does not."""
+    try:
+        return int(message.headers[header])
+    except (KeyError, ValueError) as error:
+        event(log, "a piece of a blob that no relay writes", level=logging.ERROR, place=message.sequence)
+        raise StoreFailed(
+            "the blob cannot be read: a piece of it was not written by a relay", retry_after=60.0
+        ) from error
+
+
 def _end(message: Message) -> int:
     """How many bytes there are up to the end of this piece."""
-    return int(message.headers[OFFSET]) + len(message.data)
+    return _number(message, OFFSET) + len(message.data)

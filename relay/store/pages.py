@@ -17,7 +17,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from relay.store.base import Run, Stored
-from relay.store.fold import Fold, Part
+from relay.store.fold import Fold
 from relay.store.jetstream import Unsure
 
 if TYPE_CHECKING:
@@ -87,11 +87,7 @@ class Pages:
         messages, _ = await store.link.page(store.log_name, store.subject(fold.topic), first, first, PAGE)
         if not messages:
             raise Unsure("a replica lags behind")
-        entries = tuple(
-            Stored.unpacked(message.sequence, message.data)
-            for message in messages
-            if store.part(message) in (Part.FREE, Part.ORDERED)
-        )
+        entries = tuple(stored for message in messages if (stored := store.stored(message)) is not None)
         size = sum(len(stored.wire) + _AROUND for stored in entries)
         page = Page(first, messages[-1].sequence, entries, size)
         if era == self._era:

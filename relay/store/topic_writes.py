@@ -32,14 +32,13 @@ from relay.store.base import (
     Placed,
     Stored,
     StoreFailed,
-    StoreFull,
     TopicKind,
     Trimmed,
     TrimTo,
     Write,
 )
 from relay.store.fold import Born, Confirmation, Event, EventKind, Fold, Kind, Opened, Part, Secret, Trim
-from relay.store.jetstream import EXPECT, PATIENCE, Answer, Behindhand, Message, Unsure, refusal
+from relay.store.jetstream import EXPECT, PATIENCE, TROUBLE, Answer, Behindhand, Message, Unsure, failure, refusal
 from relay.store.news import Added
 from relay.store.sharing import Shared
 from securechan.wire.chain import Position, advance
@@ -212,8 +211,8 @@ class TopicWrites:
         for index, w in rest:
             try:
                 outcomes[index] = await self.append(w)
-            except (StoreFull, StoreFailed) as error:
-                outcomes[index] = error
+            except TROUBLE as error:
+                outcomes[index] = failure(error)
 
     async def _send(self, writes: Sequence[tuple[str, Append]], headers: dict[str, str]) -> _Flight:
         """Publish entries under their subjects, and wait until they come back or can't any more. Only the last one is
@@ -359,6 +358,8 @@ class TopicWrites:
         trimmed = await self._until(attempt)
         if fold.trimmed != before:
             self._store.housekeeping.trimmed(fold)
+        elif fold.trimmed.sequence:
+            await self._store.housekeeping.trimmed_before(fold)
         return trimmed
 
     async def _position(self, fold: Fold, upto: int) -> tuple[Position, int]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from relay import metrics, observe
+from relay.store.base import Health
 from securechan.wire.frames import Done, Ping
 from tests.relay.caller import call
 from tests.relay.conftest import Running
@@ -69,6 +70,11 @@ async def test_whoever_is_not_ready_says_why(tmp_path: Path, monkeypatch: pytest
         monkeypatch.setattr(relay._mailroom._room, "disk", lambda: 0.01)
         assert relay.unready() == ["the disk is nearly full"]
         assert (await relay.gauges())["disk_free_ratio"] == 0.01
+        monkeypatch.setattr(relay._mailroom._store, "health", lambda: Health("the cluster is not reached", 3))
+        assert relay.unready() == ["the disk is nearly full", "the cluster is not reached"]
+        assert (await relay.status())["why"] == relay.unready()
+        assert "securechan_store_unreadable_total 3" in relay.metrics.render(await relay.gauges())
+        monkeypatch.undo()
         relay._mailroom.failed.set()
         assert relay.unready() == ["a part of it failed"]
         server = await observe.listen(relay, "127.0.0.1", 0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from relay.config import Nats
 from relay.store import jetstream
 from relay.store.base import StoreFailed, StoreFull
-from relay.store.jetstream import PAYLOAD, ApiError, Behindhand, Link, Unsure, field, outcome, parse
+from relay.store.jetstream import PAYLOAD, Answer, ApiError, Behindhand, Hear, Link, Unsure, field, outcome, parse
 from relay.store.nats import NatsStore
 from securechan.errors import NotReady, Unreachable
 from tests.support.cluster import Cluster, empty
@@ -66,36 +65,6 @@ async def test_a_cluster_that_is_not_there_is_told(monkeypatch: pytest.MonkeyPat
     assert "servers" in refused.value.hint
 
 
-async def test_streams_that_do_not_fit_are_refused_with_the_command_that_mends_them(cluster: Cluster) -> None:
-    store = await empty(cluster, "fits")
-    await store.close()
-    with pytest.raises(NotReady) as refused:
-        await NatsStore.open(cluster.settings("fits", replicas=1))
-    assert "nats stream edit fits-log --replicas 1" in refused.value.hint
-    config = (await cluster.ask("STREAM.INFO.fits-log"))["config"]
-    await cluster.ask("STREAM.UPDATE.fits-log", {**config, "max_age": 10**15})
-    with pytest.raises(NotReady) as refused:
-        await NatsStore.open(cluster.settings("fits"))
-    assert "--max-age=0" in refused.value.hint
-    for name in ("fits-log", "KV_fits-state", "OBJ_fits-blobs"):
-        await cluster.ask(f"STREAM.DELETE.{name}")
-
-
-def test_a_single_server_is_enough_where_one_replica_is_wanted(tmp_path: Path) -> None:
-    with Cluster(tmp_path, size=1) as alone:
-
-        async def main() -> None:
-            store = NatsStore(await Link.open(alone.settings()), alone.settings(replicas=3))
-            with pytest.raises(NotReady) as refused:
-                await store.link.stream(store.log_name, store._config, patience=0.5)
-            await store.close()
-            assert "replicas" in str(refused.value)
-            store = await NatsStore.open(alone.settings(replicas=1))
-            await store.close()
-
-        asyncio.run(main())
-
-
 async def test_nothing_is_sent_where_nobody_is_connected(cluster: Cluster) -> None:
     store = await empty(cluster)
     await store.close()
@@ -104,3 +73,34 @@ async def test_nothing_is_sent_where_nobody_is_connected(cluster: Cluster) -> No
     assert refused.value.retry_after
     with pytest.raises(StoreFailed):
         await store.topic(b"t" * 32)
+
+
+@pytest.mark.parametrize("lost", [1, 4, 9], ids=["the first", "one in the middle", "the last"])
+async def test_a_page_of_which_a_part_got_lost_is_no_page(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, lost: int
+) -> None:
+    """A route that is cut takes what was on it, and what comes after may come by another."""
+    store = await empty(cluster)
+    try:
+        subject = f"{store.prefix}.t.page"
+        for n in range(9):
+            await store.link.put(f"{subject}.a.{n}", b"%d" % n)
+        whole, more = await store.link.page(store.log_name, f"{subject}.>", 1, store.feed.position)
+        assert [message.data for message in whole] == [b"%d" % n for n in range(9)]
+        assert not more
+        honest, count = store.link.ask, 0
+
+        async def ask(what: str, body: bytes, headers: None, hear: Hear) -> str:
+            def heard(answer: Answer) -> None:
+                nonlocal count
+                count += 1
+                if count != lost:
+                    hear(answer)
+
+            return await honest(what, body, headers, heard)
+
+        monkeypatch.setattr(store.link, "ask", ask)
+        with pytest.raises(Unsure, match="got lost"):
+            await store.link.page(store.log_name, f"{subject}.>", 1, 1)
+    finally:
+        await store.close()
