@@ -1,8 +1,8 @@
 """CSAF 2.0 and 2.1: is this an advisory that every consumer of the standard must accept?
 
 Two steps, as the standard has them: the structure (what its JSON schema says, here `csaf_tables`), and on a sound
-structure the mandatory tests of §6.1 (`csaf_rules`). A finding of a test begins with its number, ``6.1.2: …``, so that
-an author can look it up; those of the structure have none.
+structure the mandatory tests of §6.1 (`csaf_rules`, `csaf_profiles`). A finding of a test begins with its number,
+``6.1.2: …``, so that an author can look it up; those of the structure have none.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
-from securechan.bulletin import csaf_rules, csaf_rules_21, tlp
+from securechan.bulletin import csaf_profiles, csaf_rules, csaf_rules_21, tlp
 from securechan.bulletin.advisory import Advisory, TooMuch, instant
+from securechan.bulletin.csaf_rules import Rule
 from securechan.bulletin.csaf_tables import (
     EXTENSION,
     SSVC,
@@ -171,9 +172,20 @@ def check(document: Json) -> Summary:
     return _summary(cast("dict[str, Any]", document))
 
 
+def _in_order(rules: list[tuple[str, Rule]]) -> list[tuple[str, Rule]]:
+    """By their numbers in the standard, ``6.1.9`` before ``6.1.10``."""
+    return sorted(rules, key=lambda rule: [int(part) for part in rule[0].split()[0].split(".")])
+
+
+_SHARED: Final = csaf_rules.RULES + csaf_profiles.RULES
+_TESTS: Final = {
+    "2.0": _in_order(_SHARED),
+    "2.1": _in_order(_SHARED + csaf_profiles.RULES_21 + csaf_rules_21.RULES),
+}
+
+
 def _run_tests(advisory: Advisory, found: Findings) -> None:
-    rules = csaf_rules.RULES if advisory.csaf == "2.0" else csaf_rules.RULES + csaf_rules_21.RULES
-    for number, test in rules:
+    for number, test in _TESTS[advisory.csaf]:
         with found.rule(number):
             test(advisory, found)
     if advisory.csaf == "2.0":

@@ -1,4 +1,4 @@
-"""The mandatory tests of CSAF that both versions share: §6.1.1 to §6.1.33.
+"""The mandatory tests of CSAF that both versions share: §6.1.1 to §6.1.33, but for those of profiles (`csaf_profiles`).
 
 Each test is a function with its number, its name in the standard as docstring, and findings at the places that break
 it. Where 2.1 changed a test, the function says so. 6.1.11 checks the form of a CWE only: names differ from release to
@@ -8,16 +8,13 @@ release, and a list of a thousand of them would have to follow.
 from __future__ import annotations
 
 import itertools
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from securechan.bulletin import cvss_check
-from securechan.bulletin.advisory import Advisory, Item, instant, listed, version_of
+from securechan.bulletin.advisory import Advisory, instant, listed, version_of
 from securechan.bulletin.csaf_tables import (
     LANGUAGES,
-    PROFILES_20,
-    PROFILES_21,
     RANGE_SIGNS,
     RANGE_WORDS,
     REGIONS,
@@ -32,13 +29,6 @@ CVSS: Final = ("cvss_v2", "cvss_v3", "cvss_v4")
 _DOCUMENT: Final[Place] = (None, "document")
 _TRACKING: Final[Place] = (_DOCUMENT, "tracking")
 _TREE: Final[Place] = (None, "product_tree")
-
-_INFORMATIONAL: Final = "csaf_informational_advisory"
-_INCIDENT: Final = "csaf_security_incident_response"
-_SECURITY: Final = "csaf_security_advisory"
-_DEPRECATED: Final = "csaf_deprecated_security_advisory"
-_VEX: Final = "csaf_vex"
-_GONE: Final = ("csaf_withdrawn", "csaf_superseded")
 
 
 def rule_book(rules: list[tuple[str, Rule]]) -> Callable[..., Callable[[Rule], Rule]]:
@@ -307,139 +297,6 @@ def _hash_twice(advisory: Advisory, found: Findings) -> None:
             _repeated(
                 (((at, "algorithm"), item["algorithm"]) for at, item in hashes), found, "is used twice for one file"
             )
-
-
-# ------------------------------------------------------------------------------------------------------------ profiles
-
-
-_JOINTS: Final = frozenset({"Pd", "Pc", "Zs", "Cc"})  # dashes, underscores, blanks of any script
-_MORE_JOINTS: Final = frozenset("\u2212\u00ad\u0332")  # minus sign, soft hyphen, combining low line
-
-
-def _squeezed(text: str) -> str:
-    """Lower case, without blanks, dashes and underscores."""
-    return "".join(
-        sign for sign in text.lower() if unicodedata.category(sign) not in _JOINTS and sign not in _MORE_JOINTS
-    )
-
-
-@rule("6.1.26")
-def _prohibited_category(advisory: Advisory, found: Findings) -> None:
-    """Prohibited document category name: what looks like a profile and isn't one."""
-    profiles = PROFILES_20 if advisory.csaf == "2.0" else PROFILES_21
-    category = advisory.category
-    if category in profiles or category == "csaf_base":
-        return
-    taken = {_squeezed(word) for pair in profiles.items() for word in pair}
-    if _squeezed(category) in taken or category.lower().startswith("csaf_"):
-        found.add((_DOCUMENT, "category"), f"{quote(category)} is reserved for a profile and isn't its name")
-
-
-@rule("6.1.27.1", _INFORMATIONAL, _INCIDENT)
-def _notes(advisory: Advisory, found: Findings) -> None:
-    """Document notes."""
-    if not any(
-        note["category"] in ("description", "details", "general", "summary") for note in _document(advisory, "notes")
-    ):
-        found.add(_DOCUMENT, "a note of category description, details, general or summary is needed")
-
-
-@rule("6.1.27.2", _INFORMATIONAL, _INCIDENT)
-def _references(advisory: Advisory, found: Findings) -> None:
-    """Document references; a reference without category is external."""
-    if not any(item.get("category", "external") == "external" for item in _document(advisory, "references")):
-        found.add(_DOCUMENT, "an external reference is needed")
-
-
-def _document(advisory: Advisory, name: str) -> Iterator[Item]:
-    return (item for _, item in listed(advisory.document, name, _DOCUMENT))
-
-
-@rule("6.1.27.3", _INFORMATIONAL, *_GONE)
-def _no_vulnerabilities(advisory: Advisory, found: Findings) -> None:
-    """Vulnerabilities (of documents that mustn't have any)."""
-    if "vulnerabilities" in advisory.root:
-        found.add((None, "vulnerabilities"), f"a document of category {advisory.category} has none")
-
-
-@rule("6.1.27.4", _SECURITY, _VEX, _DEPRECATED)
-def _product_tree(advisory: Advisory, found: Findings) -> None:
-    """Product tree."""
-    if "product_tree" not in advisory.root:
-        found.add(None, f"a document of category {advisory.category} needs a product_tree")
-
-
-@rule("6.1.27.5", _SECURITY, _VEX, _DEPRECATED)
-def _vulnerability_notes(advisory: Advisory, found: Findings) -> None:
-    """Vulnerability notes."""
-    for place, item in advisory.vulnerabilities():
-        if "notes" not in item:
-            found.add(place, "notes are needed")
-
-
-@rule("6.1.27.6", _SECURITY, _DEPRECATED)
-def _product_status(advisory: Advisory, found: Findings) -> None:
-    """Product status."""
-    for place, item in advisory.vulnerabilities():
-        if "product_status" not in item:
-            found.add(place, "product_status is needed")
-
-
-@rule("6.1.27.7", _VEX)
-def _vex_status(advisory: Advisory, found: Findings) -> None:
-    """VEX product status."""
-    words = ("fixed", "known_affected", "known_not_affected", "under_investigation")
-    for place, item in advisory.vulnerabilities():
-        if not any(word in item.get("product_status", {}) for word in words):
-            found.add((place, "product_status"), f"one of {', '.join(words)} is needed")
-
-
-@rule("6.1.27.8", _VEX)
-def _vulnerability_id(advisory: Advisory, found: Findings) -> None:
-    """Vulnerability id (2.1: one that applies to every product)."""
-    for place, item in advisory.vulnerabilities():
-        if "cve" in item:
-            continue
-        ids = item.get("ids", [])
-        if not ids:
-            found.add(place, "a cve or ids is needed")
-        elif advisory.csaf != "2.0" and all("group_ids" in one or "product_ids" in one for one in ids):
-            covered = set().union(*(advisory.scope(one) for one in ids))
-            for product in sorted(
-                {name for names in item.get("product_status", {}).values() for name in names} - covered
-            ):
-                found.add((place, "ids"), f"no identifier applies to {quote(product)}")
-
-
-def _statement(advisory: Advisory, found: Findings, group: str, kinds: tuple[str, ...], what: str) -> None:
-    for place, item in advisory.vulnerabilities():
-        covered: set[str] = set()
-        for kind in kinds:
-            for _, one in listed(item, kind, place):
-                if kind != "threats" or one["category"] == "impact":
-                    covered |= advisory.scope(one)
-        for product in item.get("product_status", {}).get(group, ()):
-            if product not in covered:
-                found.add(((place, "product_status"), group), f"{quote(product)} has no {what}")
-
-
-@rule("6.1.27.9", _VEX)
-def _impact(advisory: Advisory, found: Findings) -> None:
-    """Impact statement."""
-    _statement(advisory, found, "known_not_affected", ("flags", "threats"), "impact statement (a flag or a threat)")
-
-
-@rule("6.1.27.10", _VEX)
-def _action(advisory: Advisory, found: Findings) -> None:
-    """Action statement."""
-    _statement(advisory, found, "known_affected", ("remediations",), "action statement (a remediation)")
-
-
-@rule("6.1.27.11", _SECURITY, _VEX, _DEPRECATED)
-def _some_vulnerabilities(advisory: Advisory, found: Findings) -> None:
-    """Vulnerabilities."""
-    if "vulnerabilities" not in advisory.root:
-        found.add(None, f"a document of category {advisory.category} needs vulnerabilities")
 
 
 # ------------------------------------------------------------------------------------------------------------- the rest

@@ -1,4 +1,5 @@
-"""The mandatory tests that CSAF 2.1 adds: §6.1.27.12 to §6.1.61.
+"""The mandatory tests that CSAF 2.1 adds: §6.1.34 to §6.1.61.
+Those of its profiles are in `csaf_profiles`.
 
 Left to the structure: 6.1.37 (times), 6.1.46 (SSVC) and 6.1.60.1 (extensions), which `csaf` runs. Not judged, because
 they need lists that others keep and change: 6.1.48 (SSVC decision points), 6.1.60.2 and 6.1.60.3 (schemas of
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from securechan.bulletin.advisory import Advisory, Instant, Item, instant, listed
+from securechan.bulletin.csaf_profiles import VERSIONS, titled
 from securechan.bulletin.csaf_rules import CVSS, Rule, rule_book
 from securechan.bulletin.findings import Findings, Place, quote
 from securechan.bulletin.notations import license_fault, range_fault
@@ -21,114 +23,8 @@ rule = rule_book(RULES)
 
 _DOCUMENT: Final[Place] = (None, "document")
 _DISTRIBUTION: Final[Place] = (_DOCUMENT, "distribution")
-_SECURITY: Final = "csaf_security_advisory"
-_WITHDRAWN: Final = "csaf_withdrawn"
-_SUPERSEDED: Final = "csaf_superseded"
-_VERSIONS: Final = frozenset({"product_version", "product_version_range"})
 _MAX_UUID: Final = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 _NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
-
-
-# ------------------------------------------------------------------------------------------------------------ profiles
-
-
-@rule("6.1.27.12", _SECURITY)
-def _affected(advisory: Advisory, found: Findings) -> None:
-    """Affected products."""
-    for place, item in advisory.vulnerabilities():
-        if "known_affected" not in item.get("product_status", {}):
-            found.add((place, "product_status"), "known_affected is needed")
-
-
-@rule("6.1.27.13", _SECURITY)
-def _corresponding(advisory: Advisory, found: Findings) -> None:
-    """Corresponding affected products: what was fixed was affected in some version.
-
-    Versions of one product share the branches above, but for those that name a version. A product listed without
-    branches says nothing of itself, so any affected product may be its counterpart.
-    """
-    families = _families(advisory)
-    for place, item in advisory.vulnerabilities():
-        status = item.get("product_status", {})
-        affected = {
-            families.get(name)
-            for group in ("first_affected", "known_affected", "last_affected")
-            for name in status.get(group, ())
-        }
-        for product in status.get("fixed", ()):
-            family = families.get(product)
-            if not affected or (family is not None and not affected & {family, None}):
-                found.add(((place, "product_status"), "fixed"), f"no affected version corresponds to {quote(product)}")
-
-
-def _families(advisory: Advisory) -> dict[str, object]:
-    families: dict[str, object] = {}
-    for _, branch, above in advisory.branches():
-        if "product" in branch:
-            names = tuple(one["name"] for one in (*above, branch) if one["category"] not in _VERSIONS)
-            families[branch["product"]["product_id"]] = names
-    for _, path in advisory.compounds():
-        parts: list[object] = [families.get(path["beginning_product_reference"])]
-        for step in path["subpaths"]:
-            if step["category"] == "installed_with":
-                break
-            parts += [step["category"], step["next_product_reference"]]
-        name = path["full_product_name"]["product_id"]
-        families[name] = parts[0] if len(parts) == 1 else None if parts[0] is None else tuple(parts)
-    return {name: family for name, family in families.items() if family is not None}
-
-
-@rule("6.1.27.14", _WITHDRAWN, _SUPERSEDED)
-def _description(advisory: Advisory, found: Findings) -> None:
-    """Document notes."""
-    if not any(note["category"] == "description" for note in advisory.document.get("notes", ())):
-        found.add(_DOCUMENT, "a note of category description is needed")
-
-
-@rule("6.1.27.15", _WITHDRAWN, _SUPERSEDED)
-def _no_tree(advisory: Advisory, found: Findings) -> None:
-    """Product tree."""
-    if "product_tree" in advisory.root:
-        found.add((None, "product_tree"), f"a document of category {advisory.category} has none")
-
-
-@rule("6.1.27.16", _WITHDRAWN, _SUPERSEDED)
-def _two_revisions(advisory: Advisory, found: Findings) -> None:
-    """Revision history."""
-    if len(advisory.tracking["revision_history"]) < 2:
-        found.add(((_DOCUMENT, "tracking"), "revision_history"), "at least two revisions are needed")
-
-
-def _titled(advisory: Advisory, found: Findings, title: str, category: str) -> None:
-    notes = [note for note in advisory.document.get("notes", ()) if note.get("title") == title]
-    if len(notes) != 1:
-        found.add((_DOCUMENT, "notes"), f"exactly one note titled '{title}' is needed, there are {len(notes)}")
-    elif notes[0]["category"] != category:
-        found.add((_DOCUMENT, "notes"), f"the note '{title}' must be of category {category}")
-
-
-@rule("6.1.27.17", _WITHDRAWN)
-def _withdrawal(advisory: Advisory, found: Findings) -> None:
-    """Reasoning for withdrawal."""
-    if advisory.english():
-        _titled(advisory, found, "Reasoning for Withdrawal", "description")
-
-
-@rule("6.1.27.18", _SUPERSEDED)
-def _supersession(advisory: Advisory, found: Findings) -> None:
-    """Reasoning for supersession."""
-    if advisory.english():
-        _titled(advisory, found, "Reasoning for Supersession", "description")
-
-
-@rule("6.1.27.19", _SUPERSEDED)
-def _superseding(advisory: Advisory, found: Findings) -> None:
-    """Reference to superseding document."""
-    references = advisory.document.get("references", ())
-    if advisory.english() and not any(
-        item["summary"].startswith("Superseding Document") and item.get("category") == "external" for item in references
-    ):
-        found.add((_DOCUMENT, "references"), "an external reference 'Superseding Document …' is needed")
 
 
 # ------------------------------------------------------------------------------------------ branches and remediations
@@ -216,7 +112,7 @@ def _stacked(advisory: Advisory, found: Findings) -> None:
 def _version_and_range(advisory: Advisory, found: Findings) -> None:
     """Use of product_version in one path with product_version_range."""
     for place, branch, above in advisory.branches():
-        if "product" in branch and {one["category"] for one in (*above, branch)} >= _VERSIONS:
+        if "product" in branch and {one["category"] for one in (*above, branch)} >= VERSIONS:
             found.add(place, "both product_version and product_version_range stand on its path")
 
 
@@ -436,7 +332,7 @@ def _license_text(advisory: Advisory, found: Findings) -> None:
     """License text."""
     words = re.findall(r"(?:LicenseRef|AdditionRef)-[A-Za-z0-9.-]+", advisory.document.get("license_expression", ""))
     if advisory.english() and any(not word.split("-", 1)[1].startswith("scancode-") for word in words):
-        _titled(advisory, found, "License", "legal_disclaimer")
+        titled(advisory, found, "License", "legal_disclaimer")
 
 
 # ----------------------------------------------------------------------------------------------------------- extensions
