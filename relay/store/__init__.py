@@ -4,9 +4,9 @@
     local          what stores of one writer share         memory   the one that forgets
     sqlite         the embedded one: schema (tables, and those of earlier versions), ids, thread, wal
     nats           on a cluster: jetstream (asking it), shortcut (in and out), sharing (one question for many),
-                   streams (made, and judged), feed (what has become durable), fold (a topic as its messages say),
-                   sessions (who has the newest), pages (reading), batches (what goes at once), topic_writes,
-                   objects (blobs), records (by key), housekeeping
+                   streams (made, and judged), watch (how the log is), feed (what has become durable),
+                   fold (a topic as its messages say), sessions (who has the newest), pages (reading),
+                   batches (what goes at once), topic_writes, objects (blobs), records (by key), housekeeping
 
 Every promise of `base` is a test that all three pass: ``tests/relay/store/test_conformance.py``.
 """

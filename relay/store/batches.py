@@ -102,7 +102,7 @@ class Batches:
             case base.Charge():
                 return await store.records.charge(write)
             case base.Sweep():
-                now = write.now - store.ahead
+                now = write.now - store.watch.ahead
                 gone = await store.objects.sweep(now, write.limit)
                 gone += await store.housekeeping.sweep_boxes(now, write.limit)
                 gone += await store.records.forget_spent(now, write.limit)

@@ -4,7 +4,8 @@
                                                         it was not stored; read, then decide
                                            Unsure       nobody knows (no leader, no answer in time): read; the same
                                                         write may be repeated, its id or expectation keeps it single
-                                           StoreFull    no room (10077, 10047, …)
+                                           StoreFull    no room: of the stream (10077), of a server's
+                                                        disk (10023, 10047), of the account (10002)
     last(stream, subject)                  asked of the stream's leader: what was acknowledged is seen
     page(stream, subject, from)            asked of any replica (batched direct get), again if it lags; it has no gaps
 
@@ -51,8 +52,8 @@ _MORE: Final = b"Nats-Num-Pending:"
 _BEFORE: Final = b"Nats-Last-Sequence:"
 
 BEHIND: Final = frozenset({10071, 10158, 10164})
-UNSURE: Final = frozenset({10008, 10023, 10118})
-FULL: Final = frozenset({10002, 10028, 10047, 10077})
+UNSURE: Final = frozenset({10008, 10118})
+FULL: Final = frozenset({10002, 10023, 10028, 10047, 10077})
 NO_MESSAGE: Final = frozenset({10037, 10043})
 NO_STREAM: Final = 10059
 NO_PEERS: Final = frozenset({10005, 10074})

@@ -31,13 +31,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
-import time
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Collection, Coroutine, Iterator, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Collection, Coroutine, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 from nats.errors import Error as NatsError
 
@@ -53,9 +50,10 @@ from relay.store.objects import Objects
 from relay.store.pages import Pages
 from relay.store.records import Records, token
 from relay.store.sessions import Sessions
-from relay.store.streams import misfit, ready
+from relay.store.streams import ready
 from relay.store.topic_writes import COMMITTER, TopicWrites
-from securechan.errors import Malformed, NotReady
+from relay.store.watch import Watch
+from securechan.errors import Malformed
 
 if TYPE_CHECKING:
     from relay.config import Nats
@@ -65,8 +63,6 @@ log = logging.getLogger("relay.nats")
 
 FOLDS: Final = 16_384  # topics that are followed though nobody has asked for them lately
 LOADS: Final = 32  # topics that are read at once
-LOOK: Final = 5.0  # seconds between two looks at the log
-SKEW: Final = 2.0  # seconds that clocks may differ by
 UNREADABLE: Final = (Malformed, ValueError, KeyError, IndexError, TypeError)
 """What comes of reading something that no relay writes."""
 
@@ -107,10 +103,8 @@ class NatsStore:
         self.housekeeping = Housekeeping(self)
         self.pages = Pages(self)
         self._sessions = Sessions(link, prefix, lambda who: self._hear(Elsewhere(who)))
-        self._free = 1.0
-        self.ahead = 0  # seconds by which this clock is ahead of the cluster's: nothing goes before both say so
+        self.watch = Watch(link, self.log_name, self._config)
         self._unreadable = 0
-        self._unfit = ""  # what was changed about a stream that a relay can't do with
         self._untold: tuple[int, OfTopic] | None = None  # the last message, while who listens has not taken it
         self._cut = len(prefix) + 1
         self.feed: Feed
@@ -127,11 +121,11 @@ class NatsStore:
         except BaseException:
             await link.close()
             raise
-        store._bounded(info["config"])
+        store.watch.bounded(info["config"])
         last: int = info["state"]["last_seq"]
         store.feed = Feed(link, store.log_name, info["created"], last, store._take, store._lost)
         store.spawn(store.feed.run())
-        store.spawn(store._look())
+        store.spawn(store.watch.run())
         return store
 
     def spawn(self, work: Coroutine[None, None, None]) -> None:
@@ -243,7 +237,7 @@ class NatsStore:
 
     def health(self) -> Health:
         trouble = "" if self.link.up else "the cluster is not reached"
-        return Health(trouble or self.feed.trouble or self._unfit, self._unreadable)
+        return Health(trouble or self.watch.trouble or self.feed.trouble, self._unreadable)
 
     def announce(self, who: bytes) -> None:
         self.spawn(self._sessions.announce(who))
@@ -392,51 +386,7 @@ class NatsStore:
         return int(state["bytes"]) + sum(sizes)
 
     async def aged(self, cursor: bytes, limit: int, before: int) -> Aged:
-        return await self._ask(self.housekeeping.aged(cursor, limit, before - 1000 * self.ahead))
+        return await self._ask(self.housekeeping.aged(cursor, limit, before - 1000 * self.watch.ahead))
 
     def free(self) -> float:
-        return self._free
-
-    def _bounded(self, there: Mapping[str, Any]) -> None:
-        """The bound is the cluster's to keep; what the configuration says of it is for the day the log is made."""
-        wanted, bound = self._config["max_bytes"], there.get("max_bytes", -1)
-        if bound != wanted:
-            hint = f"nats stream edit {self.log_name} --max-bytes={wanted}"
-            event(log, "the log has another bound than max_bytes", level=logging.WARNING, bound=bound, hint=hint)
-
-    async def _look(self) -> None:
-        """Look now and then how much room is left, of the log's bound and of what the account may store; whether the
-        log is still as relays need it; and what time it is there."""
-        while True:
-            with contextlib.suppress(ApiError, Unsure, StoreFailed):  # it is asked again soon
-                asked = time.time()
-                info = await self.link.api(f"STREAM.INFO.{self.log_name}")
-                self._timed(asked, info["ts"])
-                self._judged(misfit(self.log_name, info["config"], self._config))
-                account = await self.link.api("INFO")
-                self._free = min(
-                    _left(info["state"]["bytes"], info["config"].get("max_bytes", -1)), account_left(account)
-                )
-            await asyncio.sleep(LOOK)
-
-    def _judged(self, wrong: NotReady | None) -> None:
-        if wrong is not None and not self._unfit:
-            event(log, "a stream was changed", level=logging.ERROR, why=wrong.message, hint=wrong.hint)
-        self._unfit = "" if wrong is None else wrong.message
-
-    def _timed(self, asked: float, told: str) -> None:
-        """The cluster said what time it is, after it was asked at ``asked``."""
-        ahead = asked - datetime.fromisoformat(told).timestamp()
-        if ahead > SKEW and not self.ahead:
-            event(log, "this clock is ahead of the cluster's", level=logging.WARNING, seconds=round(ahead))
-        self.ahead = math.ceil(ahead) if ahead > SKEW else 0
-
-
-def account_left(account: Mapping[str, Any]) -> float:
-    """Which part of what an account may store is left; where it has tiers, of the one with the least."""
-    tiers = list((account.get("tiers") or {}).values()) or [account]
-    return min(_left(tier.get("storage", 0), (tier.get("limits") or {}).get("max_storage", -1)) for tier in tiers)
-
-
-def _left(used: int, most: int) -> float:
-    return 1.0 if most <= 0 else max(most - used, 0) / most
+        return self.watch.free

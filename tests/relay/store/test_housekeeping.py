@@ -11,8 +11,8 @@ import pytest
 from relay.store import housekeeping
 from relay.store.base import Box, Counted, Made, NewBox, PutPart, Sweep, Trimmed, TrimTo
 from relay.store.fold import Part
-from relay.store.nats import SKEW, account_left
 from relay.store.records import token
+from relay.store.watch import SKEW
 from tests.relay.store.test_nats import GROUP, NOW, TOPIC, digest, entry, eventually, one, placed, relays
 from tests.support.cluster import Cluster
 
@@ -90,21 +90,12 @@ async def test_a_relay_whose_clock_is_ahead_forgets_nothing_before_its_time(
         await one(store, PutPart(b"o" * 16, digest("blob"), len(content), 0, content, done=True, expires=NOW + 500))
         await one(store, GROUP)
         last = placed(await one(store, entry("a"))).stored.sequence
-        store._timed(time.time(), datetime.fromtimestamp(time.time() - 1000, UTC).isoformat())
+        store.watch.timed(time.time(), datetime.fromtimestamp(time.time() - 1000, UTC).isoformat())
         assert "this clock is ahead" in caplog.text
-        assert 1000 <= store.ahead <= 1000 + SKEW
+        assert 1000 <= store.watch.ahead <= 1000 + SKEW
         assert await one(store, Sweep(NOW + 600)) == Counted(0)
         assert (await store.aged(b"", 9, (NOW + 600) * 1000)).topics == ((TOPIC, 0),)
-        store._timed(time.time(), "2999-01-01T00:00:00.123456789Z")  # one that is behind is no danger
-        assert store.ahead == 0
+        store.watch.timed(time.time(), "2999-01-01T00:00:00.123456789Z")  # one that is behind is no danger
+        assert store.watch.ahead == 0
         assert (await store.aged(b"", 9, (NOW + 600) * 1000)).topics == ((TOPIC, last),)
         assert await one(store, Sweep(NOW + 600)) == Counted(1)
-
-
-def test_what_an_account_may_still_store() -> None:
-    """With one limit, with none, and with one for each number of replicas."""
-    assert account_left({}) == 1.0
-    assert account_left({"storage": 30, "limits": {"max_storage": -1}}) == 1.0
-    assert account_left({"storage": 30, "limits": {"max_storage": 40}}) == 0.25
-    tiers = {"R1": {"storage": 0, "limits": {"max_storage": 10}}, "R3": {"storage": 9, "limits": {"max_storage": 10}}}
-    assert account_left({"storage": 9, "limits": {}, "tiers": tiers}) == pytest.approx(0.1)

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from relay.store import nats
-from relay.store.base import Placed, StoreFailed
+from relay.store.base import Placed, StoreFull
 from relay.store.jetstream import PAYLOAD, Link
 from relay.store.nats import NatsStore
 from relay.store.streams import misfit, ready
 from securechan.errors import NotReady
-from tests.relay.store.test_nats import GROUP, entry, eventually, one
+from tests.relay.store.test_nats import GROUP, TOPIC, entry, one
 from tests.support.cluster import Cluster, empty
 
 WANTED = {"subjects": ["p.t.>", "p.s.*"], "num_replicas": 3, "discard": "new", "storage": "file", "allow_direct": True}
@@ -73,66 +72,8 @@ async def test_streams_that_do_not_fit_are_refused_with_the_command_that_mends_t
         await cluster.ask(f"STREAM.DELETE.{name}")
 
 
-async def test_a_stream_that_is_changed_by_hand_makes_the_relays_unready_until_it_is_mended(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(nats, "LOOK", 0.05)
-    store = await empty(cluster)
-    try:
-        config = (await cluster.ask(f"STREAM.INFO.{store.log_name}"))["config"]
-        await cluster.ask(f"STREAM.UPDATE.{store.log_name}", {**config, "discard": "old"})
-
-        async def told() -> bool:
-            return "forgets its oldest messages" in store.health().trouble
-
-        async def well() -> bool:
-            return store.health().trouble == ""
-
-        await eventually(told)
-        assert caplog.text.count("a stream was changed") == 1
-        await cluster.ask(f"STREAM.UPDATE.{store.log_name}", config)
-        await eventually(well)
-        await one(store, GROUP)
-        assert isinstance(await one(store, entry("a")), Placed)
-    finally:
-        await cluster.ask(f"STREAM.UPDATE.{store.log_name}", config)
-        await store.close()
-
-
-async def test_a_bound_that_was_set_by_hand_is_kept_and_told(
-    cluster: Cluster, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = await empty(cluster)
-    await store.close()
-    assert "another bound" not in caplog.text
-    store = await NatsStore.open(cluster.settings("conformance", max_bytes=10_000_000))
-    await store.close()
-    assert "another bound" in caplog.text
-
-
-async def test_a_sealed_log_takes_nothing_and_is_told(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nats, "LOOK", 0.05)
-    store = await empty(cluster, "sealed")
-    try:
-        await one(store, GROUP)
-        assert isinstance(await one(store, entry("a")), Placed)
-        config = (await cluster.ask(f"STREAM.INFO.{store.log_name}"))["config"]
-        await cluster.ask(f"STREAM.UPDATE.{store.log_name}", {**config, "sealed": True})
-        refused = await store.commit([entry("b"), entry("c"), entry("d", expected=0)])
-        assert all(isinstance(each, StoreFailed) for each in refused), refused
-
-        async def told() -> bool:
-            return "is sealed" in store.health().trouble
-
-        await eventually(told)
-    finally:
-        await store.close()
-        for name in ("sealed-log", "KV_sealed-state", "OBJ_sealed-blobs"):
-            await cluster.ask(f"STREAM.DELETE.{name}")
-
-
-def test_a_single_server_is_enough_where_one_replica_is_wanted(tmp_path: Path) -> None:
-    with Cluster(tmp_path, size=1) as alone:
+def test_a_single_server_is_enough_where_one_replica_is_wanted_and_says_when_its_disk_is_full(tmp_path: Path) -> None:
+    with Cluster(tmp_path, size=1, jetstream="max_file_store: 3MB") as alone:
 
         async def main() -> None:
             store = NatsStore(await Link.open(alone.settings()), alone.settings(replicas=3))
@@ -141,6 +82,13 @@ def test_a_single_server_is_enough_where_one_replica_is_wanted(tmp_path: Path) -
             await store.close()
             assert "replicas" in str(refused.value)
             store = await NatsStore.open(alone.settings(replicas=1))
+            await one(store, GROUP)
+            outcomes = [await one(store, entry(n, bytes(100_000))) for n in range(60)]
+            assert {type(each) for each in outcomes} == {Placed, StoreFull}
+            full = [each for each in outcomes if isinstance(each, StoreFull)]
+            assert all(each.retry_after for each in full)
+            run = await store.read(TOPIC, 0, None, 1 << 30)
+            assert len(run.entries) + len(full) == 60
             await store.close()
 
         asyncio.run(main())
