@@ -12,21 +12,17 @@ from functools import lru_cache
 from itertools import chain
 from typing import Any, Final
 
-ROWS: Final = 32  # of one statement, and 16, 8, 4, 2, 1 for what is left: few statements, each prepared once
+ROWS: Final = 32  # of one statement; what is left goes in by one more
 
 
-@lru_cache(16)
-def _values(columns: int, rows: int) -> str:
+@lru_cache(256)
+def _insertion(into: str, columns: int, rows: int) -> str:
     marks = ", ".join("?" * columns)
-    return " values " + ", ".join([f"({marks})"] * rows)
+    return f"{into} values " + ", ".join([f"({marks})"] * rows)
 
 
 def insert(db: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
     """``into`` (``insert into entry``) all these rows, in their order."""
-    first, count = 0, ROWS
-    while first < len(rows):
-        while count > len(rows) - first:
-            count //= 2
-        some = rows[first : first + count]
-        db.execute(into + _values(len(some[0]), count), tuple(chain.from_iterable(some)))
-        first += count
+    for first in range(0, len(rows), ROWS):
+        some = rows[first : first + ROWS]
+        db.execute(_insertion(into, len(some[0]), len(some)), tuple(chain.from_iterable(some)))

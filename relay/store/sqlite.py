@@ -94,6 +94,9 @@ class _Head:
         return self.low | _LAST
 
 
+sqlite3.register_adapter(bytes, bytes)  # else each one that is bound is asked for an adapter it lacks: 0.2 to 0.3 µs
+
+
 def _nothing() -> None:
     """What is done when all before it is."""
 
@@ -392,21 +395,22 @@ class SqliteStore(LocalStore):
         return self._place(head, w)
 
     def _place(self, head: _Head, w: base.Append) -> Placed:
+        topic, entry_id = w.topic, w.entry_id
         sequence = head.last.sequence + 1
-        stored = Stored.make(sequence, w.kind, w.entry_id, w.at, w.tail)
         key = head.low | sequence
-        self._dirty[w.topic] = head
-        head.last = last = advance(head.last, w.kind, w.entry_id, sequence, w.body)
+        stored = Stored.make(sequence, w.kind, entry_id, w.at, w.tail)
+        self._dirty[topic] = head
+        head.last = last = advance(head.last, w.kind, entry_id, sequence, w.body)
         head.count += 1
         if w.commit is not None:
-            head.commit, head.commit_id = sequence, w.entry_id
+            head.commit, head.commit_id = sequence, entry_id
             self._db.execute(
                 "insert into claim values (?, ?, ?, ?, ?, null)",
                 (key, head.number, w.commit.next_access, w.committer, w.at // 1000),
             )
-        self._rows.append((key, w.entry_id, last.chain, stored.wire))
-        self._new[w.topic, w.entry_id] = stored
-        self._news.append(Added(w.topic, head.kind, stored, last, w.committer if w.commit else b""))
+        self._rows.append((key, entry_id, last.chain, stored.wire))
+        self._new[topic, entry_id] = stored
+        self._news.append(Added(topic, head.kind, stored, last, w.committer if w.commit else b""))
         return Placed(stored, last)
 
     def _last_id(self, topic: bytes, head: _Head | None) -> bytes:
