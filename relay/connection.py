@@ -58,11 +58,9 @@ log = logging.getLogger("relay.connection")
 
 HELLO_MAX: Final = PROOF_SIZE + 1024  # bytes of any message before there is a session
 RECORD_TARGET: Final = 1 << 20  # bytes of frames after which a record is sealed though more wait
-WRITE_HIGH: Final = 256 << 10  # bytes in the socket's buffer above which sealing waits
 SMALL: Final = 64  # bytes that a request weighs which brings nothing to store
 REFUSED: Final = 32  # refusals in a second after which a session is read no further for a moment …
 REST: Final = 0.5  # … of this many seconds
-FAREWELL: Final = 5.0  # seconds for a bye to leave
 
 _KINDS: Final = {body: kind.name.lower() for kind, body in REQUESTS.items()}
 _REFUSALS: Final = {
@@ -200,7 +198,6 @@ class Connection:
     async def run(self) -> None:
         """From the first message to the closed socket."""
         house, socket = self._house, self._socket
-        socket.protocol.max_message_size = HELLO_MAX
         started = self._loop.time()
         outcome = "cut"
         try:
@@ -219,7 +216,8 @@ class Connection:
             house.metrics.handshake(self._loop.time() - started)
         if isinstance(met, str):
             event(log, "handshake failed", level=logging.DEBUG, outcome=outcome)
-            await socket.close(1008)
+            socket.close(1008)
+            await socket.closed()
             return
         await self._serve(*met)
 
@@ -269,7 +267,7 @@ class Connection:
         self._session = session
         self._sender, self._agency = _account(known.who)
         member = self._member = house.mailroom.enter(known.who, self)  # there is room: nobody else had a turn meanwhile
-        self._socket.protocol.max_message_size = MAX_RECORD
+        self._socket.allow(MAX_RECORD)
         self._socket.post(h4)  # before anything the mailroom sends, which leaves when the loop turns
         self._socket.answer_at(self)
         return member, session, known.who
@@ -299,13 +297,11 @@ class Connection:
             self._flush()
         self._pending.clear()
         self._waiting = 0
-        if not session.said_bye:
-            self._write(session.farewell(reason, self._now()), 1)
-        try:
-            async with asyncio.timeout(FAREWELL):
-                await self._socket.close(1002 if reason is Reason.PROTOCOL else 1000)
-        except TimeoutError:
-            self._socket.transport.abort()
+        bye = b"" if session.said_bye else session.farewell(reason, self._now())
+        if bye:
+            self._house.metrics.sent(1, len(bye))
+        self._socket.close(1002 if reason is Reason.PROTOCOL else 1000, bye)
+        await self._socket.closed()
 
     # ------------------------------------------------------------------------------------------------------- inwards
 

@@ -17,29 +17,28 @@ import json
 import logging
 import ssl
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-from websockets.asyncio.server import Server as WebSocketServer
-from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
 from relay import keys as keyring
 from relay import logs, observe, tls
 from relay.bounds import DAY, Bounds
 from relay.config import FIXED, Settings
-from relay.connection import HELLO_MAX, WRITE_HIGH, Connection, House
+from relay.connection import HELLO_MAX, Connection, House
 from relay.limits import Budget, Guard, neighbourhood, origin
 from relay.logs import event
 from relay.mailroom import Mailroom
 from relay.metrics import Metrics
 from relay.store.base import StoreFailed
 from relay.trust_topic import TrustTopic
-from relay.websocket import Socket
+from relay.websocket import CLOSE_TIMEOUT, OPEN_TIMEOUT, Socket
 from relay.workers import ALONE, Worker
 from securechan.crypto.secret import Secret
 from securechan.errors import Conflict, NotReady, SecurechanError
@@ -47,7 +46,6 @@ from securechan.wire.door import Cookies, Door
 
 log = logging.getLogger("relay.server")
 
-OPEN_TIMEOUT: Final = 5.0  # seconds for the HTTP request
 POLL: Final = 0.5  # seconds between two looks at the folder
 FAREWELLS: Final = 10.0  # seconds for all byes to leave
 
@@ -68,6 +66,13 @@ def bounds_of(settings: Settings, before: Bounds | None = None) -> Bounds:
         stored_per_agency=quotas.stored_per_agency,
         stored_by_agency=own,
     )
+
+
+class Listening(Protocol):
+    """A server, of asyncio's or of `websockets`."""
+
+    @property
+    def sockets(self) -> Iterable[Any]: ...
 
 
 class Relay:
@@ -100,7 +105,6 @@ class Relay:
         self._stopping = False
         self._finished = False
         self._coat: ssl.SSLContext | None = None
-        self._sockets: type[Socket] = Socket
         self._reloads = 0
         self._refused = ""  # what was wrong with the configuration when it was last read again
         self._paths = {"/", urlsplit(settings.url).path or "/"}
@@ -135,30 +139,15 @@ class Relay:
         """Listen. Raises `Conflict` where a port is taken."""
         settings = self._settings
         await self._adopt()
-        house = self.house
-
-        class Here(Socket):
-            """A socket of this relay."""
-
-        Here.house = house
-        self._sockets = Here
         self._coat = None if settings.tls is None else tls.context(settings.tls)
         try:
-            self._server = await serve(
-                self._handle,
+            self._server = await asyncio.get_running_loop().create_server(
+                lambda: Socket(self, HELLO_MAX),
                 settings.host,
                 settings.port,
-                process_request=self._on_http,
-                compression=None,
-                max_size=HELLO_MAX,
-                max_queue=4,
-                write_limit=(WRITE_HIGH, WRITE_HIGH // 4),
-                open_timeout=OPEN_TIMEOUT,
-                close_timeout=5,
-                ping_interval=None,  # a handshake is timed, and a session ends that has heard nothing for too long
-                server_header=None,
-                create_connection=Here,
                 ssl=self._coat,
+                ssl_handshake_timeout=OPEN_TIMEOUT if self._coat else None,
+                ssl_shutdown_timeout=CLOSE_TIMEOUT if self._coat else None,
                 reuse_port=bool(self._worker.parent),
             )
         except OSError as error:
@@ -203,7 +192,7 @@ class Relay:
         if self._stopping:
             return self._finished
         self._stopping = True
-        self._server.close(close_connections=False)
+        self._server.close()
         for connection in self._connections:
             connection.drain()
         finishing = asyncio.create_task(self._mailroom.stop())
@@ -244,7 +233,6 @@ class Relay:
         self.house.guard.allow(quotas)
         self.house.budget.allow(quotas, settings.agencies)
         self.house = replace(self.house, quotas=quotas, limits=quotas.limits(bounds.max_entry, bounds.max_blob))
-        self._sockets.house = self.house
         logs.configure(settings.log, settings.log_level)
         self._adopted = b""  # a bundle that was refused is tried again
         await self._adopt()
@@ -303,9 +291,13 @@ class Relay:
 
     # ------------------------------------------------------------------------------------------------------------- HTTP
 
-    async def _handle(self, socket: ServerConnection) -> None:
-        if not isinstance(socket, Socket):
-            raise TypeError("the server makes Sockets")
+    @property
+    def guard(self) -> Guard:
+        """Who counts the strangers at the door."""
+        return self.house.guard
+
+    async def serve(self, socket: Socket) -> None:
+        """A connection, from its first message to its end."""
         connection = Connection(socket, self.house)
         self._connections.add(connection)
         try:
@@ -317,7 +309,8 @@ class Relay:
             self._connections.discard(connection)
             connection.closed.set()
 
-    def _on_http(self, socket: ServerConnection, request: Request) -> Response | None:
+    def answer(self, socket: Socket, request: Request) -> Response | None:
+        """A page; None for a client that may come in."""
         path = request.path.partition("?")[0]
         if path == "/healthz":
             serving = self._trust.view is not None
@@ -329,20 +322,19 @@ class Relay:
             )
         if path not in self._paths:
             return self._plain("other", HTTPStatus.NOT_FOUND, {"status": "no such place"})
-        if isinstance(socket, Socket):
-            address = self._address(socket, request)
-            counted = socket.stand_at_door(address)
-            if not counted or not self.house.guard.room(address):
-                self.metrics.count("connections_refused")
-                response = self._plain("/", HTTPStatus.SERVICE_UNAVAILABLE, {"status": "overloaded"})
-                response.headers["Retry-After"] = "5"
-                return response
+        address = self._address(socket, request)
+        counted = socket.stand_at_door(address)
+        if self._stopping or not counted or not self.guard.room(address):
+            self.metrics.count("connections_refused")
+            why = "going down" if self._stopping else "overloaded"
+            response = self._plain("/", HTTPStatus.SERVICE_UNAVAILABLE, {"status": why})
+            response.headers["Retry-After"] = "5"
+            return response
         return None
 
     def _address(self, socket: Socket, request: Request) -> str:
-        remote = socket.remote_address
-        peer = str(remote[0]) if remote else ""
-        return neighbourhood(origin(peer, request.headers.get_all("X-Forwarded-For"), self._settings.proxies))
+        forwarded = request.headers.get_all("X-Forwarded-For")
+        return neighbourhood(origin(socket.peer, forwarded, self._settings.proxies))
 
     def _plain(self, path: str, status: HTTPStatus, data: dict[str, Any]) -> Response:
         self.metrics.count("http", f"{path} {int(status)}")
@@ -419,5 +411,5 @@ class Relay:
         }
 
 
-def _port(server: WebSocketServer) -> int:
+def _port(server: Listening) -> int:
     return int(next(iter(server.sockets)).getsockname()[1])

@@ -1,27 +1,39 @@
 """A connection's socket: whole messages in, whole messages out, and nothing between that costs time.
 
-`websockets` does everything that is rare: the opening, pings, fragments, mistakes, the closing. What comes by the ten
-thousand, a binary message in one masked frame, is unmasked and handed on here, at once and without a queue; what
-leaves is one frame in one write. To know where frames begin, the stream is cut into frames here, and each of the rare
-ones is given to `websockets` whole; a frame of a size that it must refuse is given as it comes, with all that follows.
+The sans-I/O core of `websockets` does everything that is rare: the request, pings, fragments, mistakes, the closing.
+What comes by the ten thousand, a binary message in one masked frame, is unmasked and handed on here, at once and
+without a queue; what leaves is one frame in one write. To know where frames begin, the stream is cut into frames here,
+and each of the rare ones is given to `websockets` whole; a frame of a size that it must refuse is given as it comes,
+with all that follows.
 
-    bytes ─▶ frames ─┬ binary, whole ─────────────────────────┬▶ bell.heard(messages), once there is a session;
-                     └ all others ─▶ websockets ─▶ fragments ─┘  before that `message()`
+    bytes ─┬ request ─▶ websockets ─▶ desk.answer ─▶ a page and the end, or 101 and desk.serve
+           └ frames ┬ binary, whole ─────────────────────────┬▶ bell.heard(messages), once there is a session;
+                    └ all others ─▶ websockets ─▶ fragments ─┘  before that `message()`
+
+Each phase has its time: the request `OPEN_TIMEOUT`, what comes until there is a session is timed by whoever serves,
+and once the closing has begun, by either side, the connection has `CLOSE_TIMEOUT` to end.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Coroutine, Sequence
+from http import HTTPStatus
+from typing import Any, Final, Protocol, cast
 
-from websockets.asyncio.server import ServerConnection
 from websockets.frames import CONT, DATA_OPCODES, Frame
-from websockets.protocol import OPEN
+from websockets.http11 import Request, Response
+from websockets.protocol import CONNECTING, OPEN
+from websockets.server import ServerProtocol
 from websockets.speedups import apply_mask
 
 from relay.limits import Guard
+
+OPEN_TIMEOUT: Final = 5.0  # seconds for the HTTP request
+CLOSE_TIMEOUT: Final = 5.0  # seconds from the first close frame, or the last word, to the end of the connection
+REQUEST_MAX: Final = 16 << 10  # bytes of an HTTP request
+WRITE_HIGH: Final = 256 << 10  # bytes in the socket's buffer above which nothing more should be written
 
 _WHOLE: Final = 0x82  # FIN, binary
 _MASKED: Final = 0x80
@@ -38,74 +50,128 @@ class Doorbell(Protocol):
     def gone(self) -> None: ...
 
 
-class _House(Protocol):
+class Desk(Protocol):
+    """The server, as its sockets see it."""
+
     @property
     def guard(self) -> Guard: ...
 
+    def answer(self, socket: Socket, request: Request, /) -> Response | None:
+        """A page; None: it may become a WebSocket."""
+        ...
 
-class Socket(ServerConnection):
+    def serve(self, socket: Socket, /) -> Coroutine[Any, Any, None]:
+        """What is done with an open WebSocket, in a task of its own, until it is `closed`."""
+        ...
+
+
+class Socket(asyncio.Protocol):
     """A WebSocket that tells what it hears and when its write buffer has emptied, and who is counted at the door until
     let in."""
 
-    house: _House
-    bell: Doorbell | None = None
-    address: str = ""
-    at_door: bool = False
-    choked: float = 0.0  # since when more than the write limit waits in the socket; 0: it doesn't
-    _framed: bool | None = None  # whether the stream is cut here; None: the request is not over
-    _lost: bool = False
+    transport: asyncio.Transport
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self._seen = b""  # the last bytes of the HTTP request
-        self._partial = bytearray()  # a frame that is not complete
+    def __init__(self, desk: Desk, most: int) -> None:
+        """``most``: bytes of a message, until `allow`."""
+        self._desk = desk
+        self._loop = asyncio.get_running_loop()
+        self._protocol = ServerProtocol(max_size=most)
+        self.address = ""
+        self.choked = 0.0  # since when more than the write limit waits in the socket; 0: it doesn't
+        self._bell: Doorbell | None = None
+        self._at_door = False
+        self._timer: asyncio.TimerHandle | None = None  # of the request, or of the closing
+        self._closing = False
+        self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._serving: asyncio.Task[None] | None = None
+        self._partial = bytearray()  # of the request, or a frame that is not complete
         self._needed = 0  # bytes until it may be
+        self._cutting = True  # whether frames are found here; no longer once one had to be refused
         self._parts: list[bytes | bytearray] = []  # of a message in fragments
         self._inbox: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
     # ---------------------------------------------------------------------------------------------------- at the door
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one, and says so nowhere
+        self.transport.set_write_buffer_limits(WRITE_HIGH, WRITE_HIGH // 4)
+        self._timer = self._loop.call_later(OPEN_TIMEOUT, self.transport.abort)
+
+    @property
+    def peer(self) -> str:
+        """The address at the other end; empty where it has none."""
+        name = self.transport.get_extra_info("peername")
+        return str(name[0]) if name else ""
+
     def stand_at_door(self, address: str) -> bool:
         """Be counted; False where there is no room. Counted once, until `pass_door` or the end."""
         self.address = address
-        self.at_door = True
-        return self.house.guard.arrive(address)
+        self._at_door = True
+        return self._desk.guard.arrive(address)
 
     def pass_door(self) -> None:
-        if self.at_door:
-            self.at_door = False
-            self.house.guard.depart(self.address)
+        if self._at_door:
+            self._at_door = False
+            self._desk.guard.depart(self.address)
+
+    def _open(self, data: bytes) -> bytes:
+        """Read on in the request; where it ends, answer it. Returns what followed it."""
+        head, before = self._partial, len(self._partial)
+        head += data
+        end = head.find(_REQUEST_ENDS, max(0, before - len(_REQUEST_ENDS) + 1))
+        rest = b"" if end < 0 else bytes(head[end + len(_REQUEST_ENDS) :])
+        protocol = self._protocol
+        if len(head) - len(rest) > REQUEST_MAX:
+            head.clear()
+            protocol.send_response(protocol.reject(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "too long\n"))
+            self._write_out()
+            return b""
+        protocol.receive_data(data[: len(data) - len(rest)])
+        if end >= 0:
+            head.clear()
+        for request in protocol.events_received():
+            if isinstance(request, Request):
+                protocol.send_response(self._desk.answer(self, request) or protocol.accept(request))
+        self._write_out()
+        if protocol.state is not OPEN:
+            return b""
+        self._set_timer(None)
+        self._serving = self._loop.create_task(self._desk.serve(self))
+        return rest
 
     # --------------------------------------------------------------------------------------------------------- inwards
 
     async def message(self) -> bytes:
         """The next message, while nobody listens at the bell. Raises `ConnectionClosed`."""
         while not self._inbox:
-            if self._lost:
-                raise self.close_exc
-            self._waiter = self.loop.create_future()
+            if self._lost.done():
+                raise self._protocol.close_exc
+            self._waiter = self._loop.create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
         found = self._inbox.popleft()
-        if len(self._inbox) < _WAITING:
+        if len(self._inbox) == _WAITING - 1:
             self.listen(True)
         return found
 
     def answer_at(self, bell: Doorbell) -> None:
         """From now on messages go to this bell; those that came early first."""
-        self.bell = bell
-        early = list(self._inbox)
-        self._inbox.clear()
-        if early:
+        self._bell = bell
+        if early := list(self._inbox):
+            self._inbox.clear()
             bell.heard(early)
         self.listen(True)
 
+    def allow(self, most: int) -> None:
+        """From now on a message may have so many bytes."""
+        self._protocol.max_message_size = most
+
     def listen(self, on: bool) -> None:
         """Read on, or leave what comes to TCP."""
-        if self._lost or self.transport.is_closing():
+        if self.transport.is_closing():
             return
         if on:
             self.transport.resume_reading()
@@ -113,8 +179,8 @@ class Socket(ServerConnection):
             self.transport.pause_reading()
 
     def _hand_on(self, messages: Sequence[bytes]) -> None:
-        if self.bell is not None:
-            self.bell.heard(messages)
+        if self._bell is not None:
+            self._bell.heard(messages)
             return
         self._inbox.extend(messages)
         if len(self._inbox) >= _WAITING:
@@ -126,8 +192,12 @@ class Socket(ServerConnection):
             self._waiter.set_result(None)
 
     def data_received(self, data: bytes) -> None:
-        if not self._framed and not self._begun(data):
-            super().data_received(data)
+        if self._protocol.state is CONNECTING and not self._closing:
+            data = self._open(data)
+            if not data:
+                return
+        if not self._cutting or self._closing:
+            self._refer(data)
             return
         partial = self._partial
         if partial:
@@ -138,18 +208,9 @@ class Socket(ServerConnection):
             partial.clear()
         self._cut(data)
 
-    def _begun(self, data: bytes) -> bool:
-        """Whether ``data`` begins with a frame. A client that has sent frames before its request was answered, as none
-        may, is read by `websockets` alone."""
-        if self._framed is None and self.protocol.state is OPEN:
-            self._framed = self._seen == _REQUEST_ENDS
-        elif self._framed is None:
-            self._seen = (self._seen + data)[-4:]
-        return bool(self._framed)
-
     def _cut(self, data: bytes) -> None:
         """Hand on the frames in ``data``, and keep what is not complete."""
-        protocol = self.protocol
+        protocol = self._protocol
         limit = protocol.max_message_size
         messages: list[bytes] = []  # whole ones, to be handed on together
         pos, end = 0, len(data)
@@ -166,10 +227,10 @@ class Socket(ServerConnection):
             if second & _MASKED:
                 head += 4
             if limit is not None and size > limit:
-                self._framed = False
+                self._cutting = False
                 if messages:
                     self._hand_on(messages)
-                super().data_received(data[pos:])  # which refuses it
+                self._refer(data[pos:])  # which refuses it
                 return
             at, stop = pos + head, pos + head + size
             if stop > end:
@@ -181,7 +242,7 @@ class Socket(ServerConnection):
                 if messages:
                     self._hand_on(messages)
                     messages = []
-                super().data_received(data[pos:stop])
+                self._refer(data[pos:stop])
             pos = stop
         else:
             self._needed = 2
@@ -190,50 +251,95 @@ class Socket(ServerConnection):
         if messages:
             self._hand_on(messages)
 
-    def process_event(self, event: Any) -> None:
-        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
-            super().process_event(event)
-            return
-        if event.opcode is not CONT:
+    def _refer(self, data: bytes) -> None:
+        """Let `websockets` see to it."""
+        self._protocol.receive_data(data)
+        events = self._protocol.events_received()
+        self._write_out()
+        for event in events:
+            if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+                self._gather(event)
+
+    def _gather(self, frame: Frame) -> None:
+        """Take a frame of a message."""
+        if frame.opcode is not CONT:
             self._parts.clear()
-        self._parts.append(event.data)  # type: ignore[arg-type]  # a memoryview is what compression makes, which is off
+        self._parts.append(frame.data)  # type: ignore[arg-type]  # a memoryview is what compression makes, which is off
         if len(self._parts) > _FRAGMENTS:
             self.transport.abort()  # sizes are bounded by websockets, empty fragments by nothing
-        elif event.fin:
+        elif frame.fin:
             message = b"".join(self._parts)
             self._parts.clear()
             self._hand_on((message,))
+
+    def eof_received(self) -> None:
+        self._protocol.receive_eof()
+        self._write_out()
 
     # -------------------------------------------------------------------------------------------------------- outwards
 
     def post(self, message: bytes) -> None:
         """Write a message at once, where the socket is open; `choked` is the backpressure."""
-        if self.protocol.state is not OPEN or self.transport.is_closing():
+        if self._protocol.state is not OPEN or self.transport.is_closing():
             return
-        size = len(message)
-        if size < 126:
-            head = bytes((_WHOLE, size))
-        elif size < 1 << 16:
-            head = b"\x82\x7e" + size.to_bytes(2, "big")
-        else:
-            head = b"\x82\x7f" + size.to_bytes(8, "big")
         # Not writelines(): in Python 3.12.0 to 3.12.8 and 3.13.0 to 3.13.1 it knows no limit (CVE-2024-12254).
-        self.transport.write(head + message)
+        self.transport.write(_framed(message))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._lost = True
+    def close(self, code: int, last: bytes = b"") -> None:
+        """Say the last message and close; `closed` returns when the other side has done so too, or its time is over."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(code)
+        self._write_out(_framed(last) if last else b"")
+
+    async def closed(self) -> None:
+        """Return when the connection has ended."""
+        await asyncio.shield(self._lost)
+
+    def _write_out(self, before: bytes = b"") -> None:
+        """Write what `websockets` has to say, and mind the time once that is the end."""
+        said = self._protocol.data_to_send()
+        transport = self.transport
+        if transport.is_closing():
+            return
+        ends = bool(said) and not said[-1]  # an empty one stands for the end of the stream
+        if data := before + b"".join(said):
+            transport.write(data)
+        if ends and transport.can_write_eof():
+            transport.write_eof()
+        elif ends:
+            transport.close()
+        if not self._closing and self._protocol.close_expected():
+            self._closing = True
+            self._set_timer(CLOSE_TIMEOUT)
+
+    def _set_timer(self, seconds: float | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if seconds is None else self._loop.call_later(seconds, self.transport.abort)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        self._protocol.receive_eof()
+        self._set_timer(None)
+        self._lost.set_result(None)
         self.pass_door()
         self._wake()
-        if self.bell is not None:
-            self.bell.gone()
+        if self._bell is not None:
+            self._bell.gone()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        self.choked = self.loop.time()
+        self.choked = self._loop.time()
 
     def resume_writing(self) -> None:
-        super().resume_writing()
         self.choked = 0.0
-        if self.bell is not None:
-            self.bell.writable()
+        if self._bell is not None:
+            self._bell.writable()
+
+
+def _framed(message: bytes) -> bytes:
+    """A server's binary frame."""
+    size = len(message)
+    if size < 126:
+        return bytes((_WHOLE, size)) + message
+    if size < 1 << 16:
+        return b"\x82\x7e" + size.to_bytes(2, "big") + message
+    return b"\x82\x7f" + size.to_bytes(8, "big") + message

@@ -7,13 +7,12 @@ import os
 import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
 
 from relay.limits import Guard, Quotas
 from relay.websocket import Socket
@@ -47,6 +46,8 @@ class Bell:
 
     def heard(self, messages: Sequence[bytes]) -> None:
         for message in messages:
+            if message == b"bye":
+                self.socket.close(1000, b"last")
             self.socket.post(b"%d " % len(message) + message[:8] + message[-8:])
 
     def writable(self) -> None:
@@ -56,28 +57,44 @@ class Bell:
         self.over.set()
 
 
-class Here(Socket):
-    house = SimpleNamespace(guard=Guard(Quotas(), lambda: 0.0))
-
-
-@asynccontextmanager
-async def listening(*, early: bool = False) -> AsyncIterator[int]:
-    """The port of a server whose sockets greet each first message in the handshake's way, and ring a bell from then on;
+class Desk:
+    """Lets everyone in. Its sockets greet each first message in the handshake's way, and ring a bell from then on;
     ``early``: from the start."""
 
-    async def handle(socket: ServerConnection) -> None:
-        assert isinstance(socket, Socket)
+    guard = Guard(Quotas(), lambda: 0.0)
+
+    def __init__(self, *, early: bool) -> None:
+        self.early = early
+        self.tasks: list[asyncio.Task[None] | None] = []
+
+    def answer(self, socket: Socket, request: Request) -> Response | None:
+        assert request.path == "/"
+        assert socket.peer == "127.0.0.1"
+        return None
+
+    async def serve(self, socket: Socket) -> None:
+        self.tasks.append(asyncio.current_task())
         bell = Bell(socket)
         try:
-            if not early:
+            if not self.early:
                 bell.socket.post(b"first " + await socket.message())
             socket.answer_at(bell)
             await bell.over.wait()
         except ConnectionClosed:
             return
+        finally:
+            await socket.closed()
 
-    async with serve(handle, "127.0.0.1", 0, compression=None, max_size=MOST, create_connection=Here) as server:
-        yield next(iter(server.sockets)).getsockname()[1]
+
+@asynccontextmanager
+async def listening(*, early: bool = False) -> AsyncIterator[int]:
+    """The port of a server of such sockets. The block ends once nobody is served any more."""
+    desk = Desk(early=early)
+    server = await asyncio.get_running_loop().create_server(lambda: Socket(desk, MOST), "127.0.0.1", 0)
+    yield next(iter(server.sockets)).getsockname()[1]
+    server.close()
+    async with asyncio.timeout(20):
+        await asyncio.gather(*filter(None, desk.tasks))
 
 
 REQUEST = (
@@ -233,3 +250,67 @@ async def test_a_client_that_goes_while_it_is_waited_for_is_heard_of() -> None:
         line = await Line.open(port)
         await line.say(frame(b"half")[:7])
         line.writer.close()  # the server's block ends only if its handler has
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_request_may_come_byte_by_byte(early: bool) -> None:
+    async with listening(early=early) as port:
+        line = Line(*await asyncio.open_connection("127.0.0.1", port))
+        await line.say(REQUEST + frame(b"behind it"), list(range(len(REQUEST) + 12)))
+        assert b" 101 " in await line.reader.readuntil(b"\r\n\r\n")
+        assert await line.hear() == (echo(b"behind it") if early else (BINARY, b"first behind it"))
+        line.writer.close()
+
+
+@pytest.mark.parametrize(
+    ("data", "answer"),
+    [
+        (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 100 + (b"Z: " + b"z" * 8000 + b"\r\n") * 2 + b"\r\n", b"HTTP/1.1 431 "),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 426 "),
+        (b"GET /" + b"a" * 9000, b"HTTP/1.1 414 "),
+        (b"\x16\x03\x01 hello over TLS\n", b""),
+    ],
+    ids=["much", "plain", "long", "garbage"],
+)
+async def test_what_is_no_request_ends_it(data: bytes, answer: bytes) -> None:
+    async with listening() as port:
+        line = Line(*await asyncio.open_connection("127.0.0.1", port))
+        await line.say(data)
+        async with asyncio.timeout(20):
+            said = await line.reader.read()
+        assert said.startswith(answer)
+        assert bool(said) == bool(answer)
+        line.writer.close()
+
+
+async def test_a_request_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.websocket.OPEN_TIMEOUT", 0.05)
+    async with listening() as port:
+        line = Line(*await asyncio.open_connection("127.0.0.1", port))
+        await line.say(REQUEST[:-2])
+        async with asyncio.timeout(20):
+            assert await line.reader.read() == b""
+        line.writer.close()
+
+
+@pytest.mark.parametrize(
+    "ends", [frame(b"\x03\xe8", CLOSE), frame(b"not masked", masked=False)], ids=["close", "fault"]
+)
+async def test_who_does_not_end_the_connection_is_cut_off(monkeypatch: pytest.MonkeyPatch, ends: bytes) -> None:
+    monkeypatch.setattr("relay.websocket.CLOSE_TIMEOUT", 0.05)
+    async with listening(early=True) as port:
+        line = await Line.open(port)
+        await line.say(ends)
+        await close_code(line)
+    line.writer.close()  # only now: the block has ended without
+
+
+async def test_a_last_word_and_the_close_leave_together() -> None:
+    async with listening() as port:
+        line = await Line.open(port)
+        await line.say(frame(b"end"))
+        assert await line.hear() == (BINARY, b"first end")
+        await line.say(frame(b"bye"))
+        assert await line.hear() == (BINARY, b"last")
+        assert await close_code(line) == 1000
+        line.writer.close()
