@@ -22,8 +22,8 @@ from clients.passphrase import Passphrases
 from securechan.crypto.secret import Secret
 from securechan.errors import CannotOpen, Conflict, Invalid, Malformed, NotReady
 from securechan.trust import strict
-from securechan.trust.authority import b64, load_file
 from securechan.trust.keys import Kind, TrustKey, TrustSigner, generate, key_id
+from securechan.trust.parcels import b64, load_file
 from securechan.wire.handshake import OfficeCredential
 
 MAX_FILE: Final = 1 << 20

@@ -36,11 +36,12 @@ from securechan.crypto import contexts
 from securechan.crypto.signature import COMPOSITE
 from securechan.errors import Conflict, Denied, Invalid, Refused, Untrusted
 from securechan.trust import authority, strict, words
-from securechan.trust.authority import MAX_FILE, Application, b64, load_file
+from securechan.trust.authority import Application
 from securechan.trust.cards import DirectoryKey
 from securechan.trust.contents import Roster
 from securechan.trust.diff import diff
 from securechan.trust.keys import Kind, TrustKey, TrustSigner, generate
+from securechan.trust.parcels import MAX_FILE, b64, load_file
 from securechan.trust.records import AgencyRecord, DeviceRecord, Role, key_hash
 
 ADMINISTRATOR: Final = "securechan administrator"

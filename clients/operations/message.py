@@ -14,7 +14,8 @@ from typing import Any, Final
 from clients.operations import lookup, reach
 from clients.operations.direct import direct
 from clients.operations.engine import Operation, Params, Work, queued
-from securechan.agent.events import BulletinReceived, MessageReceived, kind_of, to_json
+from securechan.agent.archive import kind_of, to_json
+from securechan.agent.events import BulletinReceived, MessageReceived
 from securechan.agent.inputs import FetchAttachment, MarkRead, SendAttachment, SendText
 from securechan.agent.state import ARCHIVE
 from securechan.bulletin import tlp

@@ -15,7 +15,8 @@ from typing import Any
 from clients.operations import lookup
 from clients.operations.engine import Work
 from securechan.agent import receipts
-from securechan.agent.events import MessageReached, to_json
+from securechan.agent.archive import to_json
+from securechan.agent.events import MessageReached
 from securechan.errors import Malformed, TimedOut
 
 

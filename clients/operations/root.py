@@ -18,7 +18,6 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from pydantic import ValidationError
 
@@ -33,14 +32,12 @@ from clients.operations.plan import Change, Holders, Json, Plan, given, make_cer
 from clients.passphrase import Passphrases
 from clients.render import when
 from securechan.errors import Conflict, Invalid, Malformed, NotFound, NotReady, Stale
-from securechan.trust import authority
 from securechan.trust.bundle import Bundle, Ceremony
 from securechan.trust.contents import Federation
 from securechan.trust.document import parse
+from securechan.trust.parcels import MAX_FILE
 from securechan.trust.records import RelayRecord, made
 from securechan.trust.view import View
-
-MAX_FILE: Final = authority.MAX_FILE
 
 
 @dataclass(frozen=True, slots=True)

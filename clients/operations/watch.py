@@ -12,7 +12,7 @@ from clients.operations import lookup, upkeep
 from clients.operations.conversation import summary
 from clients.operations.engine import Operation, Params, Work, operation, skewed
 from clients.transport import Down
-from securechan.agent.events import kind_of, to_json
+from securechan.agent.archive import kind_of, to_json
 from securechan.errors import SecurechanError
 
 QUIET: Final = frozenset(

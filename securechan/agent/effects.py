@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from securechan.agent.archive import kept
 from securechan.agent.asks import Ask
-from securechan.agent.events import Event, ReceiptReceived, kept
+from securechan.agent.events import Event, ReceiptReceived
 from securechan.agent.tables import Write
 from securechan.wire.frames import RequestBody, Trim
 

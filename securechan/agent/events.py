@@ -1,15 +1,13 @@
-"""What an agent tells people: a closed union of plain values, each of which has a JSON form.
+"""What an agent tells people: a closed union of plain values, each of which has a JSON form (`archive`).
 
-Everything emitted stands in the archive, written in the same transaction as the state that caused it. Bytes appear as
-lower-case hexadecimal in JSON, contents as base64; times are Unix seconds.
+What is worth keeping stands in the archive, written in the same transaction as the state that caused it. Times are Unix
+seconds.
 """
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
 
 from securechan.bulletin.tlp import Tlp
 
@@ -417,65 +415,3 @@ Event = (
     | RequestFailed
     | RequestDone
 )
-
-_BASE64: Final = frozenset({"content", "header", "signature", "body"})
-KEPT: Final = (
-    MessageReceived,
-    MessageDropped,
-    MessageReached,
-    AttachmentFetched,
-    BulletinReceived,
-    BulletinRefused,
-    ConsentAsked,
-    ConsentAnswered,
-    ReceiptReceived,
-    MemberAdded,
-    MemberRevoked,
-    MemberRemoved,
-    DeviceAnnounced,
-    DeviceConfirmed,
-    PolicyChanged,
-    Alarm,
-    ConversationOffered,
-    ConversationJoined,
-    ConversationSucceeded,
-    ConversationLeft,
-    Frozen,
-    Held,
-    OpaqueReceived,
-)
-"""Events worth keeping for ever; the rest tells of the moment."""
-
-
-def kept(event: Event) -> bool:
-    """Whether it goes into the archive. That a machine has a bulletin stands in its tally; that a person has
-    acknowledged it is a thing that was said."""
-    return isinstance(event, KEPT) and not (isinstance(event, ReceiptReceived) and event.kind == "delivered")
-
-
-def to_json(event: Event) -> dict[str, Any]:
-    """The event as JSON data: its kind under ``event`` in lower-case words joined by hyphens, then its fields."""
-    out: dict[str, Any] = {"event": kind_of(event)}
-    for each in fields(event):
-        out[each.name] = _plain(each.name, getattr(event, each.name))
-    return out
-
-
-def kind_of(event: Event) -> str:
-    """``message-received`` of a `MessageReceived`."""
-    name = type(event).__name__
-    return "".join(f"-{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
-
-
-def _plain(name: str, value: object) -> object:
-    match value:
-        case Tlp():
-            return value.word
-        case bytes():
-            return base64.b64encode(value).decode() if name in _BASE64 else value.hex()
-        case tuple():
-            return [_plain(name, each) for each in value]
-        case StrEnum():
-            return str(value)
-        case _:
-            return value

@@ -13,9 +13,10 @@ from dataclasses import replace
 from typing import Any, Final
 
 from securechan.agent import past
+from securechan.agent.archive import kept, to_json
 from securechan.agent.asks import Ask
 from securechan.agent.effects import Effect, Emit, Reconnect, Send
-from securechan.agent.events import Alarm, AlarmKind, Event, kept, to_json
+from securechan.agent.events import Alarm, AlarmKind, Event
 from securechan.agent.memory import Memory
 from securechan.agent.policy import Policy, Seat, policy_of, seats_of
 from securechan.agent.session import Live, Session

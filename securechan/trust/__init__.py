@@ -15,6 +15,7 @@ The files, each resting on those above it:
     authority   making documents: root, federation, agency, roster
     publisher   snapshot and timestamp over them: what a TRUST entry holds
     diff        what a draft changes, in words
+    parcels     the form of files that people pass on
     bundle      files that carry documents and drafts between people
     evidence    proof for later that a key was listed
     words       bytes one can say on the telephone

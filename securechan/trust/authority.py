@@ -13,7 +13,6 @@ workflow is refused when the draft is made, not when it is published. Nothing he
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -27,6 +26,7 @@ from securechan.trust.contents import ONLINE, POLICY, Federation, RootContents, 
 from securechan.trust.document import Document
 from securechan.trust.draft import Draft, date, enough
 from securechan.trust.keys import Kind, TrustKey, TrustSigner
+from securechan.trust.parcels import as_list, b64, load_file, read_drafts
 from securechan.trust.records import (
     AgencyRecord,
     CommunityBinding,
@@ -42,7 +42,6 @@ from securechan.trust.records import (
 )
 from securechan.trust.view import View
 
-MAX_FILE: Final = 64 << 20  # bytes of a file that people pass on
 _NOTHING: Final = Federation(Policy(), {}, {}, {}, {})
 
 # ---------------------------------------------------------------------------------------------------------------- root
@@ -408,44 +407,3 @@ def changed(record: DeviceRecord, **values: object) -> DeviceRecord:
     """A device's record with other values, checked like any. Raises Invalid."""
     fields = {name: getattr(record, name) for name in DeviceRecord.model_fields}
     return made(DeviceRecord, **{**fields, **values})
-
-
-# -------------------------------------------------------------------------------------------- files that people pass on
-
-
-def load_file(data: bytes, kind: str) -> dict[str, strict.Json]:
-    """The JSON object of a file of ours. Raises Malformed."""
-    value = strict.load(data, kind, MAX_FILE)
-    if value.get("kind") != kind or value.get("v") != 1:
-        raise Malformed(f"this is no {kind}, or of another version", hint="check which file is asked for")
-    return value
-
-
-def b64(value: strict.Json) -> bytes:
-    """Bytes of base64. Raises Malformed."""
-    if not isinstance(value, str):
-        raise Malformed("a text where base64 belongs is none")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError):
-        raise Malformed("a text that is not base64") from None
-
-
-def as_list(value: strict.Json) -> list[strict.Json]:
-    """A JSON list. Raises Malformed."""
-    if not isinstance(value, list):
-        raise Malformed("a list is missing")
-    return value
-
-
-def read_drafts(value: strict.Json) -> tuple[Draft, ...]:
-    """Drafts from ``[[role, base64], …]``. Raises Malformed, Invalid, Untrusted."""
-    drafts = []
-    for entry in as_list(value):
-        pair = as_list(entry)
-        if len(pair) != 2 or not isinstance(pair[0], str):
-            raise Malformed("a document is a role and its bytes")
-        draft = Draft(pair[0], b64(pair[1]))
-        doc.parse(draft.role, draft.content)
-        drafts.append(draft)
-    return tuple(drafts)

@@ -17,12 +17,12 @@ from typing import Final
 
 from securechan.errors import Conflict, Denied, Malformed, Stale
 from securechan.trust import strict
-from securechan.trust.authority import as_list, b64, load_file, read_drafts
 from securechan.trust.contents import agency_of
 from securechan.trust.diff import diff
 from securechan.trust.document import Document
 from securechan.trust.draft import Draft, Signing, enough, pairs
 from securechan.trust.keys import TrustSigner
+from securechan.trust.parcels import as_list, b64, load_file, read_drafts
 from securechan.trust.view import View
 
 _BUNDLE: Final = "securechan federation bundle"

@@ -7,12 +7,9 @@ import pytest
 from securechan.agent.events import (
     Alarm,
     BoxRead,
-    DeviceAnnounced,
     MessageReceived,
     RequestDone,
     RequestFailed,
-    kind_of,
-    to_json,
 )
 from securechan.agent.inputs import (
     ChangePolicy,
@@ -121,19 +118,3 @@ def test_a_payload_that_cannot_be_read_is_named_and_stops_nobody(world: World) -
     world.run(2)
     assert [each.who for each in ana.told(Alarm)] == [cene.name] * 3
     assert words(ana, topic) == ["on we go"]
-
-
-def test_events_have_a_json_form(world: World) -> None:
-    ana, _bor, cene, topic = community(world)
-    world.enrol("cert-si", "dora-laptop", "dora", "desk").connect()
-    ana.do(SendText(topic, "plain words", Tlp.AMBER))
-    world.run(20)
-    (shown,) = cene.told(MessageReceived)
-    data = to_json(shown)
-    assert (data["event"], data["body"], data["tlp"]) == ("message-received", "plain words", "amber")
-    assert data["conversation"] == topic.hex()
-    assert kind_of(shown) == "message-received"
-    (announced,) = cene.told(DeviceAnnounced)
-    assert to_json(announced)["agrees"] is True
-    assert sum(b"plain words" in row for row in cene.archive.values()) == 1
-    assert all(name.startswith((topic.hex(), "-")) for name in cene.archive)

@@ -9,8 +9,8 @@ import pytest
 
 from clients.cli.events import line
 from clients.operations.lookup import timed
-from securechan.agent import events
-from securechan.agent.events import Alarm, AlarmKind, ConsentAsked, ConversationOffered, Event, MessageReceived, to_json
+from securechan.agent.archive import kind_of, to_json
+from securechan.agent.events import Alarm, AlarmKind, ConsentAsked, ConversationOffered, Event, MessageReceived
 from securechan.bulletin.tlp import Tlp
 
 EVIL = "\x1b]0;owned\x07\u202ehttp://evil.example"
@@ -102,7 +102,7 @@ def test_an_offer_is_accepted_by_what_is_shown() -> None:
 
 
 def test_the_union_is_the_agents_own() -> None:
-    assert len(get_args(Event)) == len({events.kind_of(example(cls, "x")) for cls in get_args(Event)})
+    assert len(get_args(Event)) == len({kind_of(example(cls, "x")) for cls in get_args(Event)})
 
 
 def test_who_is_asked_for_consent_hears_what_for_and_where_to_answer() -> None:

@@ -15,9 +15,9 @@ from random import Random
 from unittest import mock
 
 from securechan.agent.agent import Agent, Transition
+from securechan.agent.archive import to_json
 from securechan.agent.claims import Claim
 from securechan.agent.effects import Emit
-from securechan.agent.events import to_json
 from securechan.agent.inputs import (
     Acknowledge,
     Answered,

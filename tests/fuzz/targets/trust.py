@@ -36,6 +36,7 @@ from securechan.trust.enrolment import (
 )
 from securechan.trust.evidence import _Evidence, evidence, verify_evidence
 from securechan.trust.keys import Kind, TrustSigner
+from securechan.trust.parcels import b64
 from securechan.trust.pending import PendingRoster
 from securechan.trust.records import DeviceRecord, made
 from securechan.trust.view import View, _Saved
@@ -217,9 +218,7 @@ def administrator() -> Target:
         try:
             value = strict.load(data)
             record = document_record(value.get("record"))
-            signature = COMPOSITE.sign(
-                here.admin.key, contexts.ENROL, _signed(record, authority.b64(value.get("roster_key")))
-            )
+            signature = COMPOSITE.sign(here.admin.key, contexts.ENROL, _signed(record, b64(value.get("roster_key"))))
             data = strict.dump({**value, "signature": base64.b64encode(signature).decode()})
         except DOCUMENT:
             pass
