@@ -257,7 +257,8 @@ def join_from_outside(
     before = info.group_context
     if replacing is None:
         _check_new(before, others)
-    invitation = find_as(info.extensions, ExtensionType.EXTERNAL_PUB, ExternalPub)
+    with held_to(Rule.EXTERNAL_PUB):
+        invitation = find_as(info.extensions, ExtensionType.EXTERNAL_PUB, ExternalPub)
     if invitation is None:
         raise Invalid("a group info without an external key invites nobody", rule=Rule.EXTERNAL_PUB)
     check_encryption_key(suite, invitation.external_pub)

@@ -161,7 +161,7 @@ class Rule(StrEnum):
     )
     WELCOME_CONFIRMED = "RFC 9420 §12.4.3.1 #15", "a GroupInfo has the confirmation tag of the epoch derived"
     FIRST_EPOCH = "RFC 9420 §12.4.3.1 #16", "a group that comes of another is joined in epoch 1"
-    EXTERNAL_PUB = "RFC 9420 §12.4.3.2 #1", "a GroupInfo that invites has an external_pub"
+    EXTERNAL_PUB = "RFC 9420 §12.4.3.2 #1", "a GroupInfo that invites has an external_pub, and it parses"
     EXTERNAL_PATH = "RFC 9420 §12.4.3.2 #2", "an external commit has a path"
     EXTERNAL_BY_VALUE = "RFC 9420 §12.4.3.2 #3", "an external commit refers to nothing"
     TREE_GIVEN = "RFC 9420 §12.4.3.3 #1", "a joiner has the ratchet tree, and it parses"

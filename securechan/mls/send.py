@@ -23,7 +23,15 @@ from securechan.mls.framing import AuthenticatedContent, Sender
 from securechan.mls.keypackage import LeafKeys
 from securechan.mls.message import encode_message
 from securechan.mls.nodes import Credential, LeafNode
-from securechan.mls.proposals import Body, PreSharedKey, Proposal, ProposalOrRef, Update, proposal_ref
+from securechan.mls.proposals import (
+    Body,
+    GroupContextExtensions,
+    PreSharedKey,
+    Proposal,
+    ProposalOrRef,
+    Update,
+    proposal_ref,
+)
 from securechan.mls.protection import authenticated, framed, seal, show
 from securechan.mls.psk import PreSharedKeyID, PskName, PskStore
 from securechan.mls.receive import committed
@@ -31,7 +39,7 @@ from securechan.mls.registry import ExtensionType, LeafNodeSource, ResumptionUsa
 from securechan.mls.rules import Rule
 from securechan.mls.step import Step
 from securechan.mls.treemath import common_ancestor
-from securechan.mls.validation import Queued, check_proposal
+from securechan.mls.validation import Queued, check_proposal, check_self
 from securechan.mls.welcome import GroupInfo, GroupSecrets, PathSecret, gathered, seal_group_info, secrets_sealer
 
 if TYPE_CHECKING:
@@ -55,6 +63,8 @@ def propose(
     proposal, sender, state = Proposal.of(body), Sender.member(group.own_leaf), group.state
     longest = group.terms.max_lifetime
     check_proposal(state.suite, state.context, state.tree, proposal, sender, now, max_lifetime=longest)
+    if isinstance(body, GroupContextExtensions):
+        check_self(state.own_leaf_node, body.extensions)
     message = _signed(group, proposal, authenticated_data, private=private)
     after, wire = _enveloped(group, message, padding)
     return after.with_pending(proposal_ref(state.suite, message.encode()), proposal, sender), wire

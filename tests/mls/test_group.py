@@ -15,7 +15,14 @@ from securechan.mls.nodes import BasicCredential, Capabilities
 from securechan.mls.outcomes import Application, Committed, Own, Proposed, Removed, Void
 from securechan.mls.proposals import Add, ReInit, Remove
 from securechan.mls.receive import peek
-from securechan.mls.registry import ContentType, ExtensionType, ProtocolVersion, SenderType
+from securechan.mls.registry import (
+    DEFAULT_EXTENSIONS,
+    DEFAULT_PROPOSALS,
+    ContentType,
+    ExtensionType,
+    ProtocolVersion,
+    SenderType,
+)
 from securechan.mls.treemath import LeafIndex
 from tests.support.mls import FAST, NOW, agree, bundle, follow, found, keys, taken
 
@@ -192,6 +199,22 @@ def test_the_context_carries_what_all_agree_on() -> None:
     required = RequiredCapabilities((0xF003,), (), ()).encode()
     with pytest.raises(Invalid, match="requires"):
         bob.commit(extensions=(changed, Extension(ExtensionType.REQUIRED_CAPABILITIES, required)))
+
+
+def test_what_all_implement_may_be_required_and_is_listed_by_nobody() -> None:
+    """§7.2, §11.1: a leaf mustn't list the default types, and so isn't asked for them."""
+    defaults = RequiredCapabilities(tuple(DEFAULT_EXTENSIONS), tuple(DEFAULT_PROPOSALS), (1,)).encode()
+    required = Extension(ExtensionType.REQUIRED_CAPABILITIES, defaults)
+    alice = Group.create(FAST, b"group", keys("alice"), now=NOW, extensions=(required,))
+    step = alice.commit(adds=[bundle("bob").key_package])
+    listed = [
+        (member.leaf_node.capabilities.extensions, member.leaf_node.capabilities.proposals)
+        for member in step.next.members()
+    ]
+    assert listed == [((), ()), ((), ())]
+    everything = Capabilities((1,), (FAST.number,), tuple(DEFAULT_EXTENSIONS), tuple(DEFAULT_PROPOSALS), (1,))
+    able = bundle("carol", capabilities=everything).key_package.leaf_node.capabilities
+    assert (able.extensions, able.proposals) == ((), ())
 
 
 def test_a_preshared_key_is_mixed_in_by_those_who_have_it() -> None:

@@ -86,6 +86,13 @@ def test_a_jump_is_bounded_and_so_is_what_it_leaves_behind() -> None:
     ratchets, _ = ratchets.take(FAST, ZERO, ContentType.APPLICATION, oldest)
 
 
+def test_who_will_keep_less_from_now_on_keeps_less_at_the_next_key() -> None:
+    ratchets, _ = fresh().take(FAST, ZERO, ContentType.APPLICATION, 5)
+    for generation, keep, kept in ((6, 3, [2, 3, 4]), (8, 2, [4, 7]), (9, 0, [])):
+        ratchets, _ = ratchets.take(FAST, ZERO, ContentType.APPLICATION, generation, keep)
+        assert [key.generation for key in ratchets.ratchets[0, 1].skipped] == kept
+
+
 def test_there_is_a_last_generation_and_no_leaf_beyond_the_tree() -> None:
     worn = Ratchet(0, 1, MAX_GENERATION, Secret(bytes(48)), ())
     with pytest.raises(CannotOpen, match="last generation"):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from securechan.mls.nodes import Capabilities, Credential, LeafNode, X509Credential
 from securechan.mls.roll import Roll
 from securechan.mls.tree import RatchetTree
 from tests.mls.test_tree import LEAVES
-from tests.support.mls import FAST, follow, found
+from tests.support.mls import FAST, bundle, follow, found
 
 
 @given(st.data())
@@ -27,6 +30,20 @@ def test_a_roll_carried_along_is_the_roll_counted(data: st.DataObject) -> None:
         assert tree.roll.members == len(leaves)
         assert tree.roll.signs_twice == (len({leaf.signature_key for leaf in leaves}) < len(leaves))
         assert tree.roll.encrypts_twice == tree.roll.signs_twice
+
+
+def test_who_says_a_thing_twice_says_it_for_one() -> None:
+    """A credential type that one member lists twice isn't thereby understood by two (§7.3)."""
+    chain = Credential.of(X509Credential((b"certificate",)))
+
+    def leaf(name: str, *understood: int, credential: Credential | None = None) -> LeafNode:
+        package = bundle(name, FAST).key_package
+        able = Capabilities((1,), (FAST.number,), (), (), understood)
+        return replace(package.leaf_node, capabilities=able, credential=credential or package.leaf_node.credential)
+
+    twice, basic = leaf("twice", 2, 1, 2, credential=chain), leaf("basic", 1)
+    assert not RatchetTree.of_one(FAST, twice).add(basic)[0].roll.understands_all
+    assert RatchetTree.of_one(FAST, twice).add(leaf("both", 1, 2))[0].roll.understands_all
 
 
 def test_commits_carry_it_too() -> None:

@@ -15,6 +15,7 @@ from securechan.mls.proposals import ReInit
 from securechan.mls.registry import ProtocolVersion
 from securechan.mls.rules import Rule
 from securechan.mls.succession import branch, succeed
+from securechan.mls.terms import Terms
 from tests.support.mls import NOW, agree, bundle, follow, found, keys, taken
 
 SUITE = by_number(1)
@@ -104,6 +105,20 @@ def test_who_is_the_same_client_is_the_applications_to_say() -> None:
     with pytest.raises(Invalid):
         Group.join(step.welcomes[0], new, now=NOW, parents=[bob], alike=same_identity)
     agree([step.next, Group.join(step.welcomes[0], new, now=NOW, parents=[bob], alike=one_person)])
+
+
+def test_a_branch_of_an_epoch_that_is_kept_is_held_to_its_members() -> None:
+    """Who founded it may have known of a member that was removed meanwhile: where the epoch is kept, that is seen."""
+    alice, bob, carol = found("alice", "bob", "carol", suite=SUITE)
+    new = {name: bundle(name, SUITE) for name in ("bob", "carol")}
+    packages = [each.key_package for each in new.values()]
+    step = branch(alice, keys("alice", SUITE), packages, group_id=b"all of us", now=NOW)
+    removal = alice.commit(removes=[carol.own_leaf]).commit
+    keeping = Group.decode(bob.encode_epoch(), bob.encode_ratchets(), Terms(past_epochs=1))
+    agree([step.next, Group.join(step.welcomes[0], new["bob"], now=NOW, parents=[taken(keeping.receive(removal))])])
+    with pytest.raises(Invalid) as caught:
+        Group.join(step.welcomes[0], new["bob"], now=NOW, parents=[taken(bob.receive(removal))])
+    assert caught.value.rule == Rule.BRANCH_MEMBERS
 
 
 def test_what_has_not_ended_has_no_successor() -> None:

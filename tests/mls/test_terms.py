@@ -9,9 +9,11 @@ import pytest
 from securechan.crypto.suite import by_number
 from securechan.errors import Invalid, Misuse
 from securechan.mls.group import Group
+from securechan.mls.nodes import Lifetime
 from securechan.mls.outcomes import Application, Void
 from securechan.mls.rules import Rule
 from securechan.mls.terms import DEFAULT, Terms
+from securechan.mls.validation import check_key_package
 from tests.support.mls import NOW, bundle, found, keys, taken
 
 SUITE = by_number(1)
@@ -63,4 +65,14 @@ def test_a_lifetime_beyond_what_is_allowed_is_refused_before_it_is_sent() -> Non
     alice.commit(adds=[bundle("bob", SUITE).key_package], now=NOW)
     with pytest.raises(Invalid) as caught:
         alice.commit(adds=[bundle("bob", SUITE, lifetime=31 * 86400).key_package], now=NOW)
+    assert caught.value.rule == Rule.TOTAL_LIFETIME
+
+
+def test_a_lifetime_may_be_as_long_as_is_allowed() -> None:
+    package = bundle("bob", SUITE).key_package
+    origin = package.leaf_node.origin
+    assert isinstance(origin, Lifetime)
+    check_key_package(SUITE, package, max_lifetime=origin.length)
+    with pytest.raises(Invalid) as caught:
+        check_key_package(SUITE, package, max_lifetime=origin.length - 1)
     assert caught.value.rule == Rule.TOTAL_LIFETIME

@@ -113,6 +113,13 @@ def a_change_to_grease() -> Attempt:
 
 
 @breaks(Rule.JOINER_SUPPORTS)
+def a_proposal_of_grease() -> Attempt:
+    able = changed(ABLE, extensions=(GREASE[3],))
+    alice = Group.create(SUITE, b"greasy", keys("alice", SUITE), now=NOW, capabilities=able)
+    return Tried(lambda: alice.propose(GroupContextExtensions((Extension(GREASE[3], b""),))), (alice,))
+
+
+@breaks(Rule.JOINER_SUPPORTS)
 def a_context_that_a_newcomer_does_not_know() -> Attempt:
     alice = Group.create(SUITE, b"with a policy", keys("alice", SUITE), now=NOW, extensions=(UNKNOWN,))
     info, who = alice.group_info(), keys("eve", SUITE)

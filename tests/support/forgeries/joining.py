@@ -6,23 +6,29 @@ from dataclasses import replace
 
 from securechan.codec import encode
 from securechan.crypto.secret import Secret
+from securechan.mls.extensions import Extension
 from securechan.mls.group import Group
 from securechan.mls.lineage import parent_of
+from securechan.mls.message import encode_message
 from securechan.mls.nodes import Node, ParentNode, TreeSlot
 from securechan.mls.proposals import (
     Remove,
 )
 from securechan.mls.registry import (
+    ExtensionType,
     NodeType,
     ResumptionUsage,
 )
 from securechan.mls.rules import Rule
+from securechan.mls.schedule import ExternalPub
+from securechan.mls.send import signed_info
 from securechan.mls.welcome import PathSecret
 from tests.support.forgeries.base import (
     CAROL,
     DORA,
     NH,
     SUITE,
+    ZERO_KEY,
     Attempt,
     Heard,
     Tried,
@@ -152,6 +158,28 @@ def a_group_info_of_another_epoch() -> Attempt:
 def a_group_info_that_invites_nobody() -> Attempt:
     info, who = trio()[0].group_info(invite=False), keys("eve", SUITE)
     return Tried(lambda: Group.join_from_outside(SUITE, info, who))
+
+
+def invited_by(external_pub: bytes) -> Attempt:
+    """By a good group info but for this extension."""
+    tree = Extension(ExtensionType.RATCHET_TREE, trio()[0].tree_bytes())
+    info = encode_message(signed_info(trio()[0].state, (Extension(ExtensionType.EXTERNAL_PUB, external_pub), tree)))
+    return Tried(lambda: Group.join_from_outside(SUITE, info, keys("eve", SUITE)))
+
+
+@breaks(Rule.EXTERNAL_PUB)
+def a_group_info_that_invites_with_bytes_for_a_key() -> Attempt:
+    return invited_by(b"\x20")
+
+
+@breaks(Rule.KEY_OF_SUITE)
+def a_group_info_that_invites_with_a_key_that_is_none() -> Attempt:
+    return invited_by(ExternalPub(b"short").encode())
+
+
+@breaks(Rule.KEY_OF_SUITE)
+def a_group_info_that_invites_with_a_key_of_small_order() -> Attempt:
+    return invited_by(ExternalPub(ZERO_KEY).encode())
 
 
 @breaks(Rule.EXTERNAL_PATH)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from securechan.mls.credentials import Presented, check_end_entity
 from securechan.mls.group import Group
+from securechan.mls.keypackage import LeafKeys
 from securechan.mls.nodes import Credential, X509Credential
 from securechan.mls.proposals import (
     Add,
@@ -132,6 +133,12 @@ def a_newcomer_without_a_required_extension() -> Attempt:
     return incapable(extensions=())
 
 
+@breaks(Rule.REQUIRED_EXTENSION)
+def a_path_whose_leaf_gives_up_a_required_extension() -> Attempt:
+    alice, other = demanding()
+    return Heard(other, Forger(alice).commit(leaf={"capabilities": changed(ABLE, extensions=())}))
+
+
 @breaks(Rule.REQUIRED_PROPOSAL)
 def a_newcomer_without_a_required_proposal() -> Attempt:
     return incapable(proposals=())
@@ -205,6 +212,13 @@ def a_member_with_the_signature_key_of_another() -> Attempt:
     message = forger().proposal(Update(leaf))
     carol, member = taken(carol.receive(message)), taken(member.receive(message))
     return Heard(member, Forger(carol).commit(refs=[carol.pending[0].ref]))
+
+
+@breaks(Rule.SIGNATURE_KEYS)
+def a_way_in_with_the_signature_key_of_a_member() -> Attempt:
+    """Without `replacing`, which would take the old leaf away."""
+    again = LeafKeys(bob().state.signing, keys("bob", SUITE).credential)
+    return Tried(lambda: Group.join_from_outside(SUITE, trio()[0].group_info(), again))
 
 
 @breaks(Rule.ENCRYPTION_KEYS)

@@ -18,7 +18,7 @@ from securechan.mls.proposals import (
     GroupContextExtensions,
     PreSharedKey,
 )
-from securechan.mls.psk import PreSharedKeyID
+from securechan.mls.psk import EpochId, PreSharedKeyID
 from securechan.mls.registry import (
     ExtensionType,
     ResumptionUsage,
@@ -101,6 +101,13 @@ def reinitialised(parent: Group | None = None, **options: Any) -> Tried:
     return founded(old, link(ResumptionUsage.REINIT, old), **options)
 
 
+def earlier(old: Group) -> PreSharedKeyID:
+    """A key of usage reinit, of the epoch before the one that the ReInit opened."""
+    name = EpochId(old.group_id, old.epoch - 1)
+    assert name in old.resumption_keys()
+    return PreSharedKeyID.fresh(SUITE, name, ResumptionUsage.REINIT)
+
+
 @breaks(Rule.BEST_SUITE)
 def a_worse_suite_than_all_support() -> Attempt:
     both = changed(ABLE, cipher_suites=(1, 3))
@@ -159,6 +166,18 @@ def a_successor_that_says_to_be_a_branch() -> Attempt:
     return founded(old, link(ResumptionUsage.BRANCH, old))
 
 
+@breaks(Rule.REINIT_LINKED)
+def a_successor_of_an_epoch_before_the_last() -> Attempt:
+    old = ended()[1]
+    return founded(old, earlier(old))
+
+
+@breaks(Rule.REINIT_ENDED)
+def a_successor_of_an_epoch_before_the_last_under_another_id() -> Attempt:
+    old = ended()[1]
+    return founded(old, earlier(old), group_id=b"not what was said")
+
+
 @breaks(Rule.REINIT_ENDED)
 def a_successor_of_a_group_that_goes_on() -> Attempt:
     return reinitialised(bob())
@@ -174,6 +193,12 @@ def a_successor_made_without_carol() -> Attempt:
     alice = ended()[0]
     new = packages("bob")
     return Tried(lambda: succeed(alice, keys("alice", SUITE), [new["bob"].key_package], now=NOW), (alice,))
+
+
+@breaks(Rule.REINIT_MEMBERS)
+def a_successor_made_with_a_stranger() -> Attempt:
+    alice, new = ended()[0], packages("bob", "carol", "mallory").values()
+    return Tried(lambda: succeed(alice, keys("alice", SUITE), [each.key_package for each in new], now=NOW), (alice,))
 
 
 @breaks(Rule.SILENT)

@@ -87,6 +87,11 @@ def a_short_nonce() -> Attempt:
 
 
 @breaks(Rule.PSK_NONCE)
+def a_long_nonce() -> Attempt:
+    return commits(PreSharedKey(external_psk(NH + 1)))
+
+
+@breaks(Rule.PSK_NONCE)
 def a_welcome_with_a_short_nonce() -> Attempt:
     secrets = changed(inviter().secrets, psks=(external_psk(NH - 1),))
     return joins(inviter().welcome(secrets=secrets), psks={b"id": b"key"})

@@ -7,9 +7,12 @@ from typing import Any
 
 from securechan.crypto.secret import Secret
 from securechan.mls.labels import HPKECiphertext
+from securechan.mls.nodes import ParentNode
+from securechan.mls.registry import LeafNodeSource
 from securechan.mls.rules import Rule
+from securechan.mls.tree import parent_hash
 from securechan.mls.treekem import UpdatePath
-from securechan.mls.treemath import NodeIndex
+from securechan.mls.treemath import NodeIndex, node_of
 from securechan.mls.welcome import PathSecret
 from tests.support.forgeries.base import (
     ALICE,
@@ -89,6 +92,17 @@ def a_parent_that_no_member_made() -> Attempt:
     return planted(1, encryption_key=SUITE.hpke.kem.generate()[1])
 
 
+@breaks(Rule.PARENT_HASHES)
+def a_parent_that_its_maker_did_not_share_with_all_below() -> Attempt:
+    """Alice links the root to her leaf, past the node over her and bob, who isn't new and was never sent its secret."""
+    tree, alice = inviter().tree.with_nodes([(NodeIndex(1), None)]), trio()[0]
+    root = ParentNode(SUITE.hpke.kem.generate()[1], b"", ())
+    linked = parent_hash(SUITE, root.encryption_key, b"", tree.node_hash(NodeIndex(5)))
+    leaf = changed(tree.leaf(ALICE), source=LeafNodeSource.COMMIT, origin=linked)
+    signed = leaf.signed(SUITE, alice.state.signing, alice.group_id, ALICE)
+    return joins(inviter().welcome(inviter().planted(tree.with_nodes([(tree.root, root), (node_of(ALICE), signed)]))))
+
+
 @breaks(Rule.UNMERGED_ORDER)
 def unmerged_leaves_out_of_order() -> Attempt:
     return planted(3, unmerged_leaves=(DORA, CAROL))
@@ -102,6 +116,15 @@ def an_unmerged_leaf_twice() -> Attempt:
 @breaks(Rule.UNMERGED_BELOW)
 def an_unmerged_leaf_that_is_elsewhere() -> Attempt:
     return planted(1, unmerged_leaves=(CAROL,))
+
+
+@breaks(Rule.UNMERGED_BELOW)
+def an_unmerged_leaf_that_is_blank() -> Attempt:
+    tree = inviter().tree
+    root = tree.parent(tree.root)
+    assert root is not None
+    nodes = [(node_of(CAROL), None), (tree.root, changed(root, unmerged_leaves=(CAROL, DORA)))]
+    return joins(inviter().welcome(inviter().planted(tree.with_nodes(nodes))))
 
 
 @breaks(Rule.UNMERGED_BETWEEN)
