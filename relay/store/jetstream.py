@@ -196,7 +196,8 @@ class Link:
             ) from error
         link = cls(nc, ended)
         try:
-            link._check()
+            if (wrong := link.misfit()) is not None:
+                raise wrong
             await nc.hear(f"{link._box}.*", link._heard)
             await nc.flush()
         except BaseException:
@@ -204,18 +205,21 @@ class Link:
             raise
         return link
 
-    def _check(self) -> None:
+    def misfit(self) -> NotReady | None:
+        """What a relay can't do with about the server that it is connected to; None where there is nothing. After a
+        reconnection it may be another server."""
         version = self.nc.connected_server_version
         if (version.major, version.minor) < OLDEST:
-            raise NotReady(
+            return NotReady(
                 f"the NATS server is version {version.major}.{version.minor}.{version.patch}",
                 hint="version 2.11 or later is needed: earlier ones lose races between commits, or lack what is used",
             )
         if self.nc.max_payload < PAYLOAD:
-            raise NotReady(
+            return NotReady(
                 f"the NATS server takes messages of {self.nc.max_payload} bytes",
                 hint="set max_payload: 4MB in every server's configuration: an entry may have 2 MiB",
             )
+        return None
 
     @property
     def up(self) -> bool:

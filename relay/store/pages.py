@@ -10,18 +10,22 @@ the relay has lost track of the log.
 
 from __future__ import annotations
 
+import logging
 from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
-from relay.store.base import Run, Stored
+from relay.logs import event
+from relay.store.base import Run, Stored, StoreFailed
 from relay.store.fold import Fold
 from relay.store.jetstream import Unsure
 
 if TYPE_CHECKING:
     from relay.store.nats import NatsStore
+
+log = logging.getLogger("relay.nats")
 
 PAGE: Final = 1 << 20  # bytes that are asked for at once
 KEPT: Final = 32 << 20  # bytes of pages that are kept
@@ -54,7 +58,7 @@ class Pages:
         self._topics: OrderedDict[bytes, list[Page]] = OrderedDict()  # the one read last is the last
 
     async def entries(self, fold: Fold, after: int, upto: int, size: int) -> Run:
-        """See `Store.read`. Raises `Unsure`."""
+        """See `Store.read`. Raises `Unsure`, `StoreFailed`."""
         at, end = max(after, fold.trimmed.sequence), min(upto, fold.last.sequence)
         taken: list[Stored] = []
         held = 0
@@ -84,7 +88,11 @@ class Pages:
 
     async def _fetch(self, fold: Fold, first: int) -> Page:
         store, era = self._store, self._era
-        messages, _ = await store.link.page(store.log_name, store.subject(fold.topic), first, first, PAGE)
+        try:
+            messages, _ = await store.link.page(store.log_name, store.subject(fold.topic), first, first, PAGE)
+        except Unsure:
+            await self._judge(fold, first)
+            raise
         if not messages:
             raise Unsure("a replica lags behind")
         entries = tuple(stored for message in messages if (stored := store.stored(message)) is not None)
@@ -93,6 +101,17 @@ class Pages:
         if era == self._era:
             self._keep(fold.topic, page)
         return page
+
+    async def _judge(self, fold: Fold, first: int) -> None:
+        """No replica gave what must be there. Raises `StoreFailed` where the stream's leader does not have it either:
+        then somebody took it away by hand."""
+        store = self._store
+        await store.writes.catch_up()  # it may have been trimmed just now
+        there = await store.link.following(store.log_name, store.subject(fold.topic), first)
+        last = fold.last.sequence
+        if fold.trimmed.sequence < first <= last and (there is None or there.sequence > last):
+            event(log, "entries are gone from the cluster", level=logging.CRITICAL, first=first, last=last)
+            raise StoreFailed("entries that were acknowledged are gone from the cluster", retry_after=60.0)
 
     def _keep(self, topic: bytes, page: Page) -> None:
         """Keep it in place of those it covers."""

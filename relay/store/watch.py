@@ -1,7 +1,8 @@
 """How the log is, looked at now and then, for what no single write can tell.
 
     STREAM.INFO ─┬▶ how much of its bound is left, and of what the account may store   free
-                 ├▶ whether it is still as relays need it (`relay.store.streams`)      trouble
+                 ├▶ whether it is still as relays need it (`relay.store.streams`),
+                 │  and so is the server that this relay has come to                   trouble
                  ├▶ whether the cluster answers at all                                 trouble
                  └▶ what time it is there                                              ahead
 
@@ -76,13 +77,13 @@ class Watch:
         asked = time.time()
         info = await self._link.api(f"STREAM.INFO.{self._name}")
         self.timed(asked, info["ts"])
-        self._judged(misfit(self._name, info["config"], self._config))
+        self._judged(self._link.misfit() or misfit(self._name, info["config"], self._config))
         bound = info["config"].get("max_bytes", -1)
         self.free = min(_left(info["state"]["bytes"], bound), account_left(await self._link.api("INFO")))
 
     def _judged(self, wrong: NotReady | None) -> None:
         if wrong is not None and not self._unfit:
-            event(log, "a stream was changed", level=logging.ERROR, why=wrong.message, hint=wrong.hint)
+            event(log, "the cluster was changed", level=logging.ERROR, why=wrong.message, hint=wrong.hint)
         self._unfit = "" if wrong is None else wrong.message
 
     def timed(self, asked: float, told: str) -> None:

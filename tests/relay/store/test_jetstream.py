@@ -45,7 +45,9 @@ class Seen:
 
 def test_old_servers_and_small_messages_are_refused_with_a_remedy() -> None:
     def check(client: Any) -> None:
-        Link(client, asyncio.Event())._check()
+        wrong = Link(client, asyncio.Event()).misfit()
+        if wrong is not None:
+            raise wrong
 
     check(Seen(2, 11))
     check(Seen(3, 0))

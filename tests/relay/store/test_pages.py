@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from relay.store import pages
-from relay.store.base import DropTopic, Made, Placed, TrimTo
-from relay.store.jetstream import Message
+from relay.store import jetstream, pages
+from relay.store.base import DropTopic, Made, Placed, StoreFailed, TrimTo
+from relay.store.jetstream import Message, Unsure
 from relay.store.nats import NatsStore
 from relay.store.pages import Pages
 from tests.relay.store.test_nats import GROUP, TOPIC, entry, one, placed, relays
@@ -148,3 +148,28 @@ async def test_a_page_that_comes_after_the_drop_is_not_kept(cluster: Cluster, mo
         assert isinstance(await one(store, entry("again")), Placed)
         assert len(await read(store, 0)) == 1
         assert ids
+
+
+async def test_entries_that_were_taken_away_by_hand_are_told_and_not_waited_for(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(jetstream, "PATIENCE", 0.2)  # seconds for a replica that may only lag
+    async with topic(cluster, monkeypatch, 5) as (store, _, _asked):
+        await cluster.ask(f"STREAM.PURGE.{store.log_name}")
+        with pytest.raises(StoreFailed, match="gone from the cluster"):
+            await store.read(TOPIC, 0, None, 1 << 20)
+        assert "entries are gone from the cluster" in caplog.text
+
+
+async def test_a_replica_that_only_lags_is_asked_again_later(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with topic(cluster, monkeypatch, 5) as (store, ids, _):
+        honest = store.link.page
+
+        async def lags(*_: Any, **__: Any) -> Any:
+            raise Unsure("a replica lags behind")
+
+        monkeypatch.setattr(store.link, "page", lags)
+        with pytest.raises(StoreFailed, match="lags behind"):
+            await store.read(TOPIC, 0, None, 1 << 20)
+        monkeypatch.setattr(store.link, "page", honest)
+        assert await read(store, 0) == ids

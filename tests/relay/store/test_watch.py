@@ -29,13 +29,34 @@ async def test_a_stream_that_is_changed_by_hand_makes_the_relays_unready_until_i
             return store.health().trouble == ""
 
         await eventually(told)
-        assert caplog.text.count("a stream was changed") == 1
+        assert caplog.text.count("the cluster was changed") == 1
         await cluster.ask(f"STREAM.UPDATE.{store.log_name}", config)
         await eventually(well)
         await one(store, GROUP)
         assert isinstance(await one(store, entry("a")), Placed)
     finally:
         await cluster.ask(f"STREAM.UPDATE.{store.log_name}", config)
+        await store.close()
+
+
+async def test_a_server_that_a_relay_comes_to_later_must_do_as_well(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "LOOK", 0.02)
+    store = await empty(cluster)
+    try:
+        monkeypatch.setattr(store.link.nc, "_max_payload", 1 << 20)
+
+        async def told() -> bool:
+            return store.health().trouble == "the NATS server takes messages of 1048576 bytes"
+
+        async def well() -> bool:
+            return store.health().trouble == ""
+
+        await eventually(told)
+        monkeypatch.setattr(store.link.nc, "_max_payload", 4 << 20)
+        await eventually(well)
+    finally:
         await store.close()
 
 
