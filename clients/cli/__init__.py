@@ -5,8 +5,8 @@ error of the house ends as ``error:`` and ``hint:`` on stderr, or as one JSON ob
 tells its cause (`clients.exitcodes`). What we did not foresee ends with a short message that holds no secret: a
 traceback, which might, only with SECURECHAN_DEBUG=1.
 
-`COMMANDS` says which file a verb is in; `founding`, `rosters`, `cards` hold verbs of ``admin``, `desk`, `forwards` and
-`proof` what ``bulletin`` is made of. Every verb stands in these:
+`COMMANDS` says which file a verb is in; `founding`, `rosters`, `cards` hold verbs of ``admin``, `plans` and `ceremony`
+what ``root`` is made of, `desk`, `forwards` and `proof` ``bulletin``. Every verb stands in these:
 
     frame      options that stand over every verb; how to answer, how to ask back
     doing      having an operation done, here or by who holds the profile       office   the same for ``admin``

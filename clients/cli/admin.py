@@ -14,8 +14,9 @@ from typing import Annotated, Any
 import typer
 
 from clients.cli import cards, founding, rosters
+from clients.cli.doing import length, now
 from clients.cli.frame import group, here
-from clients.cli.office import Out, Roles, Yes, carried_out, do, keep_file, now
+from clients.cli.office import Out, Roles, Yes, carried_out, do, keep_file
 from clients.render import count, duration, safe, table
 
 app = group(
@@ -44,12 +45,7 @@ def invite(
     """Make an invite for a new device.
 
     It is one line, good once, to be handed over by a way that nobody else reads."""
-    from clients.render import parse_duration
-
-    try:
-        seconds = parse_duration(lifetime)
-    except ValueError as e:
-        raise typer.BadParameter(str(e)) from None
+    seconds = length(lifetime, "--lifetime")
     params = {"officer": officer.partition("@")[0], "roles": role or ["liaison"], "lifetime": seconds, "url": url}
     data = do("invite", params, "opening a box at the relay")
     me = here()
@@ -114,14 +110,9 @@ def approve(
     """Let a device in, by its six words.
 
     Type the words that its officer tells you, don't read them off the screen."""
-    from clients.render import parse_duration
-
     me = here()
     said = words or me.ask("the six words, as the officer tells you: ", needed="the officer's six words (--words)")
-    try:
-        not_after = now() + parse_duration(until) if until else 0
-    except ValueError as e:
-        raise typer.BadParameter(str(e)) from None
+    not_after = now() + length(until, "--for") if until else 0
     params = {"id": request, "words": said, "roles": role or [], "not_after": not_after, "note": note}
     data = do("approve", params, "reading the request")
     keep_file(data, out)

@@ -28,10 +28,20 @@ def do(name: str, /, *, online: bool = True, give: Callable[[Any], None] | None 
         )
 
 
+def now() -> int:
+    """Unix seconds, by this machine's clock."""
+    from clients.clock import SystemClock
+
+    return int(SystemClock().time())
+
+
 def seconds(text: str | None, option: str) -> int | None:
-    """A length of time as people type it: ``30m``, ``4h``, ``2d``. Raises typer.BadParameter."""
-    if text is None:
-        return None
+    """As `length`, of an option that may not have been given."""
+    return None if text is None else length(text, option)
+
+
+def length(text: str, option: str) -> int:
+    """A length of time as people type it: ``30m``, ``4h``, ``2d``; seconds. Raises typer.BadParameter."""
     try:
         return parse_duration(text)
     except ValueError as e:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from clients.cli.doing import length
 from clients.cli.frame import group, here, run
 from clients.render import safe
 from securechan.errors import Conflict, Malformed, Untrusted
@@ -44,15 +45,10 @@ def enrol(
 
     An invite in the command line can be read by other users of this machine while it runs; '-' avoids that.
     """
-    from clients.render import parse_duration
-
     me = here()
     if sum((bool(invite), resume, give_up)) != 1:
         raise typer.BadParameter("give an invite (or - for stdin), or --resume, or --give-up")
-    try:
-        seconds = parse_duration(timeout) if timeout else None
-    except ValueError as e:
-        raise typer.BadParameter(str(e)) from None
+    seconds = length(timeout, "--timeout") if timeout else None
     line = _line(me, invite) if invite else None
     run(_enrol(me, line, officer, device, wait=not no_wait, seconds=seconds, give_up=give_up))
 

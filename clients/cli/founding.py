@@ -12,8 +12,9 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from clients.cli.doing import now
 from clients.cli.frame import here, run
-from clients.cli.office import Roles, Yes, now
+from clients.cli.office import Roles, Yes
 
 _ALL: Final = ("admin", "desk", "liaison")
 

@@ -41,12 +41,6 @@ def do(name: str, params: dict[str, Any], what: str = "asking the relay", *, onl
         )
 
 
-def now() -> int:
-    from clients.clock import SystemClock
-
-    return int(SystemClock().time())
-
-
 def b64(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 

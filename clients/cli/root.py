@@ -11,17 +11,17 @@ machine of their own.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from clients.cli import plans
+from clients.cli.ceremony import signing_words, status_words
+from clients.cli.doing import now
 from clients.cli.frame import group, here, run
-from clients.render import count, duration, safe, table
+from clients.cli.office import Yes, changes
+from clients.cli.plans import FOLDER, Dir
 from securechan.errors import NotReady
-
-if TYPE_CHECKING:
-    from clients.operations.plan import Change
-    from clients.operations.root import Folder
 
 app = group(
     "The root of trust: agencies, relays, policy; m-of-n ceremonies.",
@@ -33,82 +33,6 @@ Examples:
   securechan root publish
 """,
 )
-
-Dir = Annotated[Path, typer.Option("--dir", help="The federation's folder.", envvar="SECURECHAN_FEDERATION")]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Don't ask.")]
-FOLDER = Path("federation")
-_MARKS = ("+", "-", "~")  # of a line that says a change
-
-
-def _now() -> int:
-    from clients.clock import SystemClock
-
-    return int(SystemClock().time())
-
-
-def _folder(path: Path) -> Folder:
-    from clients.operations.root import Folder
-
-    return Folder(path)
-
-
-def _plan(path: Path, change: Change, said: str) -> None:
-    """Change the plan, show what the ceremony has become."""
-    from clients.operations import root
-
-    me = here()
-    data = root.planned(root.Folder(path), change, now=_now())
-    if data["signatures_lost"]:
-        me.warn(f"the ceremony was made anew, signatures lost: {data['signatures_lost']}")
-    me.emit(data, lambda: f"{said}\n{_ceremony_words(data['ceremony'])}")
-
-
-# ---------------------------------------------------------------------------------------------------------------- words
-
-
-def _ceremony_words(told: dict[str, Any] | None) -> str:
-    if told is None:
-        return "ceremony   none yet: a federation needs a relay (securechan root add-relay CARD)"
-    me = here()
-    counted = f"{count(sum(line.startswith(_MARKS) for line in told['changes']), 'change')} in {_documents(told)}"
-    if not me.verbose:
-        counted += " (each of them: --verbose)"
-    lines = [f"ceremony   {told['file']}", f"holds      {counted}"]
-    if me.verbose:
-        lines += _changes(told)
-    return "\n".join([*lines, *_signing_words(told)])
-
-
-def _documents(told: dict[str, Any]) -> str:
-    """The federation's own by name; agencies' papers may be many, and are counted."""
-    roles = {signing["role"]: signing["version"] for signing in told["signing"]}
-    own = [f"{role} {version}" for role, version in roles.items() if role in ("root", "targets")]
-    others = len(roles) - len(own)
-    return " and ".join((", ".join(own), *([count(others, "document") + " of agencies"] if others else [])))
-
-
-def _changes(told: dict[str, Any]) -> list[str]:
-    return [f"  {safe(line)}" for line in told["changes"]]
-
-
-def _signing_words(told: dict[str, Any]) -> list[str]:
-    """What is missing, one line a document; what has all its signatures is only named with --verbose."""
-    lines = []
-    for signing in told["signing"]:
-        document = f"{signing['role']} {signing['version']}"
-        if not signing["missing"] and not here().verbose:
-            continue
-        whose = "named in it" if signing["by"] == document else f"named in {signing['by']}"
-        more = f", {signing['missing']} more to sign" if signing["missing"] else ""
-        lines.append(
-            f"signed     {document}: {len(signing['signed'])} of {signing['needed']} key holders {whose}{more}"
-        )
-    if told["complete"]:
-        return [*lines, "signed     by all who must", "next       securechan root publish"]
-    return [*lines, f"next       each holder: securechan root sign {told['file']} --key FILE"]
-
-
-# ------------------------------------------------------------------------------------------------------------- commands
 
 
 @app.command()
@@ -179,159 +103,15 @@ def key(
     me.emit(data, f"key        {file}  {made.public.keyid[:16]}\npublic     {data['public']}  (give this away)")
 
 
-@app.command("add-relay")
-def add_relay(
-    card: Annotated[Path, typer.Argument(help="The card that securechan-relay init wrote.")],
-    url: Annotated[
-        list[str] | None, typer.Option("--url", help="Where clients find it; else as its card says.")
-    ] = None,
-    mirror: Annotated[bool, typer.Option("--mirror", help="It does not publish trust for the federation.")] = False,
-    directory: Dir = FOLDER,
-) -> None:
-    """Add a relay, or replace its card.
-
-    The first one publishes for the federation."""
-    from clients.operations import plan as planning
-
-    change = planning.add_relay(here().read_in(card, 1 << 20), tuple(url or ()), publisher=False if mirror else None)
-    _plan(directory, change, f"planned    relay of {card}")
-
-
-@app.command("remove-relay")
-def remove_relay(
-    name: Annotated[str, typer.Argument(help="The relay's name.")],
-    directory: Dir = FOLDER,
-) -> None:
-    """Take a relay out of the federation."""
-    from clients.operations import plan as planning
-
-    _plan(directory, planning.drop_relay(name), f"planned    relay {name} goes")
-
-
-@app.command("admit-agency")
-def admit_agency(
-    request: Annotated[Path, typer.Argument(help="The application that securechan admin init wrote.")],
-    rekey: Annotated[bool, typer.Option("--rekey", help="The agency stands; its authority has new keys.")] = False,
-    directory: Dir = FOLDER,
-) -> None:
-    """Admit an agency by its application. Make sure by another channel that it comes from that agency."""
-    from clients.operations import plan as planning
-
-    change = planning.admit_agency(here().read_in(request), rekey=rekey)
-    _plan(directory, change, f"planned    agency of {request}")
-
-
-@app.command("remove-agency")
-def remove_agency(
-    agency: Annotated[str, typer.Argument(help="The agency's name.")],
-    directory: Dir = FOLDER,
-) -> None:
-    """Remove an agency and all its devices.
-
-    Once that is published, they are out at once and everywhere."""
-    from clients.operations import plan as planning
-
-    _plan(directory, planning.remove_agency(agency), f"planned    agency {agency} goes")
-
-
-@app.command()
-def community(
-    name: Annotated[str, typer.Argument(help="The community's name, as in eu-csirts.")],
-    founder: Annotated[
-        list[str] | None, typer.Option("--founder", help="A device (agency/device) that may found it.")
-    ] = None,
-    bound_group: Annotated[str, typer.Option("--group", help="The group that it is, once it is founded.")] = "",
-    title: Annotated[str, typer.Option("--title", help="What it is, in words.")] = "",
-    remove: Annotated[bool, typer.Option("--remove", help="Free the name again.")] = False,
-    directory: Dir = FOLDER,
-) -> None:
-    """Bind a community's name to founders or a group.
-
-    Whoever is invited then joins it unasked."""
-    from clients.operations import plan as planning
-
-    if not remove and not founder and not bound_group:
-        raise typer.BadParameter("name who may found it (--founder), or the group that it is (--group)")
-    change = (
-        planning.drop_community(name)
-        if remove
-        else planning.community(name, founders=tuple(founder or ()), group=bound_group, title=title)
-    )
-    _plan(directory, change, f"planned    community {name}{' goes' if remove else ''}")
-
-
-@app.command()
-def policy(
-    lifetime: Annotated[
-        list[str] | None, typer.Option("--lifetime", help="How long documents live: roster=30d, targets=90d, …")
-    ] = None,
-    minimum: Annotated[
-        list[str] | None, typer.Option("--threshold", help="How many must sign at least: agency=1, roster=2, …")
-    ] = None,
-    grace: Annotated[str, typer.Option("--grace", help="How long sending goes on after an expiry: 14d.")] = "",
-    devices: Annotated[int | None, typer.Option("--devices", help="Devices of one agency at most.")] = None,
-    agencies: Annotated[int | None, typer.Option("--agencies", help="Agencies at most.")] = None,
-    directory: Dir = FOLDER,
-) -> None:
-    """Show the federation's shared rules, or plan others."""
-    from clients.operations import plan as planning
-    from clients.operations import root
-    from securechan.trust.records import Policy
-
-    if not (lifetime or minimum or grace) and devices is None and agencies is None:
-        folder = root.Folder(directory)
-        plan, view = folder.plan(), folder.view()
-        standing = plan.policy or (view.policy if view is not None else Policy())
-        here().emit(standing.custom(), lambda: _policy_words(standing.custom()))
-        return
-    lifetimes = {name: _seconds(value) for name, value in _pairs(lifetime)}
-    thresholds = {name: _count(value) for name, value in _pairs(minimum)}
-
-    def change(standing: Policy) -> Policy:
-        return planning.policy_with(
-            standing,
-            lifetimes=lifetimes,
-            thresholds=thresholds,
-            grace=_seconds(grace) if grace else None,
-            devices=devices,
-            agencies=agencies,
-        )
-
-    _plan(directory, planning.policy(change), "planned    policy")
-
-
-def _pairs(said: list[str] | None) -> list[tuple[str, str]]:
-    pairs = [each.partition("=")[::2] for each in said or ()]
-    if any(not name or not value for name, value in pairs):
-        raise typer.BadParameter("write NAME=VALUE, as in roster=30d")
-    return pairs
-
-
-def _seconds(said: str) -> int:
-    from clients.render import parse_duration
-
-    try:
-        return parse_duration(said)
-    except ValueError as e:
-        raise typer.BadParameter(str(e)) from None
-
-
-def _count(said: str) -> int:
-    if not said.isdecimal():
-        raise typer.BadParameter(f"{said!r} is no number")
-    return int(said)
-
-
-def _policy_words(told: dict[str, Any]) -> str:
-    rows = [["profiles", ", ".join(told["profiles"])]]
-    rows += [[f"lifetime {name}", duration(value)] for name, value in told["lifetimes"].items()]
-    rows += [[f"threshold {name}", str(value)] for name, value in told["thresholds"].items()]
-    rows += [
-        ["grace", duration(told["grace"])],
-        ["devices of an agency", str(told["devices_per_agency"])],
-        ["agencies", str(told["agencies"])],
-    ]
-    return table(rows)
+for verb in (
+    plans.add_relay,
+    plans.remove_relay,
+    plans.admit_agency,
+    plans.remove_agency,
+    plans.community,
+    plans.policy,
+):
+    app.command()(verb)
 
 
 @app.command()
@@ -354,13 +134,13 @@ def sign(
     told = tell_drafts(opened)
     me.note(f"federation {'new' if told['root'] is None else told['root'][:32]}")
     if not yes or me.verbose:  # who is asked sees what is asked
-        for line in _changes(told):
+        for line in changes(told["changes"]):
             me.note(line)
     me.confirm("sign this?", yes)
     with me.progress("signing"):
         signed = root.sign(ceremony, opened, keys, me.passphrases)
     data = {"file": str(ceremony), **tell_drafts(signed)}
-    me.emit(data, lambda: "\n".join(_signing_words(data)))
+    me.emit(data, lambda: "\n".join(signing_words(data)))
 
 
 @app.command()
@@ -373,7 +153,7 @@ def merge(
     from clients.operations.ceremonies import tell_drafts
 
     data = {"file": str(ceremony), **tell_drafts(root.merge(ceremony, copies))}
-    here().emit(data, lambda: "\n".join(_signing_words(data)))
+    here().emit(data, lambda: "\n".join(signing_words(data)))
 
 
 @app.command()
@@ -427,52 +207,8 @@ def sync(
     me.emit(data, f"trust      snapshot {data['version']}, publication {data['position']}")
 
 
-@app.command()
-def remake(directory: Dir = FOLDER) -> None:
-    """Make the ceremony again on what stands now.
-
-    It has to be signed again."""
-    from clients.operations import plan as planning
-
-    _plan(directory, planning.remake, "planned    the same on what stands now")
-
-
-@app.command()
-def renew(directory: Dir = FOLDER) -> None:
-    """Plan the same federation for longer."""
-    from clients.operations import plan as planning
-
-    _plan(directory, planning.renew, "planned    the federation's document for longer")
-
-
-@app.command()
-def rotate(
-    root_key: Annotated[
-        list[Path] | None, typer.Option("--root-key", help="A public root key (.pub): all that are to stand.")
-    ] = None,
-    threshold: Annotated[int, typer.Option("--threshold", help="How many of them must sign.", min=0)] = 0,
-    targets_key: Annotated[
-        list[Path] | None, typer.Option("--targets-key", help="A public administrators' key: all that are to stand.")
-    ] = None,
-    targets_threshold: Annotated[int, typer.Option("--targets-threshold", help="How many must sign.", min=0)] = 0,
-    online: Annotated[
-        Path | None, typer.Option("--online", help="The publishing relay's card, when its keys have changed.")
-    ] = None,
-    directory: Dir = FOLDER,
-) -> None:
-    """Plan the next root: other keys or thresholds.
-
-    Or another online key; or, with no option, the same for longer. Enough of the old holders and of the new ones sign
-    it."""
-    from clients.operations import plan as planning
-
-    card = None if online is None else here().read_in(online, 1 << 20)
-    change = planning.rotate(
-        planning.Holders(tuple(root_key or ()), 0, threshold),
-        planning.Holders(tuple(targets_key or ()), 0, targets_threshold),
-        card,
-    )
-    _plan(directory, change, "planned    root rotation")
+for each in (plans.remake, plans.renew, plans.rotate):
+    app.command()(each)
 
 
 @app.command()
@@ -496,32 +232,5 @@ def status(directory: Dir = FOLDER) -> None:
     """What stands, what is planned, who has signed."""
     from clients.operations import root
 
-    data = root.status(root.Folder(directory), now=_now())
-    here().emit(data, lambda: _status_words(data))
-
-
-def _status_words(data: dict[str, Any]) -> str:
-    lines = [f"folder     {data['folder']}", f"root       {data['root'] or 'not published yet'}"]
-    federation = data["federation"]
-    if federation is not None:
-        lines.append(f"trust      root {federation['root_version']}, snapshot {federation['version']}")
-        lines += [
-            f"agency     {agency['agency']}  {safe(agency['title'])}  roster {agency['roster']}, "
-            f"{count(agency['devices'], 'device')}"
-            for agency in federation["agencies"]
-        ]
-        lines += [
-            f"relay      {relay['relay']}  {', '.join(relay['urls'])}{'  publisher' if relay['publisher'] else ''}"
-            for relay in federation["relays"]
-        ]
-        lines += [f"community  {binding['name']}  {safe(binding['title'])}" for binding in federation["communities"]]
-        lines += [
-            f"{expiry['state']:10} {expiry['role']} until {expiry['expires']} ({duration(expiry['left'])})"
-            for expiry in federation["expiries"]
-            if expiry["state"] != "ok"
-        ]
-    if data["address"] is not None:
-        lines.append(f"address    {data['address']}")
-    if data["ceremony"] is not None or data["planned"]:
-        lines.append(_ceremony_words(data["ceremony"]))
-    return "\n".join(lines)
+    data = root.status(root.Folder(directory), now=now())
+    here().emit(data, lambda: status_words(data))
