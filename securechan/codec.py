@@ -305,10 +305,14 @@ class EnumCodec(Codec):
 
     def read(self, r: Reader) -> enum.IntEnum:
         start = r.pos
-        value = r.uint(self.size)
+        stop = start + self.size
+        if stop > r.end:
+            r.take(self.size, self.members.__name__)  # which says what is missing
+        value = int.from_bytes(r.data[start:stop], "big")
         found = self.values.get(value)
         if found is None:
             raise Malformed(f"{self.members.__name__}: unknown value {value} at offset {start}")
+        r.pos = stop
         return found
 
 
@@ -372,7 +376,7 @@ class VectorCodec(Codec):
     def read(self, r: Reader) -> tuple[Any, ...]:
         outside = r.enter(self.bound)
         items: list[Any] = []
-        read = self.inner.read
+        read = _reading(self.inner)
         while (before := r.pos) < r.end:
             if len(items) >= self.most:  # small items cost far more time and memory than their bytes
                 raise Malformed(f"vector: more than {self.most} items at offset {before}")
@@ -396,6 +400,11 @@ class StructCodec(Codec):
 
     def read(self, r: Reader) -> Struct:
         return self.struct.read_from(r)
+
+
+def _reading(codec: Codec) -> Callable[[Reader], Any]:
+    """How it is read: a nested struct without a codec in between."""
+    return codec.struct.read_from if isinstance(codec, StructCodec) else codec.read
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,9 +482,7 @@ _Field = tuple[str, Callable[[Reader], Any], Callable[[Any, bytearray], None], S
 
 
 def _field_of(name: str, codec: Codec) -> _Field:
-    # a nested struct is read without a codec in between; when written its type is looked at
-    read = codec.struct.read_from if isinstance(codec, StructCodec) else codec.read
-    return name, read, codec.write, codec if isinstance(codec, SelectCodec) else None
+    return name, _reading(codec), codec.write, codec if isinstance(codec, SelectCodec) else None
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -510,11 +517,10 @@ class Struct:
 
     @classmethod
     def read_from(cls, r: Reader) -> Self:
-        values: dict[str, Any] = {}
+        made = cls.__new__(cls)
+        values = made.__dict__  # what is read is well-typed; __init__ would only be a detour
         for name, read, _, chosen in cls._plan or cls._planned():
             values[name] = read(r) if chosen is None else chosen.case(values[chosen.field]).read(r)
-        made = cls.__new__(cls)
-        made.__dict__.update(values)  # what was read is well-typed; __init__ would only check it again
         return made
 
     def encode(self) -> bytes:

@@ -60,6 +60,8 @@ class Applied:
 
 def apply(tree: RatchetTree, extensions: tuple[Extension, ...], queue: Sequence[Queued]) -> Applied:
     """§12.3: in the order that the RFC gives: context, updates, removes, adds; the rest touches no tree."""
+    if not queue:
+        return Applied(tree, extensions)
     changed = False
     updated: list[Change] = []
     removed: list[tuple[LeafIndex, LeafNode]] = []

@@ -132,10 +132,10 @@ def with_transcript(context: GroupContext, confirmed: bytes) -> GroupContext:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """§8: the secrets of a new epoch, and on the way those that a Welcome needs."""
+    """§8: the secrets of a new epoch, and those on the way, which a Welcome needs."""
 
     joiner_secret: Secret
-    welcome_secret: Secret
+    between: Intermediate
     secrets: EpochSecrets
     encryption_secret: Secret
 
@@ -145,7 +145,7 @@ def open_epoch(suite: Suite, init: bytes, commit: bytes, psk: bytes, context: Gr
     joiner = joiner_secret(suite, init, commit, context.encode())
     between = Intermediate.of(suite, joiner, psk)
     secrets, encryption = derive_epoch(suite, between.epoch_secret(context.encode()))
-    return Opened(joiner, between.welcome_secret, secrets, encryption)
+    return Opened(joiner, between, secrets, encryption)
 
 
 # ----------------------------------------------------------------------------------------------------- taking a commit

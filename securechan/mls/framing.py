@@ -88,7 +88,7 @@ class FramedContentAuthData:
 def to_be_signed(wire_format: WireFormat, content: FramedContent, context: bytes) -> bytes:
     """§6.1: ``FramedContentTBS``; ``context`` is the encoded GroupContext, which senders outside don't sign."""
     from_inside = content.sender.kind in (SenderType.MEMBER, SenderType.NEW_MEMBER_COMMIT)
-    return _HEADS[wire_format] + content.encode() + (context if from_inside else b"")
+    return b"".join((_HEADS[wire_format], content.encode(), context if from_inside else b""))
 
 
 _HEADS: Final = {form: ProtocolVersion.MLS10.to_bytes(2, "big") + form.to_bytes(2, "big") for form in WireFormat}
@@ -169,7 +169,7 @@ class PrivateMessage(Struct):
         write_vector(out, self.authenticated_data)
         return bytes(out)
 
-    def framed(self, leaf: LeafIndex, content: bytes | Proposal | Commit, encoded: bytes) -> FramedContent:
+    def framed(self, leaf: LeafIndex, content: bytes | Proposal | Commit, encoded: memoryview) -> FramedContent:
         """§6.3: what was sealed, in its frame; ``encoded`` is the content as it was sealed, so that what was signed
         needn't be written anew."""
         out = self._place()
@@ -177,10 +177,9 @@ class PrivateMessage(Struct):
         out += leaf.to_bytes(4, "big")
         write_vector(out, self.authenticated_data)
         out.append(self.content_type)
-        out += encoded
         sender, data = Sender(SenderType.MEMBER, leaf), self.authenticated_data
         framed = FramedContent(self.group_id, self.epoch, sender, data, self.content_type, content)
-        return framed.known_as(bytes(out))
+        return framed.known_as(b"".join((out, encoded)))
 
     def _place(self) -> bytearray:
         out = bytearray()
@@ -238,7 +237,7 @@ def unpack_private(message: PrivateMessage, leaf: LeafIndex, plaintext: bytes) -
             content = Proposal.read_from(r)
         case ContentType.COMMIT:
             content = Commit.read_from(r)
-    framed = message.framed(leaf, content, plaintext[: r.pos])
+    framed = message.framed(leaf, content, memoryview(plaintext)[: r.pos])
     auth = FramedContentAuthData.read_from(r, message.content_type)
     if any(r.take(r.left)):
         raise Malformed("padding that isn't zero", rule=Rule.PADDING)

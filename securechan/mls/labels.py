@@ -66,14 +66,14 @@ class KDFLabel(Struct):
     context: Opaque
 
 
-def _to_sign(label: str, content: bytes) -> bytes:
-    """An encoded `SignContent`."""
-    return _sign_label(label, len(content)) + content
+def _labelled(label: str, content: bytes) -> bytes:
+    """An encoded `SignContent`, or `EncryptContext`, which has the same form."""
+    return _label(label, len(content)) + content
 
 
 @lru_cache(maxsize=256)
-def _sign_label(label: str, size: int) -> bytes:
-    """An encoded `SignContent` up to its content of ``size`` bytes."""
+def _label(label: str, size: int) -> bytes:
+    """The same up to its content of ``size`` bytes."""
     out = bytearray(SignContent(PREFIX + label.encode(), b"").encode()[:-1])
     write_varint(out, size)
     return bytes(out)
@@ -81,12 +81,12 @@ def _sign_label(label: str, size: int) -> bytes:
 
 def sign_with_label(suite: Suite, key: bytes | SigningKey, label: str, content: bytes) -> bytes:
     """§5.1.2: ``SignWithLabel``."""
-    return suite.signature.sign(key, b"", _to_sign(label, content))
+    return suite.signature.sign(key, b"", _labelled(label, content))
 
 
 def verify_with_label(suite: Suite, public: bytes, label: str, content: bytes, signature: bytes) -> None:
     """§5.1.2: ``VerifyWithLabel``. Raises `BadSignature`; `Malformed` or `Invalid` where the key itself is no key."""
-    suite.signature.verify(public, b"", _to_sign(label, content), signature)
+    suite.signature.verify(public, b"", _labelled(label, content), signature)
 
 
 def encrypt_with_label(suite: Suite, public: bytes, label: str, context: bytes, plaintext: bytes) -> HPKECiphertext:
@@ -96,7 +96,7 @@ def encrypt_with_label(suite: Suite, public: bytes, label: str, context: bytes, 
 
 def encryptor(suite: Suite, label: str, context: bytes) -> Callable[[bytes, bytes], HPKECiphertext]:
     """§5.1.3: ``EncryptWithLabel`` of (public key, plaintext) for many recipients: what is hashed is hashed once."""
-    seal = suite.hpke.sealer(EncryptContext(PREFIX + label.encode(), context).encode())
+    seal = suite.hpke.sealer(_labelled(label, context))
     return lambda public, plaintext: HPKECiphertext(*seal(public, b"", plaintext))
 
 
@@ -104,7 +104,7 @@ def decrypt_with_label(
     suite: Suite, private: bytes | KemKey, label: str, context: bytes, sealed: HPKECiphertext
 ) -> bytes:
     """§5.1.3: ``DecryptWithLabel``. Raises `CannotOpen`; `Malformed` or `Invalid` for an impossible ``kem_output``."""
-    info = EncryptContext(PREFIX + label.encode(), context).encode()
+    info = _labelled(label, context)
     return suite.hpke.open(private, sealed.kem_output, info, b"", sealed.ciphertext)
 
 

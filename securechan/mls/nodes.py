@@ -130,6 +130,14 @@ class ParentNode(Kept):
     unmerged_leaves: tuple[LeafIndex, ...]
 
 
+def parent_start(encryption_key: bytes, parent_hash: bytes) -> bytes:
+    """§7.1, §7.9: what an encoded `ParentNode` and the input of its parent hash both begin with."""
+    out = bytearray()
+    write_vector(out, encryption_key)
+    write_vector(out, parent_hash)
+    return bytes(out)
+
+
 Node = LeafNode | ParentNode
 
 

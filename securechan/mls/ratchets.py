@@ -23,7 +23,7 @@ from securechan.errors import CannotOpen, Malformed, Misuse
 from securechan.mls.labels import SecretBytes, derive_tree_secret, expand_with_label
 from securechan.mls.registry import ContentType
 from securechan.mls.rules import Rule
-from securechan.mls.treemath import LeafIndex, NodeIndex, covers, is_leaf, left, node_of, parent, right, root
+from securechan.mls.treemath import LeafIndex, NodeIndex, children, is_leaf, node_of, parent, root
 
 MAX_JUMP: Final = 1 << 12  # generations a message may lie ahead of the last one seen
 MAX_SKIPPED: Final = 1000  # keys kept for messages that may still come, per ratchet
@@ -151,11 +151,13 @@ class Ratchets:
         secret = secrets.pop(at)
         size = suite.hash_length
         while not is_leaf(at):
-            lower, upper = left(at), right(at)
-            secrets[lower] = expand_with_label(suite, secret, "tree", b"left", size)
-            secrets[upper] = expand_with_label(suite, secret, "tree", b"right", size)
-            at = lower if covers(lower, target) else upper
-            secret = secrets.pop(at)
+            lower, upper = children(at)
+            of_lower = expand_with_label(suite, secret, "tree", b"left", size)
+            of_upper = expand_with_label(suite, secret, "tree", b"right", size)
+            if target < at:
+                at, secret, secrets[upper] = lower, of_lower, of_upper
+            else:
+                at, secret, secrets[lower] = upper, of_upper, of_lower
         made: dict[tuple[int, int], Ratchet] = {
             (leaf, kind): Ratchet(leaf, kind, 0, expand_with_label(suite, secret, label, b"", size), ())
             for kind, label in ((_HANDSHAKE, "handshake"), (_APPLICATION, "application"))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from securechan.mls.nodes import LeafNode, Node
+from securechan.mls.nodes import LeafNode, Node, ParentNode
 
 K = TypeVar("K", bytes, int)
 
@@ -71,10 +71,13 @@ class Counts(Generic[K]):
         return {key: count for key, count in {**self._shared, **self._changed}.items() if count}
 
 
-def _same_but_key(before: LeafNode, after: LeafNode) -> bool:
-    """Whether a leaf that replaces another changes nothing in a roll but its encryption key: that of most commits."""
+def _same_but_key(before: Node, after: Node) -> bool:
+    """Whether a node that replaces another changes nothing in a roll but its encryption key: those of most commits."""
+    if isinstance(before, ParentNode):
+        return isinstance(after, ParentNode)
     return (
-        before.signature_key == after.signature_key
+        isinstance(after, LeafNode)
+        and before.signature_key == after.signature_key
         and before.credential.kind == after.credential.kind
         and before.capabilities.credentials == after.capabilities.credentials
     )
@@ -104,7 +107,7 @@ class Roll:
         used: list[tuple[int, int]] = []
         understood: list[tuple[int, int]] = []
         for before, after in changes:
-            if isinstance(before, LeafNode) and isinstance(after, LeafNode) and _same_but_key(before, after):
+            if before is not None and after is not None and _same_but_key(before, after):
                 encryption += ((before.encryption_key, -1), (after.encryption_key, 1))
                 continue
             for node, step in ((before, -1), (after, 1)):

@@ -172,7 +172,7 @@ def _welcomes(made: Made, extra: tuple[Extension, ...], *, tree_in_welcome: bool
     suite = state.suite
     if tree_in_welcome:
         extra = (Extension(ExtensionType.RATCHET_TREE, state.tree.encode()), *extra)
-    sealed_info = seal_group_info(suite, made.opened.welcome_secret, signed_info(state, extra))
+    sealed_info = seal_group_info(suite, made.opened.between.welcome_secret, signed_info(state, extra))
     seal_to = secrets_sealer(suite, sealed_info)
     welcomes = []
     for leaf, package in added:

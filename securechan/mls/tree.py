@@ -16,13 +16,14 @@ from securechan.codec import Opaque, Struct, decode, vec, write_vector
 from securechan.crypto.suite import Suite
 from securechan.errors import Invalid, Misuse
 from securechan.mls.extensions import TREE_BOUND
-from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot
+from securechan.mls.nodes import LeafNode, Node, ParentNode, TreeSlot, parent_start
 from securechan.mls.roll import Roll
 from securechan.mls.row import Row
 from securechan.mls.rules import Rule
 from securechan.mls.treemath import (
     LeafIndex,
     NodeIndex,
+    children,
     covers,
     direct_path,
     is_leaf,
@@ -52,11 +53,9 @@ class ParentHashInput(Struct):
     original_sibling_tree_hash: Opaque
 
 
-def parent_hash(suite: Suite, encryption_key: bytes, above: bytes, original_sibling: bytes) -> bytes:
-    """§7.9: the hash of a `ParentHashInput`."""
-    out = bytearray()
-    write_vector(out, encryption_key)
-    write_vector(out, above)
+def parent_hash(suite: Suite, start: bytes, original_sibling: bytes) -> bytes:
+    """§7.9: the hash of a `ParentHashInput`, whose ``start`` is `parent_start` of the node."""
+    out = bytearray(start)
     write_vector(out, original_sibling)
     return suite.hash(out)
 
@@ -179,14 +178,14 @@ class RatchetTree:
         """§7.8: the hash of the subtree under ``index``."""
         known = self._hashes[index]
         if known is None:
-            if is_leaf(index):
-                known = self._leaf_hash(index, self.nodes[index])
-            else:
-                lower, upper = left(index), right(index)
-                below = self._hashes[lower] or self.node_hash(lower), self._hashes[upper] or self.node_hash(upper)
-                known = self._parent_hash(self.nodes[index], *below)
-            self._hashes.note(index, known)
             node = self.nodes[index]
+            if is_leaf(index):
+                known = self._leaf_hash(index, node)
+            else:
+                lower, upper = children(index)
+                below = self._hashes[lower] or self.node_hash(lower), self._hashes[upper] or self.node_hash(upper)
+                known = self._parent_hash(node, *below)
+            self._hashes.note(index, known)
             if node is not None and not self._fresh:
                 node.settle()  # what is hashed is seldom wanted on the wire again, and would be half of the memory
         return known
@@ -197,7 +196,11 @@ class RatchetTree:
 
     def _parent_hash(self, node: Node | None, left_hash: bytes, right_hash: bytes) -> bytes:
         out = bytearray(b"\x02")
-        out += _ABSENT if node is None else _PRESENT + node.encode()
+        if node is None:
+            out += _ABSENT
+        else:
+            out += _PRESENT
+            out += node.encode()
         write_vector(out, left_hash)
         write_vector(out, right_hash)
         return self.suite.hash(out)
@@ -222,7 +225,7 @@ class RatchetTree:
         if node is None:
             raise Misuse(f"node {index} is blank and has no parent hash to give")
         original = self.original_hash(beside, node.unmerged_leaves)
-        return parent_hash(self.suite, node.encryption_key, node.parent_hash, original)
+        return parent_hash(self.suite, parent_start(node.encryption_key, node.parent_hash), original)
 
     # ------------------------------------------------------------------------------------------------------ changing
 

@@ -24,7 +24,7 @@ from securechan.crypto.signature import SigningKey
 from securechan.crypto.suite import Suite
 from securechan.errors import CannotOpen, Invalid
 from securechan.mls.labels import HPKECiphertext, decrypt_with_label, derive_secret, encryptor
-from securechan.mls.nodes import LeafNode, Node, ParentNode
+from securechan.mls.nodes import LeafNode, Node, ParentNode, parent_start
 from securechan.mls.registry import LeafNodeSource
 from securechan.mls.rules import Rule, held_to
 from securechan.mls.tree import RatchetTree, parent_hash
@@ -135,8 +135,9 @@ def _linked(
     parents: list[tuple[NodeIndex, Node]] = []  # none of them is below a node off the path, so its hash stays
     above = b""
     for index, beside, public in reversed(path):
-        parents.append((index, ParentNode(public, above, ())))
-        above = parent_hash(tree.suite, public, above, tree.node_hash(beside))
+        start = parent_start(public, above)
+        parents.append((index, ParentNode(public, above, ()).known_as(start + b"\x00")))
+        above = parent_hash(tree.suite, start, tree.node_hash(beside))
     return parents, above
 
 
@@ -217,9 +218,10 @@ def climb(
         raise Invalid(f"a path secret of {len(path_secret)} bytes", rule=Rule.PATH_SECRET_FITS)
     kept = dict(private)
     secret = Secret(path_secret)
-    for index in tree.direct_path(sender):
+    above = tree.direct_path(sender)
+    for index in above[above.index(start) :]:
         node = tree.parent(index)
-        if node is None or not covers(index, start):
+        if node is None:
             continue
         key = node_key(suite, secret)
         if key.public != node.encryption_key:

@@ -55,6 +55,12 @@ def right(node: NodeIndex) -> NodeIndex:
     return NodeIndex(node + _reach(node))
 
 
+def children(node: NodeIndex) -> tuple[NodeIndex, NodeIndex]:
+    """Both, the left one first."""
+    reach = _reach(node)
+    return NodeIndex(node - reach), NodeIndex(node + reach)
+
+
 def _reach(node: NodeIndex) -> int:
     """How far a parent's children lie from it: half of 2^level."""
     reach = ((node & ~(node + 1)) + 1) >> 1

@@ -6,6 +6,8 @@ import pytest
 
 from securechan.errors import BadSignature, CannotOpen
 from securechan.mls.labels import (
+    PREFIX,
+    EncryptContext,
     HPKECiphertext,
     decrypt_with_label,
     derive_secret,
@@ -64,3 +66,12 @@ def test_a_value_of_one_label_is_none_of_another() -> None:
         decrypt_with_label(FAST, secret, "UpdatePathNode", b"context", sealed)
     with pytest.raises(CannotOpen):
         decrypt_with_label(FAST, secret, "Welcome", b"another context", sealed)
+
+
+@pytest.mark.parametrize("size", [0, 63, 64, 16_383, 16_384])
+def test_what_is_sealed_is_bound_to_its_encrypt_context(size: int) -> None:
+    private, public = FAST.hpke.kem.generate()
+    sealed = encrypt_with_label(FAST, public, "Use", bytes(size), b"text")
+    info = EncryptContext(PREFIX + b"Use", bytes(size)).encode()
+    assert FAST.hpke.open(private, sealed.kem_output, info, b"", sealed.ciphertext) == b"text"
+    assert decrypt_with_label(FAST, private, "Use", bytes(size), sealed) == b"text"

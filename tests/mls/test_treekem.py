@@ -9,6 +9,7 @@ import pytest
 from securechan.crypto.kem import KemKey
 from securechan.crypto.suite import Suite
 from securechan.errors import CannotOpen, Invalid, Malformed, SecurechanError
+from securechan.mls.nodes import ParentNode
 from securechan.mls.registry import LeafNodeSource
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treekem import UpdatePath, UpdatePathNode, climb, follow, merge, node_key, renew, retained
@@ -136,3 +137,13 @@ def test_a_secret_that_makes_another_key_is_refused(honest: tuple[RatchetTree, U
         climb(merged, ALICE, start, bytes(FAST.hash_length), held[BOB])
     with pytest.raises(Invalid, match="of 5 bytes"):
         climb(merged, ALICE, start, b"short", held[BOB])
+
+
+def test_the_parents_of_a_path_are_known_as_what_they_encode_to(
+    honest: tuple[RatchetTree, UpdatePath, dict[int, Any]],
+) -> None:
+    tree, path, _ = honest
+    parents = list(merge(tree, ALICE, path, ()).parents())
+    assert len(parents) >= len(path.nodes)
+    for node in parents:
+        assert node.encode() == ParentNode(node.encryption_key, node.parent_hash, node.unmerged_leaves).encode()

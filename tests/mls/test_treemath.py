@@ -10,6 +10,7 @@ from securechan.errors import Misuse
 from securechan.mls.treemath import (
     LeafIndex,
     NodeIndex,
+    children,
     common_ancestor,
     covers,
     direct_path,
@@ -37,9 +38,10 @@ def test_official_vectors() -> None:
             if number % 2:
                 assert left(node) == case["left"][number]
                 assert right(node) == case["right"][number]
+                assert children(node) == (left(node), right(node))
             else:
                 assert case["left"][number] is None
-                for down in (left, right):
+                for down in (left, right, children):
                     with pytest.raises(Misuse):
                         down(node)
             if number == case["root"]:

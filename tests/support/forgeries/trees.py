@@ -7,7 +7,7 @@ from typing import Any
 
 from securechan.crypto.secret import Secret
 from securechan.mls.labels import HPKECiphertext
-from securechan.mls.nodes import ParentNode
+from securechan.mls.nodes import ParentNode, parent_start
 from securechan.mls.registry import LeafNodeSource
 from securechan.mls.rules import Rule
 from securechan.mls.tree import parent_hash
@@ -97,7 +97,7 @@ def a_parent_that_its_maker_did_not_share_with_all_below() -> Attempt:
     """Alice links the root to her leaf, past the node over her and bob, who isn't new and was never sent its secret."""
     tree, alice = inviter().tree.with_nodes([(NodeIndex(1), None)]), trio()[0]
     root = ParentNode(SUITE.hpke.kem.generate()[1], b"", ())
-    linked = parent_hash(SUITE, root.encryption_key, b"", tree.node_hash(NodeIndex(5)))
+    linked = parent_hash(SUITE, parent_start(root.encryption_key, b""), tree.node_hash(NodeIndex(5)))
     leaf = changed(tree.leaf(ALICE), source=LeafNodeSource.COMMIT, origin=linked)
     signed = leaf.signed(SUITE, alice.state.signing, alice.group_id, ALICE)
     return joins(inviter().welcome(inviter().planted(tree.with_nodes([(tree.root, root), (node_of(ALICE), signed)]))))
