@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
@@ -43,7 +44,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="A relay of a securechan federation: it forwards and stores ciphertext.",
 )
 
 Home = Annotated[
@@ -78,6 +78,32 @@ def fail(error: Exception, as_json: bool) -> NoReturn:
         if hint:
             sys.stderr.write(f"hint: {hint}\n")
     sys.exit(exit_code)
+
+
+def number() -> str:
+    """Which version is installed."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("securechan")
+    except PackageNotFoundError:
+        return "0"
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"{PROGRAM} {number()}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Say which version.")
+    ] = False,
+) -> None:
+    """A relay of a securechan federation: it forwards and stores ciphertext."""
+    del version
 
 
 @app.command()
@@ -154,7 +180,8 @@ def rotate(
 ) -> None:
     """Renew the relay's key.
 
-    Makes a new KEM key and card; once the federation has published that, --drop-old drops the old key."""
+    Makes a new KEM key and card; once the federation has published that, --drop-old drops the old key. Before, the
+    running relay refuses that: nobody could come in."""
     from relay import setup
     from relay.config import home_folder
 
@@ -195,6 +222,8 @@ def check_config(home: Home = None, config: Config = None, as_json: Json = False
     settings = load(folder, config)
     if settings.tls is not None:
         tls.context(settings.tls)
+        if words := tls.warning(tls.expires(settings.tls), int(time.time())):
+            sys.stderr.write(f"warn: {words}\n")
     data = settings.model_dump(mode="json")
     say(as_json, data, "\n".join(f"{key:14} {value}" for key, value in _flat(data)))
 
@@ -208,7 +237,10 @@ def reload(home: Home = None, as_json: Json = False) -> None:
     from relay.config import home_folder
 
     told = running.reload(home_folder(home))
-    say(as_json, told, "reloaded   sessions go on, with the limits that they were told")
+    words = "reloaded   sessions go on, with the limits that they were told"
+    if told["configuration"]["waits"]:
+        words += f"\nwarn       {running.waits(told)}"
+    say(as_json, told, words)
 
 
 @app.command()
@@ -291,18 +323,14 @@ def bench(
 @app.command()
 def man() -> None:
     """Write the manual page: securechan-relay man | man -l -"""
-    from importlib.metadata import PackageNotFoundError, version
-
+    from relay.config import described
     from securechan.manual import page
 
-    try:
-        number = version("securechan")
-    except PackageNotFoundError:
-        number = "0"
     causes: dict[int, list[str]] = {0: ["ok"], 1: ["internal"], 2: ["usage"], 130: ["interrupted"]}
     for kind, code in EXIT.items():
         causes.setdefault(code, []).append(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower())
     sections = [
+        ("settings of relay.toml", described()),
         (
             "environment",
             [
@@ -315,7 +343,7 @@ def man() -> None:
         ),
         ("exit status", [(str(code), ", ".join(words)) for code, words in sorted(causes.items())]),
     ]
-    sys.stdout.write(page(typer.main.get_command(app), "securechan-relay", number, sections))
+    sys.stdout.write(page(typer.main.get_command(app), "securechan-relay", number(), sections))
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:

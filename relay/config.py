@@ -22,6 +22,7 @@ named in the configuration are looked for beside it. A mistake is told with its 
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 import tomllib
@@ -222,6 +223,20 @@ def load(
         first = findings[0]
         raise Unfit(f"{first.where}: {first.what}", findings=findings, hint="change the line, or leave it out")
     return settings
+
+
+def described() -> list[tuple[str, str]]:
+    """Every setting by its whole name, and what is to be known of it: for the manual."""
+    declared = mistakes.Declared.of(Settings)
+    rows = []
+    for where in declared.all():
+        node = declared.at(where) or {}
+        default = node.get("default")
+        without = "" if default in (None, "", [], {}) else f"; left out it is {json.dumps(default)}"
+        needed = mistakes.expected(node, where, in_file=True)
+        again = " Taken up at a start alone." if where[0] in FIXED else ""
+        rows.append((".".join(where), f"{node.get('description', '')}: {needed}{without}.{again}"))
+    return rows
 
 
 def _read(path: Path, *, needed: bool) -> str:

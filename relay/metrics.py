@@ -47,6 +47,7 @@ GAUGES: Final[dict[str, str]] = {
     "uptime_seconds": "seconds since the start",
     "trust_position": "newest entry of the trust topic; 0 without a federation",
     "trust_expires_seconds": "seconds until the first trust document expires",
+    "tls_expires_seconds": "seconds until the TLS certificate expires",
 }
 HISTOGRAMS: Final[dict[str, str]] = {
     "handshake_seconds": "time of a handshake",

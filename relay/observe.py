@@ -9,6 +9,7 @@ Whoever decides where clients go asks /readyz; whoever decides whether to start 
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
@@ -47,7 +48,21 @@ class Observed(Protocol):
 
 async def listen(relay: Observed, host: str, port: int) -> Server:
     """Answer on a port. Raises OSError where it is taken."""
-    return await serve(_no_session, host, port, process_request=_answering(relay), compression=None)
+    where = everywhere(host, port)
+    return await serve(_no_session, *where, process_request=_answering(relay), compression=None)
+
+
+def everywhere(host: str, port: int) -> tuple[Any, int]:
+    """Addresses and port to listen on: ``::`` means all addresses of the machine, those of IPv4 too, on sockets apart,
+    so that nobody's address has two forms. A free port is one that both have."""
+    if host != "::":
+        return host, port
+    if not port:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as free:
+            free.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            free.bind((host, 0))
+            port = int(free.getsockname()[1])
+    return (host, "0.0.0.0"), port  # noqa: S104 - the operator said all
 
 
 async def listen_inside(relay: Observed, path: Path) -> Server:

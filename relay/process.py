@@ -14,6 +14,7 @@ import contextlib
 import gc
 import logging
 import os
+import resource
 import shutil
 import signal
 from collections.abc import Callable, Coroutine
@@ -37,6 +38,8 @@ from securechan.errors import NotReady, SecurechanError
 log = logging.getLogger("relay.process")
 
 COLLECT: Final = (20_000, 20, 20)  # a group commit makes thousands of objects, which go without the collector
+
+FILES: Final = 128  # open files besides connections: store, mirror, cluster, who watches
 
 ORPHANED: Final = 0.5  # seconds between two looks whether the parent is there
 
@@ -76,6 +79,18 @@ def free(home: Path) -> float:
     return usage.free / usage.total
 
 
+def open_files(settings: Settings) -> None:
+    """Take as many open files as the system grants; a warning where the sessions that the quotas allow need more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):  # some systems' hard limit is more than they grant
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    needed = settings.quotas.sessions + settings.quotas.half_open + FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        event(log, "too few open files for quotas.sessions", level=logging.WARNING, may=soft, needed=needed)
+
+
 async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Worker = ALONE) -> None:
     """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens.
 
@@ -83,6 +98,7 @@ async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Work
     """
     settings = read()
     logs.configure(settings.log, settings.log_level)
+    open_files(settings)
     stay(home)
     keyring.make_home(home)
     keys = keyring.load(home) if keyring.exist(home) else keyring.make(home, clock() // 1000)

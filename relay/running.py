@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from relay import keys as keyring
+from relay import tls
 from relay.backup import note
 from relay.config import load
 from securechan.errors import NotReady, TimedOut, Unfit, Unreachable
 
 PAUSE: Final = 0.05  # seconds between two looks
+LONGEST: Final = 107  # bytes of a Unix socket's path
 
 
 class _Inside(http.client.HTTPConnection):
@@ -38,8 +40,14 @@ class _Inside(http.client.HTTPConnection):
 
 
 def ask(home: Path) -> dict[str, Any]:
-    """What the running relay says of itself. Raises `Unreachable` where none answers."""
-    connection = _Inside(home / keyring.SOCKET)
+    """What the running relay says of itself. Raises `Unreachable` where none answers, `NotReady` where none could."""
+    path = home / keyring.SOCKET
+    if len(os.fsencode(path)) > LONGEST:
+        raise NotReady(
+            f"{path} is too long for a socket: a relay that runs there can't be asked",
+            hint=f"name a folder of at most {LONGEST - len(keyring.SOCKET) - 1} bytes, or go there and say --home .",
+        )
+    connection = _Inside(path)
     try:
         connection.request("GET", "/status")
         answer: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -133,6 +141,9 @@ def words(told: Mapping[str, Any]) -> str:
     counts = running["counts"]
     stored = _size(counts["store_bytes"]) if "store_bytes" in counts else "size unknown"
     free = f"  disk {counts['disk_free_ratio']:.0%} free" if "disk_free_ratio" in counts else ""
+    published = running["published"]
+    if published is not None and card["key_id"] not in published:
+        lines.append("warn       the newest key is not published yet: have card.json published (root add-relay)")
     lines.append(f"store      {running['store']}  {stored}{free}  entries kept {running['retention_days']} d")
     lines.append(
         f"now        sessions {counts['sessions']}  subscriptions {counts['subscriptions']}"
@@ -142,7 +153,16 @@ def words(told: Mapping[str, Any]) -> str:
         lines.append(f"agency     {name}  {_size(share['stored'])} of {_size(share['may'])}")
     if running["configuration"]["refused"]:
         lines.append(f"warn       the configuration was refused: {running['configuration']['refused']}")
+    if "tls_expires_seconds" in counts and (words := tls.warning(counts["tls_expires_seconds"], 0)):
+        lines.append(f"warn       {words}")
+    if running["configuration"]["waits"]:
+        lines.append(f"warn       {waits(running)}")
     return "\n".join(lines)
+
+
+def waits(running: Mapping[str, Any]) -> str:
+    """What of the configuration a reload could not take up."""
+    return f"changed, but taken up at the next start alone: {', '.join(running['configuration']['waits'])}"
 
 
 def _size(count: float) -> str:

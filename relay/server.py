@@ -30,7 +30,7 @@ from websockets.http11 import Request, Response
 from relay import keys as keyring
 from relay import logs, observe, tls
 from relay.bounds import DAY, Bounds
-from relay.config import FIXED, Settings
+from relay.config import FIXED, Settings, Tls
 from relay.connection import HELLO_MAX, Connection, House
 from relay.limits import Budget, Guard, neighbourhood, origin
 from relay.logs import event
@@ -43,10 +43,12 @@ from relay.workers import ALONE, Worker
 from securechan.crypto.secret import Secret
 from securechan.errors import Conflict, NotReady, SecurechanError
 from securechan.wire.door import Cookies, Door
+from securechan.wire.handshake import key_id
 
 log = logging.getLogger("relay.server")
 
 POLL: Final = 0.5  # seconds between two looks at the folder
+BACKLOG: Final = 4096  # connections that wait to be taken: a thousand come at once after a fault
 FAREWELLS: Final = 10.0  # seconds for all byes to leave
 
 
@@ -106,6 +108,8 @@ class Relay:
         self._finished = False
         self._coat: ssl.SSLContext | None = None
         self._reloads = 0
+        self._expires: int | None = None  # the end of the certificate that is shown, Unix seconds
+        self._waits: list[str] = []  # settings that a new start would take up
         self._refused = ""  # what was wrong with the configuration when it was last read again
         self._paths = {"/", urlsplit(settings.url).path or "/"}
         quotas = settings.quotas
@@ -139,12 +143,14 @@ class Relay:
         """Listen. Raises `Conflict` where a port is taken."""
         settings = self._settings
         await self._adopt()
-        self._coat = None if settings.tls is None else tls.context(settings.tls)
+        if settings.tls is not None:
+            self._coat = tls.context(settings.tls)
+            self._shows(settings.tls)
         try:
             self._server = await asyncio.get_running_loop().create_server(
                 lambda: Socket(self, HELLO_MAX),
-                settings.host,
-                settings.port,
+                *observe.everywhere(settings.host, settings.port),
+                backlog=BACKLOG,
                 ssl=self._coat,
                 ssl_handshake_timeout=OPEN_TIMEOUT if self._coat else None,
                 ssl_shutdown_timeout=CLOSE_TIMEOUT if self._coat else None,
@@ -227,6 +233,7 @@ class Relay:
         settings = settings.model_copy(update={name: getattr(held, name) for name in fixed})
         if self._coat is not None and settings.tls is not None:
             tls.renew(self._coat, settings.tls)
+            self._shows(settings.tls)
         bounds = bounds_of(settings, self._mailroom.bounds)
         self._settings, quotas = settings, settings.quotas
         self._mailroom.rebound(bounds)
@@ -237,9 +244,15 @@ class Relay:
         self._adopted = b""  # a bundle that was refused is tried again
         await self._adopt()
         self._reloads += 1
-        self._refused = ""
+        self._refused, self._waits = "", fixed
         self.metrics.count("reloads", "done")
         event(log, "configuration reloaded", waits_for_a_restart=" ".join(fixed) or None)
+
+    def _shows(self, settings: Tls) -> None:
+        """This certificate is shown from now on; whoever reads the log is told when its end is near."""
+        self._expires = tls.expires(settings)
+        if words := tls.warning(self._expires, clock() // 1000):
+            event(log, words, level=logging.WARNING)
 
     def refuse(self, error: SecurechanError) -> None:
         """A configuration that can't be: the old one holds."""
@@ -371,11 +384,21 @@ class Relay:
         expiries = () if view is None else view.check_fresh(now)
         if expiries:
             told["trust_expires_seconds"] = min(expiry.expires for expiry in expiries) - now
+        if self._expires is not None:
+            told["tls_expires_seconds"] = self._expires - now
         try:
             told["store_bytes"] = await self._mailroom.usage()
         except StoreFailed as error:  # the other numbers tell what is wrong
             event(log, "the store does not tell its size", level=logging.WARNING, cause=error.code)
         return told
+
+    def _published(self) -> list[str] | None:
+        """The KEM keys that the federation gives this relay, by their ids in hex; None where it serves none yet."""
+        view = self._trust.view
+        if view is None:
+            return None
+        record = view.relays.get(self._settings.name)
+        return [] if record is None else [key_id(public).hex() for public in record.kem.values()]
 
     async def status(self) -> dict[str, Any]:
         """What ``securechan-relay status`` tells."""
@@ -398,7 +421,8 @@ class Relay:
                 {"role": expiry.role, "expires": expiry.expires, "state": str(expiry.state), "text": expiry.text}
                 for expiry in view.check_fresh(clock() // 1000)
             ],
-            "configuration": {"reloads": self._reloads, "refused": self._refused},
+            "published": self._published(),
+            "configuration": {"reloads": self._reloads, "refused": self._refused, "waits": self._waits},
             "retention_days": settings.retention_days,
             "agencies": {
                 name: {

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from relay import keys as keyring
+from relay import running
 from relay.config import FILE, load
 from securechan.errors import Conflict, NotFound, NotReady
 from securechan.trust.bundle import Bundle
@@ -18,6 +19,7 @@ from securechan.trust.keys import Kind, TrustSigner
 from securechan.trust.publisher import publish
 from securechan.trust.view import View
 from securechan.wire.chain import Position
+from securechan.wire.handshake import key_id
 
 
 def init(home: Path, *, name: str, url: str, host: str, port: int) -> dict[str, Any]:
@@ -74,11 +76,15 @@ def rotate(home: Path, *, drop: bool) -> dict[str, Any]:
     """Add a KEM key, which the card then shows; or ``drop`` all but the newest. A running relay follows in a second.
 
     First add, have the card published, and drop once every client has had time to sync: at most two stand in a relay
-    record. Raises `NotReady` where there is no relay, `Conflict` where there are two keys already.
+    record. Raises `NotReady` where there is no relay, `Conflict` where there are two keys already, or the newest is not
+    published yet: devices come with the key that trust names, and nobody could any more. `Unreachable` where there is a
+    key to drop and no relay runs that knows what is published.
     """
     keys, settings = keyring.load(home), load(home)
     gone: tuple[str, ...] = ()
     if drop:
+        if len(keys.kem) > 1:
+            _published(home, key_id(keys.newest.public).hex())
         gone = keyring.drop_kem(home)
     elif len(keys.kem) > 1:
         raise Conflict(
@@ -93,3 +99,14 @@ def rotate(home: Path, *, drop: bool) -> dict[str, Any]:
     card = keyring.load(home).card(settings.name, url)
     keyring.replace(home / keyring.CARD, (json.dumps(card, indent=2) + "\n").encode())
     return {"card": card, "dropped": list(gone)}
+
+
+def _published(home: Path, newest: str) -> None:
+    """Raises `Conflict` unless the federation names this key."""
+    published = running.ask(home)["published"]
+    if published is not None and newest not in published:
+        raise Conflict(
+            f"the federation has not published KEM key {newest}: without the old one nobody could come in",
+            hint=f"have {home / keyring.CARD} published (securechan root add-relay); status tells when it is",
+            code="not-published",
+        )

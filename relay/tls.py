@@ -8,9 +8,32 @@ what must outlive it is sealed by the handshake inside.
 from __future__ import annotations
 
 import ssl
+from typing import Final
+
+from cryptography import x509
 
 from relay.config import Tls
 from securechan.errors import Unfit
+
+SOON: Final = 14 * 86_400  # seconds: who renews by themselves has done so by then
+
+
+def expires(tls: Tls) -> int:
+    """When the certificate's time is over, in Unix seconds. Raises `Unfit`."""
+    try:
+        return int(x509.load_pem_x509_certificate(tls.certificate.read_bytes()).not_valid_after_utc.timestamp())
+    except (OSError, ValueError) as error:
+        raise Unfit(f"tls: {tls.certificate} can't be read: {error}", hint="it must be PEM, the leaf first") from None
+
+
+def warning(end: int, now: int) -> str:
+    """What is to be said of a certificate that ends then; nothing while there is time."""
+    left = end - now
+    if left > SOON:
+        return ""
+    if left <= 0:
+        return "the TLS certificate has expired: clients stay away"
+    return f"the TLS certificate expires in {left // 86_400} d {left % 86_400 // 3600} h"
 
 
 def context(tls: Tls) -> ssl.SSLContext:

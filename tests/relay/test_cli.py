@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from relay import __main__, cli
+from relay import __main__, cli, keys
 from securechan.errors import Refused
 from securechan.wire.frames import Done, Ping
 from securechan.wire.handshake import RelayIdentity
@@ -258,12 +258,43 @@ def test_rotate_adds_a_key_that_the_running_relay_takes_up_and_drops_the_old_one
         code, _, err = run(capsys, "rotate", "--home", str(home))
         assert code == 12
         assert "rotate --drop-old" in err
+        code, _, err = run(capsys, "rotate", "--drop-old", "--home", str(home))
+        assert code == 12
+        assert "has not published" in err
+        assert lets_in(founded.relay)
+        assert "warn       the newest key is not published yet" in run(capsys, "status", "--home", str(home))[1]
+        relay.adopt(founded.with_key(newer.kem_public, keys.load(home).online.private))
+        while "not published" in run(capsys, "status", "--home", str(home))[1]:
+            pass
         code, out, _ = run(capsys, "rotate", "--drop-old", "--home", str(home))
         assert (code, out.split()[0]) == (0, "dropped")
         while lets_in(founded.relay):
             pass
         assert lets_in(newer)
         assert "dropped    nothing" in run(capsys, "rotate", "--drop-old", "--home", str(home))[1]
+
+
+def test_a_key_is_dropped_where_somebody_knows_what_is_published(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = str(tmp_path / "home")
+    run(capsys, "init", "--home", home, "--name", "relay-1")
+    assert run(capsys, "rotate", "--home", home)[0] == 0
+    code, _, err = run(capsys, "rotate", "--drop-old", "--home", home)
+    assert (code, "no relay runs" in err) == (3, True)
+    with RelayProcess(Path(home)):  # without a federation nobody has the old one
+        assert run(capsys, "rotate", "--drop-old", "--home", home)[1].startswith("dropped    KEM ")
+
+
+def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--version") == (0, f"securechan-relay {cli.number()}\n", "")
+
+
+def test_the_manual_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
+    told = run(capsys, "man")[1].replace("\\-", "-")
+    for name in ("port", "tls.certificate", "quotas.sessions", "agencies.NAME.stored", "nats.servers"):
+        assert f"\n.B {name}\n" in told
+    assert "sessions at once: a whole number of 1 or more; left out it is 2000." in told
 
 
 def test_the_package_is_the_program() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import resource
 import signal
 import socket
 import ssl
@@ -15,7 +17,7 @@ import pytest
 
 from relay import process, running
 from relay.config import Settings
-from securechan.errors import SecurechanError, Unfit, Unreachable
+from securechan.errors import Conflict, SecurechanError, Unfit, Unreachable
 from securechan.wire.frames import CreateTopic, Done, Ping, Reason
 from tests.relay.caller import call, shake
 from tests.relay.caller import socket as dial
@@ -23,6 +25,8 @@ from tests.relay.certificates import certify
 from tests.relay.inside import relay_inside
 from tests.support.founding import Founded, found
 from tests.support.relayproc import PATIENCE, RelayProcess
+
+MAIN = "from relay.cli import main; main()"
 
 SETTINGS = """
 metrics_port = 0
@@ -58,6 +62,7 @@ def test_it_takes_up_what_may_change_and_no_session_notices(tmp_path: Path, monk
     told = events(relay)
     reloaded = [each for each in told if each["event"] == "configuration reloaded"]
     assert [each["waits_for_a_restart"] for each in reloaded] == [None, "host"]
+    assert sum("TLS certificate expires in 0 d" in str(each["event"]) for each in told) == 3
     refused = [each for each in told if each["event"] == "configuration refused"]
     assert len(refused) == 2
     assert "in_flite" in str(refused[0]["why"])
@@ -82,6 +87,7 @@ async def _reloads(relay: RelayProcess, founded: Founded, home: Path) -> None:
         first = (home / "c.pem").read_bytes()
         certify(home)
         await reload()
+        assert (await asyncio.to_thread(running.ask, home))["configuration"]["waits"] == ["host"]
         assert await caller.ask(Ping()) == Done()
         assert caller.session.limits.in_flight == 7
         async with call(relay.url, founded.relay, founded.credential("cert-hr/b")) as later:  # trusts the new one alone
@@ -102,6 +108,33 @@ async def _reloads(relay: RelayProcess, founded: Founded, home: Path) -> None:
         assert await caller.ask(Ping()) == Done()
         async with call(relay.url, founded.relay, founded.credential("cert-hr/b")) as later:
             assert later.session.limits.in_flight == 9
+
+
+def test_two_colons_are_all_addresses_of_the_machine(tmp_path: Path) -> None:
+    environment = {"SECURECHAN_RELAY_HOST": "::", "SECURECHAN_RELAY_METRICS_HOST": "::"}
+    environment["SECURECHAN_RELAY_METRICS_PORT"] = "0"
+    with RelayProcess(tmp_path / "home", environment=environment) as relay:
+        found_port = re.search(r"metrics port=(\d+)", relay.log)
+        assert found_port is not None
+        for port in (relay.port, int(found_port[1])):
+            for address in ("127.0.0.1", "::1"):
+                with socket.create_connection((address, port), timeout=PATIENCE) as one:
+                    one.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+                    assert one.recv(8) == b"HTTP/1.1"
+        with pytest.raises(Conflict, match="cannot listen"):
+            process.start(tmp_path / "other", lambda: Settings(host="::", port=relay.port), str)
+
+
+def test_it_takes_the_open_files_that_it_may_and_says_where_they_are_too_few(tmp_path: Path) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    program = ("-c", f"import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (64, {min(hard, 1000)}))\n{MAIN}")
+    with RelayProcess(tmp_path / "home", program=program) as relay:
+        limits = Path(f"/proc/{relay.pid}/limits").read_text()
+        assert re.search(rf"Max open files +{min(hard, 1000)} +{min(hard, 1000)}", limits)
+        assert "too few open files for quotas.sessions may=1000 needed=2384" in relay.log
+    settings = {"SECURECHAN_RELAY_QUOTAS__SESSIONS": "500"}
+    with RelayProcess(tmp_path / "enough", program=program, environment=settings) as relay:
+        assert "too few" not in relay.log
 
 
 def test_a_drain_is_a_bye_to_all_and_waited_for(tmp_path: Path) -> None:

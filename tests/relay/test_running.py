@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay import running as asking
-from securechan.errors import Unreachable
+from securechan.errors import NotReady, Unreachable
 from securechan.wire.frames import Append, Appended, CreateTopic, Show
 from tests.relay.caller import call
 from tests.relay.conftest import Running
@@ -53,11 +53,28 @@ def test_words_of_a_relay_that_waits() -> None:
             "federation": None,
             "retention_days": 30,
             "agencies": {},
-            "configuration": {"refused": ""},
-            "counts": {"sessions": 0, "subscriptions": 0, "appends": 0, "pushed": 0, "store_bytes": 3 << 20},
+            "published": ["cd"],
+            "configuration": {"refused": "", "waits": ["port", "tls"]},
+            "counts": {
+                "tls_expires_seconds": 90_000,
+                "sessions": 0,
+                "subscriptions": 0,
+                "appends": 0,
+                "pushed": 0,
+                "store_bytes": 3 << 20,
+            },
         },
     }
     words = asking.words(told)
     assert "up 1 d 1 h  process 7  workers 2  not ready: waiting for a federation" in words
     assert "federation none yet: securechan-relay adopt BUNDLE" in words
     assert "store      sqlite  3.0 MiB  entries kept 30 d" in words
+    assert "warn       the newest key is not published yet" in words
+    assert "warn       changed, but taken up at the next start alone: port, tls" in words
+    assert "warn       the TLS certificate expires in 1 d 1 h" in words
+
+
+def test_a_folder_whose_socket_has_too_long_a_path_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(NotReady, match="too long for a socket") as caught:
+        asking.ask(tmp_path / ("d" * 100))
+    assert "at most 96 bytes" in caught.value.hint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,14 @@ def test_what_is_no_certificate_is_refused(tmp_path: Path) -> None:
     given.certificate.unlink()
     with pytest.raises(Unfit, match="can't be read"):
         tls.context(given)
+
+
+def test_a_certificate_is_warned_of_while_there_is_time(tmp_path: Path) -> None:
+    end = tls.expires(pair(tmp_path / "1"))
+    assert 0 < end - time.time() <= 3600
+    assert tls.warning(end, end - tls.SOON - 1) == ""
+    assert tls.warning(end, end - 90_000) == "the TLS certificate expires in 1 d 1 h"
+    assert "has expired" in tls.warning(end, end)
+    (tmp_path / "2").mkdir()
+    with pytest.raises(Unfit, match="can't be read"):
+        tls.expires(Tls(certificate=tmp_path / "2", key=tmp_path / "2"))

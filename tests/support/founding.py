@@ -17,9 +17,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from securechan.crypto.secret import Secret
 from securechan.trust import authority
 from securechan.trust.bundle import Bundle
 from securechan.trust.keys import Kind, TrustSigner, generate
+from securechan.trust.publisher import publish
 from securechan.trust.records import AgencyRecord, RelayRecord, made
 from securechan.trust.view import View
 from securechan.wire.chain import Position, advance, start
@@ -69,6 +71,18 @@ class Founded:
             documents = [(d.role, d.content) for d in Publication.decode(entry.body).documents]
             view = view.apply(documents[1:] if opens else documents, position=place)
         return view
+
+    def with_key(self, kem: bytes, online: Secret) -> bytes:
+        """The bundle in which the federation gives the relay this KEM key instead. ``online`` is the relay's own key,
+        which publishes."""
+        first = Bundle.decode(self.bundle)
+        signer = TrustSigner(Kind.COMPOSITE, online)
+        view = self.view.apply(publish(self.view, first.rest, signer, now=self.now), position=Position(1, bytes(48)))
+        record = view.relays[self.relay.name]
+        changed = RelayRecord.make(record.name, record.urls, [kem], list(record.online.values()), publisher=True)
+        targets = authority.federation(view, now=self.now, relays=[changed]).sign(_signer("targets"))
+        kept = (pair for pair in first.rest if pair[0] != "targets")
+        return Bundle((("root", first.root), targets.pair(), *kept)).encode()
 
     def roster(self, agency: str, view: View | None = None, **changes: Any) -> tuple[str, bytes]:
         """A signed roster (role, content) that changes this: ``add=[record]``, ``revoke={device: reason}``."""
