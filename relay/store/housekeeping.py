@@ -12,7 +12,7 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from relay.store.base import Aged, DropTopic, Made
-from relay.store.fold import Fold, Part, Snapshot
+from relay.store.fold import Fold, Part
 from relay.store.jetstream import Behindhand
 from relay.store.records import untoken
 
@@ -40,12 +40,12 @@ class Housekeeping:
 
     async def put_away(self, fold: Fold) -> None:
         """Put a fold away, unless a later one is."""
-        key = f"topic.{self._store.name(fold.topic)}"
-        there = await self._store.records.get(key)
-        if there is None or Snapshot.decode(there.data).at < fold.at:
+        name = self._store.name(fold.topic)
+        there, revision = await self._store.records.snapshot(name)
+        if there is None or there.at < fold.at:
             kept = fold.snapshot().encode()
             try:
-                await self._store.records.put(key, kept, there.sequence if there else 0)
+                await self._store.records.put(f"topic.{name}", kept, revision)
             except Behindhand:
                 await self.put_away(fold)
 
@@ -86,6 +86,9 @@ class Housekeeping:
                 continue
             key = self._store.records.key(message)
             topic = untoken(key.partition(".")[2])
+            if len(topic) != TOPIC:
+                self._store.records.unreadable(message, "it is not about a topic")
+                continue
             box = (await self._store.fold(topic)).box
             if box is not None and box.not_after > now:
                 continue  # it was opened anew, and the replica did not know

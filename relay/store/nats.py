@@ -42,7 +42,7 @@ from relay.logs import event
 from relay.store.base import Aged, Box, Health, Known, Outcome, Run, Stored, StoreFailed, Topic, Upload, Write
 from relay.store.batches import Batches
 from relay.store.feed import Feed
-from relay.store.fold import PARTS, Fold, Part, Snapshot, entry_of
+from relay.store.fold import PARTS, Fold, Part, entry_of
 from relay.store.housekeeping import Housekeeping
 from relay.store.jetstream import TROUBLE, ApiError, Link, Message, Unsure
 from relay.store.news import Added, Dropped, Elsewhere, Hear, Lost, OfTopic, unheard
@@ -284,8 +284,8 @@ class NatsStore:
         meanwhile = self._meanwhile[name] = []
         try:
             async with self._loads, asyncio.timeout(15.0):  # less than a purge waits
-                kept = await self.records.get(f"topic.{name}")
-                fold = Fold(topic) if kept is None else Fold.restore(topic, Snapshot.decode(kept.data))
+                kept, _ = await self.records.snapshot(name)
+                fold = Fold(topic) if kept is None else Fold.restore(topic, kept)
                 subject = self.subject(topic)
                 newest = await self.link.last(self.log_name, subject)
                 if newest is not None:

@@ -17,9 +17,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import logging
 import random
 from typing import Any, Final
 
+from relay.logs import event
 from relay.store.base import (
     CHARGED_FOR,
     SPENT_FOR,
@@ -34,11 +36,18 @@ from relay.store.base import (
     Taken,
     TakePackage,
 )
+from relay.store.fold import Snapshot
 from relay.store.jetstream import Behindhand, Link, Message
+from securechan.errors import Malformed
+
+log = logging.getLogger("relay.nats")
 
 PAGE: Final = 512
 _TRIES: Final = 64  # of a swap that others are quicker with
 _PAUSE: Final = 0.01  # seconds between two of them, at most
+
+
+_SIZE: Final = 8  # bytes of a number
 
 
 def token(data: bytes) -> str:
@@ -47,8 +56,11 @@ def token(data: bytes) -> str:
 
 
 def untoken(text: str) -> bytes:
-    """The bytes of a token."""
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    """The bytes of a token; none where it is no token."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except ValueError:
+        return b""
 
 
 def short(*parts: bytes) -> str:
@@ -116,6 +128,22 @@ class Records:
         if newest is None or newest.sequence < first:
             return []
         return (await self._link.page(self.name, self._subject(keys), first, newest.sequence, count=PAGE))[0]
+
+    def unreadable(self, message: Message, why: str) -> None:
+        """Tell of a record that no relay writes."""
+        event(log, "a record that no relay writes", level=logging.ERROR, key=self.key(message), why=why)
+
+    async def snapshot(self, topic: str) -> tuple[Snapshot | None, int]:
+        """A topic's fold as it was put away, and the revision of that. Raises `StoreFailed` where it can't be read: the
+        log alone may have lost its beginning."""
+        kept = await self.get(f"topic.{topic}")
+        if kept is None:
+            return None, 0
+        try:
+            return Snapshot.decode(kept.data), kept.sequence
+        except Malformed as error:
+            self.unreadable(kept, str(error))
+            raise StoreFailed("what was put away of a topic cannot be read", retry_after=60.0) from error
 
     async def size(self) -> int:
         """Bytes of all records."""
@@ -204,7 +232,9 @@ class Records:
         total: dict[str, int] = {}
         for message in await self.all("charge.*.*"):
             _, day, agency = self.key(message).split(".")
-            if int(day) >= since:
+            if not day.isdecimal() or len(message.data) != _SIZE:
+                self.unreadable(message, "it is no number of bytes on a day")
+            elif int(day) >= since:
                 total[agency] = total.get(agency, 0) + _number(message)
         return total
 
@@ -212,7 +242,7 @@ class Records:
         """Forget charges of long ago."""
         before = (now - CHARGED_FOR) // 86400
         keys = [subject.removeprefix(self._subject("")) for subject in await self._there("charge.*.*")]
-        old = [key for key in keys if int(key.split(".")[1]) < before][:limit]
+        old = [key for key in keys if (day := key.split(".")[1]).isdecimal() and int(day) < before][:limit]
         for key in old:
             await self.drop(key)
         return len(old)
