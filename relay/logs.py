@@ -23,8 +23,9 @@ _FIELDS: Final = "securechan_fields"
 
 def event(log: logging.Logger, what: str, *, level: int = logging.INFO, error: bool = False, **fields: Scalar) -> None:
     """Write one event; ``error`` adds the traceback of the exception being handled."""
-    if log.isEnabledFor(level):
-        log.log(level, what, extra={_FIELDS: fields}, exc_info=error)
+    if log.isEnabledFor(level):  # and not `log.log`, which walks up the stack to see who calls
+        failure = sys.exc_info() if error else None
+        log.handle(log.makeRecord(log.name, level, "", 0, what, (), failure, extra={_FIELDS: fields}))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Scalar]:

@@ -40,6 +40,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, assert_never
 
 from securechan.crypto import kem
@@ -155,6 +156,7 @@ class Keyed:
         return SHA384.expand(self.s2, LABEL_SESSION + h3, 48)
 
 
+@lru_cache(maxsize=8)
 def prologue(root_id: bytes, name: str, kem_public: bytes) -> bytes:
     """p0: federation, relay and key in 48 bytes. Raises `Misuse` for a root id that is not 48 bytes."""
     if len(root_id) != CHAIN_SIZE:
