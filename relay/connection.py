@@ -43,7 +43,6 @@ from securechan.wire.frames import (
     Deliver,
     Error,
     Frame,
-    LoneAppend,
     Publish,
     PutBlob,
     PutKeyPackages,
@@ -52,6 +51,7 @@ from securechan.wire.frames import (
     RequestBody,
 )
 from securechan.wire.handshake_formats import PROOF_SIZE, Denial, Why
+from securechan.wire.plaintext import LoneAppend
 from securechan.wire.session import MAX_RECORD, Limits, Session
 
 log = logging.getLogger("relay.connection")

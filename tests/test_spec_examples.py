@@ -41,7 +41,8 @@ from securechan.trust import (
 from securechan.trust.enrolment import Invite
 from securechan.wire import chain, frames, heads, padding
 from securechan.wire.chain import Position
-from securechan.wire.frames import Answer, Appended, Bye, Done, Frame, Ping, Reason, RecordBody, Request, Then
+from securechan.wire.frames import Answer, Appended, Bye, Done, Frame, Ping, Reason, Request
+from securechan.wire.plaintext import RecordBody, Then
 from tests.support.spec import ROOT_FOLDER, SPEC, prose, table
 
 Lines = Mapping[str, str | int]

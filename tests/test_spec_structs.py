@@ -38,7 +38,7 @@ from securechan.trust import (
     pending,
     view,
 )
-from securechan.wire import chain, frames, handshake_formats, session
+from securechan.wire import chain, frames, handshake_formats, plaintext, session
 from tests.support.spec import SPEC, prose, table
 
 STRUCTS: Final[dict[tuple[str, str], type[Struct]]] = {
@@ -64,7 +64,7 @@ STRUCTS: Final[dict[tuple[str, str], type[Struct]]] = {
             handshake_formats.Verdict,
         )
     },
-    ("4.2", "RecordBody"): frames.RecordBody,
+    ("4.2", "RecordBody"): plaintext.RecordBody,
     ("5.1", "Frame"): frames.Frame,
     ("5.2", "CommitClaim"): frames.CommitClaim,
     ("5.2", "TrustDocument"): frames.TrustDocument,

@@ -15,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import field
-from typing import Annotated, Final, NamedTuple, Self
+from typing import Annotated, Final, Self
 
 from securechan.codec import U8, U16, U32, U64, Enum8, Enum16, Reader, Struct, fixed, opaque, select, text, vec
 from securechan.wire.chain import ChainValue
@@ -484,52 +484,3 @@ class Frame(Struct):
                 made.__dict__.update({"kind": _REQUEST_FRAME, "body": request})
                 return made
         return super().read_from(r)
-
-
-class Then(Enum8):
-    """What the sender does after this record."""
-
-    STAY = 0
-    REKEY = 1  # its next record is under the next keys of its direction
-
-
-_LONE: Final = struct.Struct(">BHBIB32s32sH")  # a record's plaintext up to the body of its append
-_UP_TO_END_OF_BODY: Final = _LONE.size + (1 << 6)
-_IS_LONE: Final = (int(Then.STAY), *_BY_HAND)
-
-
-class RecordBody(Struct):
-    """The plaintext of a record: what comes next, the frames, then zero bytes up to the bucket (padding.py)."""
-
-    then: Then
-    frames: Annotated[tuple[Frame, ...], vec(MAX_FRAMES, MOST_FRAMES)]
-
-
-class LoneAppend(NamedTuple):
-    """The request of a record that holds nothing else, as comes by the ten thousand."""
-
-    number: int
-    append: Append
-
-
-def lone_append(plain: bytes) -> LoneAppend | None:
-    """The append in a record's plaintext, padding and all, that holds one of 64 to 16,000 bytes, no commit, and no
-    rekeying: read in one go. None of what else it may be, or of what is wrong: `RecordBody` says. The tests hold the
-    two to each other."""
-    if len(plain) < _UP_TO_END_OF_BODY:
-        return None
-    then, length, kind, number, what, topic, entry_id, size = _LONE.unpack_from(plain)
-    length ^= 0x4000  # both in the form of two bytes; of another, a number beyond it
-    size ^= 0x4000
-    stop = _LONE.size + size
-    if (
-        not 1 << 6 <= size < length < 1 << 14
-        or length + 3 != stop + 1
-        or stop >= len(plain)
-        or (then, kind, what) != _IS_LONE
-        or plain[stop:] != bytes(len(plain) - stop)  # no commit, and zeros to the end
-    ):
-        return None
-    append = Append.__new__(Append)
-    append.__dict__.update(topic=topic, entry_id=entry_id, body=plain[_LONE.size : stop], commit=None)
-    return LoneAppend(number, append)

@@ -34,13 +34,10 @@ from securechan.wire.frames import (
     Bye,
     Frame,
     FrameKind,
-    LoneAppend,
     Reason,
-    RecordBody,
-    Then,
-    lone_append,
 )
 from securechan.wire.padding import bucket, unfill
+from securechan.wire.plaintext import LoneAppend, RecordBody, Then, lone_append
 
 RECORDS_PER_KEY: Final = 1 << 20
 SECONDS_PER_KEY: Final = 3600

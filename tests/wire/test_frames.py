@@ -39,16 +39,14 @@ from securechan.wire.frames import (
     Publish,
     PutKeyPackages,
     Reason,
-    RecordBody,
     Request,
     RequestBody,
     RequestKind,
-    Then,
     TrustDocument,
     inbox_topic,
-    lone_append,
 )
 from securechan.wire.padding import unfill
+from securechan.wire.plaintext import RecordBody, Then, lone_append
 
 SAMPLES = [
     Request.of(1, Ping()),

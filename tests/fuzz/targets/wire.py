@@ -30,12 +30,9 @@ from securechan.wire.frames import (
     Halt,
     HeadLeaf,
     Heads,
-    LoneAppend,
     Reason,
-    RecordBody,
     Request,
     Subscribe,
-    Then,
 )
 from securechan.wire.handshake import KEM, Greeting, Opened, Proving, _proof, prologue
 from securechan.wire.handshake_formats import (
@@ -51,6 +48,7 @@ from securechan.wire.handshake_formats import (
     Welcome,
 )
 from securechan.wire.heads import Tree, leaf_hash, signed_part, verify_heads
+from securechan.wire.plaintext import LoneAppend, RecordBody, Then
 from securechan.wire.session import Session
 from tests.fuzz.mutation import after, damaged, of_struct
 from tests.fuzz.target import Target, canonical, refused, target
