@@ -58,7 +58,7 @@ from relay.store.many import insert
 from relay.store.news import Added, Confirmed, Created, Dropped, Shortened
 from relay.store.schema import bring_up
 from relay.store.thread import Thread
-from relay.store.wal import FULL, lay_out
+from relay.store.wal import FULL, PAUSE, SOON, lay_ahead, lay_out
 from securechan.errors import Conflict, NotReady
 from securechan.wire.chain import Position, advance, start
 
@@ -128,6 +128,7 @@ class SqliteStore(LocalStore):
         self._lock = lock
         self._log = Path(f"{path}-wal")
         self._laid = 0  # bytes of the log
+        self._laying: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
         self._writer = Thread("store-write")
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="store-read")
@@ -162,6 +163,7 @@ class SqliteStore(LocalStore):
         except NotReady:
             await store.close()
             raise
+        store._laying = asyncio.create_task(store._lay_ahead())
         return store
 
     def _prepare(self) -> None:
@@ -208,7 +210,24 @@ class SqliteStore(LocalStore):
         except sqlite3.Error as error:
             raise StoreFailed(f"reading failed: {error}", retry_after=1.0) from error
 
+    async def _lay_ahead(self) -> None:
+        """Lay out the log to its full length, in the pauses between batches."""
+
+        def piece() -> bool:
+            before, self._laid = self._laid, lay_ahead(self._log)
+            return self._laid > before
+
+        pause = SOON
+        while True:
+            await asyncio.sleep(pause)
+            if not await self._writer.run(piece):
+                return
+            pause = PAUSE
+
     async def close(self) -> None:
+        if self._laying is not None:
+            self._laying.cancel()
+            await asyncio.wait([self._laying])
         async with self._turn:
             self._readers.shutdown(wait=True)
             self._writer.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from relay.store import sqlite
 from relay.store.base import (
     Append,
     Confirm,
@@ -26,6 +28,7 @@ from relay.store.base import (
     tail_of,
 )
 from relay.store.sqlite import SqliteStore
+from relay.store.wal import FULL
 from securechan.errors import Conflict, NotReady
 from securechan.wire.chain import advance, start
 from securechan.wire.frames import EntryKind
@@ -40,7 +43,9 @@ from pathlib import Path
 from relay.bounds import Bounds
 from relay.heartbeat import Heartbeat
 from relay.store.base import *
+from relay.store import sqlite
 from relay.store.sqlite import SqliteStore
+from relay.store.wal import FULL
 from securechan.wire.frames import EntryKind
 
 def tell(**what):
@@ -232,6 +237,27 @@ async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:
     assert not results[1].fresh
     assert (await store.usage()) > 0
     await store.close()
+
+
+async def test_the_log_is_laid_out_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the files, as after a crash at that moment, has what was acknowledged, and nothing else."""
+    monkeypatch.setattr(sqlite, "SOON", 0.0)
+    monkeypatch.setattr(sqlite, "PAUSE", 0.0)
+    path, log, copy = tmp_path / "relay.db", tmp_path / "relay.db-wal", tmp_path / "copy.db"
+    store = await SqliteStore.open(path)
+    await store.commit([NewTopic(TOPIC, bytes(32), bytes(16), 0)])
+    written = 0
+    while log.stat().st_size < FULL:
+        written += 1
+        entry_id = written.to_bytes(32, "big")
+        await store.commit([Append(TOPIC, EntryKind.APPLICATION, entry_id, b"x", tail_of(b"x", None), 0)])
+    for end in ("", "-wal"):
+        shutil.copy(f"{path}{end}", f"{copy}{end}")
+    await store.close()
+    again = await SqliteStore.open(copy)
+    found = (await again.read(TOPIC, 0, None, 1 << 20)).entries
+    assert [stored.entry_id for stored in found] == [n.to_bytes(32, "big") for n in range(1, written + 1)]
+    await again.close()
 
 
 async def test_writers_wait_for_each_other_and_readers_for_nobody(tmp_path: Path) -> None:

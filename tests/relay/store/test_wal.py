@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.store.wal import FULL, LEAST, MOST, lay_out
+from relay.store.wal import FULL, LEAST, MOST, PIECE, lay_ahead, lay_out
 
 
 def test_it_grows_by_as_much_again_and_not_beyond_its_full_length(tmp_path: Path) -> None:
@@ -42,6 +42,19 @@ def test_a_disk_without_room_is_no_matter_here(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Path, "open", full)
     assert lay_out(log, 0) == 10
+    assert lay_ahead(log) == 10
+
+
+def test_ahead_it_is_laid_out_in_pieces_to_its_full_length(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert lay_ahead(log) == 0  # SQLite makes it, nobody else
+    assert not log.exists()
+    log.write_bytes(b"x" * (FULL - PIECE - 10))
+    sizes = [lay_ahead(log) for _ in range(3)]
+    assert sizes == [FULL - 10, FULL, FULL]
+    assert log.stat().st_size == FULL
+    assert log.read_bytes() == b"x" * (FULL - PIECE - 10) + bytes(PIECE + 10)
+    assert lay_out(log, FULL - 10) == FULL
 
 
 def test_what_was_committed_is_read_from_it_and_no_more(tmp_path: Path) -> None:
