@@ -256,6 +256,18 @@ def into(home: Path) -> Iterator[Path]:
         raise
 
 
+def same_relay(source: Path, home: Path) -> bool:
+    """Whether a backup is of the relay in ``home``: whether it has the same online key. Raises `Unfit`, OSError."""
+    name = f"{keyring.FOLDER}/{keyring.ONLINE}"
+    try:
+        with tarfile.open(source, mode="r:") as tar:
+            stream = tar.extractfile(MANIFEST)
+            held = Manifest.decode(stream.read(_CHUNK) if stream else b"").files.get(name)
+    except (tarfile.TarError, EOFError, KeyError) as error:
+        raise Unfit(f"{source} is no backup of a relay: {error}", hint="take it away, if nothing needs it") from None
+    return held == _sum(home / name)
+
+
 def unpack(source: Path, folder: Path) -> Manifest:
     """The files of a backup, each compared with its sum. Nothing is taken from it but contents of names that are known.
     Raises `Unfit`."""

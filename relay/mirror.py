@@ -12,7 +12,8 @@ same writes in the same order holds the same bytes, so `restore` is the base and
 be written, the commit fails and clients are told to come back: with a mirror configured, one disk is not enough.
 
 A new generation begins at every start, when keys come or go, and when the log is longer than what it adds to; the one
-before is deleted once the new one is whole.
+before is deleted once the new one is whole. A folder is one relay's, while it runs and after: who comes with other
+keys, on the empty folder of a disk that died, say, is refused, for it would delete what is to be restored.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import fcntl
 import hashlib
 import json
 import logging
@@ -35,11 +37,12 @@ from relay import keys as keyring
 from relay.logs import event
 from relay.store.base import Append, Box, TopicKind, Write, tail_of
 from relay.store.sqlite import SqliteStore
-from securechan.errors import NotFound, NotReady, Unfit
+from securechan.errors import Conflict, NotFound, NotReady, SecurechanError, Unfit
 from securechan.wire.frames import CommitClaim, EntryKind
 
 log = logging.getLogger("relay.mirror")
 
+LOCK: Final = "lock"  # in the folder: held by the relay that writes there
 LEAST: Final = 256 << 20  # bytes of a log that is not yet too long
 _HEAD: Final = struct.Struct(">I16s")
 _NAMES: Final = re.compile(r"(base|log)-(\d{8})(\.tar)?")
@@ -57,6 +60,7 @@ class Mirror:
         self._home = home
         self._folder = folder
         self._name = name
+        self._lock = -1
         self._file = -1
         self._size = 0
         self._most = LEAST
@@ -67,17 +71,38 @@ class Mirror:
     @classmethod
     def begin(cls, home: Path, folder: Path, name: str) -> Self:
         """A new generation of the store in ``home``, before anything is written to it. Raises `NotReady` where the
-        folder can't be written."""
+        folder can't be written, `Conflict` where it is another relay's."""
         mirror = cls(home, folder, name)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            mirror._hold()
             mirror._renew()
+        except SecurechanError:
+            mirror.close()
+            raise
         except OSError as error:
+            mirror.close()
             raise NotReady(
                 f"the mirror {folder} can't be written: {error.strerror or error}",
                 hint="mount its disk and let the relay write there, or take mirror out of the configuration",
             ) from None
         return mirror
+
+    def _hold(self) -> None:
+        """Have the folder for ourselves. Raises `Conflict`, OSError."""
+        self._lock = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict(
+                f"another process writes the mirror {self._folder}", hint="each relay has a folder of its own"
+            ) from None
+        for _, start in _generations(self._folder)[-1:]:
+            if not backup.same_relay(start, self._home):
+                raise Conflict(
+                    f"the mirror {self._folder} is of a relay with other keys, and would be lost",
+                    hint=f"securechan-relay restore {self._folder} --home NEW takes it up; or name another folder",
+                )
 
     def write(self, batch: Sequence[Write]) -> None:
         """A group commit, durable here. Raises OSError: then it is not."""
@@ -116,6 +141,9 @@ class Mirror:
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _renew(self) -> None:
         number = max((number for number, _ in _generations(self._folder)), default=0) + 1
@@ -130,7 +158,8 @@ class Mirror:
             os.fsync(folder)
         finally:
             os.close(folder)
-        self.close()
+        if self._file >= 0:
+            os.close(self._file)
         self._file, self._size, self._most = file, 0, max(LEAST, start.stat().st_size)
         for path in self._folder.iterdir():
             named = _NAMES.fullmatch(path.name)

@@ -40,7 +40,7 @@ from relay.store.base import (
     tail_of,
 )
 from relay.store.sqlite import SqliteStore
-from securechan.errors import NotReady, Unfit
+from securechan.errors import Conflict, NotReady, Unfit
 from securechan.wire.frames import CommitClaim, EntryKind
 
 AT = 1_760_000_000
@@ -102,7 +102,7 @@ async def test_it_holds_what_the_store_holds_over_restarts(home: Path, tmp_path:
         for batch in some:
             await store.commit(batch)
         await store.close()
-    assert sorted(path.name for path in folder.iterdir()) == ["base-00000002.tar", "log-00000002"]
+    assert sorted(path.name for path in folder.iterdir()) == ["base-00000002.tar", "lock", "log-00000002"]
     assert list(batches(folder / "log-00000002")) == [list(batch) for batch in EVERYTHING[3:]]
     done = await asyncio.to_thread(mirror.restore, folder, tmp_path / "other")
     assert (done["commits"], done["lost"]) == (4, False)
@@ -187,7 +187,7 @@ async def test_a_log_that_grew_too_long_begins_one_too(
         await store.commit(batch)
         store.journal._most = 100
     await store.close()
-    assert len(list((tmp_path / "second").iterdir())) == 2
+    assert len(list((tmp_path / "second").glob("*-*"))) == 2
     assert not (tmp_path / "second" / "log-00000001").exists()
     await asyncio.to_thread(mirror.restore, tmp_path / "second", tmp_path / "other")
     assert held(tmp_path / "other") == held(home)
@@ -231,3 +231,33 @@ def test_a_log_that_is_damaged_inside_is_refused(tmp_path: Path) -> None:
     assert list(batches(tmp_path / "none")) == []
     with pytest.raises(Unfit):
         mirror._take_up(["x"])
+
+
+async def test_a_mirror_is_one_relays_while_it_runs_and_after(tmp_path: Path, home: Path) -> None:
+    folder, other = tmp_path / "mirror", tmp_path / "other"
+    store = await opened(home, folder)
+    await store.commit(EVERYTHING[0])
+    with pytest.raises(Conflict, match="another process"):
+        Mirror.begin(home, folder, "relay-1")
+    await store.close()
+    keys.make(
+        other, AT
+    )  # an empty folder after the first disk died: it must not take the place of what is to be restored
+    with pytest.raises(Conflict, match="other keys") as caught:
+        Mirror.begin(other, folder, "relay-1")
+    assert "restore" in caught.value.hint
+    kept = tmp_path / "kept"
+    await asyncio.to_thread(mirror.restore, folder, kept)
+    assert held(kept) == held(home)
+    again = await opened(kept, folder)  # who was restored from it goes on with it
+    await again.close()
+
+
+async def test_what_no_relay_wrote_is_not_written_over(tmp_path: Path, home: Path) -> None:
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    (folder / "base-00000003.tar").write_bytes(b"something")
+    for _ in range(2):  # and the folder is nobody's after the first
+        with pytest.raises(Unfit, match="no backup"):
+            Mirror.begin(home, folder, "relay-1")
+    assert (folder / "base-00000003.tar").read_bytes() == b"something"
