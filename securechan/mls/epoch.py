@@ -144,10 +144,13 @@ class Epoch:
         )
 
     @classmethod
-    def woken(cls, state: EpochState, tree_of: Callable[[Suite], RatchetTree]) -> Epoch:
-        """From rest, with the tree that ``tree_of`` has for the epoch's suite. Raises `Malformed`; what is inside is
-        our own and isn't judged again."""
-        suite = SUITES.get(state.suite)
+    def woken(cls, state: EpochState, tree_of: Callable[[Suite], RatchetTree], suite: Suite | None = None) -> Epoch:
+        """From rest, with the tree that ``tree_of`` has for the epoch's suite; ``suite`` is for one that no table has.
+
+        Raises `Malformed`; what is inside is our own and isn't judged again.
+        """
+        if suite is None or suite.name != state.suite:
+            suite = SUITES.get(state.suite)
         if suite is None or suite.number != state.context.cipher_suite:
             raise Malformed(f"a state of the suite {state.suite[:32]!r}, which this version doesn't have")
         return cls(

@@ -314,10 +314,10 @@ class Group:
         return rest.encode_ratchets(self)
 
     @classmethod
-    def decode(cls, epoch: bytes, ratchets: bytes, terms: Terms = DEFAULT) -> Group:
-        """From the vault: exactly the group that was, but for past epochs that the terms no longer keep. Raises
-        `Malformed`."""
-        return rest.decode(cls, epoch, ratchets, terms)
+    def decode(cls, epoch: bytes, ratchets: bytes, terms: Terms = DEFAULT, *, suite: Suite | None = None) -> Group:
+        """From the vault: exactly the group that was, but for past epochs that the terms no longer keep. ``suite`` is
+        the group's where that isn't in the table. Raises `Malformed`."""
+        return rest.decode(cls, epoch, ratchets, terms, suite)
 
     def changes(self, before: Group | None) -> dict[str, bytes | None]:
         """What a store that holds the pieces of ``before`` (nothing, where it is None) must write, by name, and erase,
@@ -325,10 +325,10 @@ class Group:
         return rest.changes(before, self)
 
     @classmethod
-    def of_pieces(cls, pieces: Mapping[str, bytes], terms: Terms = DEFAULT) -> Group:
+    def of_pieces(cls, pieces: Mapping[str, bytes], terms: Terms = DEFAULT, *, suite: Suite | None = None) -> Group:
         """From a store that wrote every `changes`: exactly the group that was, as `decode` has it. Raises
         `Malformed`."""
-        return rest.group_of(cls, pieces, terms)
+        return rest.group_of(cls, pieces, terms, suite)
 
     def advance_to(self, after: Group) -> bytes:
         """How ``after``, this group one commit later, differs from it: what a store keeps while nothing is decided."""

@@ -85,10 +85,10 @@ def encode_ratchets(group: Group) -> bytes:
     return MessageState(group.ratchets.encode(), group.pending, updates, past).encode()
 
 
-def decode(kind: type[Group], epoch: bytes, ratchets: bytes, terms: Terms) -> Group:
+def decode(kind: type[Group], epoch: bytes, ratchets: bytes, terms: Terms, suite: Suite | None = None) -> Group:
     """Raises `Malformed`."""
     whole, messages = EpochWithTree.decode(epoch), MessageState.decode(ratchets)
-    state = Epoch.woken(whole.epoch, lambda suite: RatchetTree.decode(suite, whole.tree))
+    state = Epoch.woken(whole.epoch, lambda found: RatchetTree.decode(found, whole.tree), suite)
     updates = tuple(kept_key(state.suite.hpke.kem.load, private) for private in messages.own_updates)
     past = [PastEpoch.decode(kept, state.tree) for kept in messages.past]
     return kind(state, Ratchets.decode(messages.ratchets), messages.pending, updates, _newest(past, terms), terms)
@@ -175,7 +175,7 @@ def _differences(before: Mapping[str, K], after: Mapping[str, K], encode: Callab
     return made
 
 
-def group_of(kind: type[Group], pieces: Mapping[str, bytes], terms: Terms) -> Group:
+def group_of(kind: type[Group], pieces: Mapping[str, bytes], terms: Terms, suite: Suite | None = None) -> Group:
     """The group whose pieces these are. Raises `Malformed`."""
     sorted_out: dict[str, dict[tuple[int, ...], bytes]] = {}
     for name, data in pieces.items():
@@ -184,7 +184,8 @@ def group_of(kind: type[Group], pieces: Mapping[str, bytes], terms: Terms) -> Gr
             sorted_out.setdefault(what, {})[tuple(map(int, numbers))] = data
         except ValueError:
             raise Malformed(f"a piece of a group called {name[:64]!r}") from None
-    state = Epoch.woken(EpochState.decode(_only(sorted_out)), lambda suite: _tree(suite, sorted_out.pop("node", {})))
+    told = EpochState.decode(_only(sorted_out))
+    state = Epoch.woken(told, lambda found: _tree(found, sorted_out.pop("node", {})), suite)
     secrets = [TreeSecret.decode(data) for data in sorted_out.pop("secret", {}).values()]
     keys: dict[tuple[int, ...], list[MessageKey]] = {}
     for (*place, _), data in sorted(sorted_out.pop("key", {}).items()):
@@ -268,4 +269,4 @@ def advanced(before: Group, data: bytes) -> Group:
             raise Malformed("a change to a tree that doesn't have all its nodes")
         return tree.with_nodes(nodes).truncated()
 
-    return before.entering(Epoch.woken(told.epoch, tree_of), Ratchets.decode(told.ratchets))
+    return before.entering(Epoch.woken(told.epoch, tree_of, before.suite), Ratchets.decode(told.ratchets))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from securechan.codec import U8, U32, Opaque, Struct, opaque, vec
+from securechan.crypto.suite import Suite
 from securechan.mls.apply import Change
 from securechan.mls.extensions import TREE_BOUND
 from securechan.mls.nodes import LeafNode
@@ -88,12 +89,13 @@ class Step:
         ).encode()
 
     @classmethod
-    def decode(cls, data: bytes, terms: Terms = DEFAULT) -> Step:
-        """From the vault: exactly the step that was, but for ``committed.effects``. Raises `Malformed`."""
+    def decode(cls, data: bytes, terms: Terms = DEFAULT, *, suite: Suite | None = None) -> Step:
+        """From the vault: exactly the step that was, but for ``committed.effects``; ``suite`` as in `Group.decode`.
+        Raises `Malformed`."""
         from securechan.mls.group import Group  # noqa: PLC0415 - a group makes steps, and a step holds groups
 
         state = StepState.decode(data)
-        current = Group.decode(state.epoch, state.ratchets, terms)
+        current = Group.decode(state.epoch, state.ratchets, terms, suite=suite)
         after = current.advanced(state.advance)
         committed = Committed(
             after,

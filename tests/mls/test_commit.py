@@ -1,4 +1,4 @@
-"""§12.4: the edges of a commit that no honest group comes to."""
+"""§12.4: the edges of a commit that no honest group comes to, and what each of its makers must do afresh."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ import pytest
 from securechan.errors import Invalid, Misuse
 from securechan.mls.commit import LAST_EPOCH, process
 from securechan.mls.framing import AuthenticatedContent, FramedContentAuthData, Sender
+from securechan.mls.group import Group
 from securechan.mls.outcomes import Application, CannotFollow, Void
 from securechan.mls.protection import Verified, framed
+from securechan.mls.psk import EpochId, PskName
 from securechan.mls.registry import WireFormat
+from securechan.mls.send import external_psk
 from securechan.mls.treemath import LeafIndex
-from tests.support.mls import found, taken
+from tests.support.mls import FAST, NOW, agree, bundle, found, keys, taken
 
 
 def test_only_a_commit_is_processed_as_one() -> None:
@@ -65,3 +68,30 @@ def test_a_group_that_has_ended_judges_nothing() -> None:
     outcome = alice.receive(going_on.protect(b"as if nothing had happened")[1])
     assert isinstance(outcome, Void)
     assert outcome.rule == "RFC 9420 §11.2 #8"
+
+
+def test_what_must_be_fresh_is_fresh() -> None:
+    """§7.5, §8.4, §11: two commits of one value, two groups of one founder, two uses of one key."""
+    alice, *_ = found("alice", "bob", "carol")
+    keys_of_commits = [
+        {node.encryption_key for node in (*step.next.state.tree.parents(), step.next.state.own_leaf_node)}
+        for step in (alice.commit(), alice.commit())
+    ]
+    assert len(keys_of_commits[0]) == 3
+    assert keys_of_commits[0].isdisjoint(keys_of_commits[1])
+    founder = keys("alice")
+    groups = [Group.create(FAST, b"group", founder, now=NOW) for _ in range(2)]
+    assert groups[0].epoch_authenticator != groups[1].epoch_authenticator
+    assert groups[0].state.own_leaf_node.encryption_key != groups[1].state.own_leaf_node.encryption_key
+    nonces = {external_psk(FAST, name).psk.psk_nonce for name in (b"id", b"id", EpochId(b"group", 1))}
+    assert len(nonces) == 3
+    assert {len(nonce) for nonce in nonces} == {FAST.hash_length}
+
+
+def test_keys_go_into_a_welcome_in_the_order_of_the_commit() -> None:
+    alice, bob = found("alice", "bob")
+    psks: dict[PskName, bytes] = {name: b"a secret " + name for name in (b"one", b"two", b"three")}
+    new = bundle("carol")
+    step = alice.commit(adds=[new.key_package], psk_ids=[b"two", b"one", b"three"], psks=psks)
+    committed = bob.receive(step.commit, psks=psks)
+    agree([step.next, taken(committed), Group.join(step.welcomes[0], new, now=NOW, psks=psks)])

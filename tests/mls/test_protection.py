@@ -101,6 +101,18 @@ def unsealed(message: PrivateMessage) -> Verified | None:
     return open_content(FAST, key, sender, message)  # left unverified on purpose
 
 
+def test_each_message_has_a_guard_of_its_own() -> None:
+    """§6.3.1: a value that is used again by mistake seals with the same key, and yet not with the same nonce."""
+    private, _ = FAST.signature.generate()
+    body = framed(b"group", 3, Sender.member(SENDER), b"", b"payload")
+    message = authenticated(FAST, private, WireFormat.PRIVATE_MESSAGE, body, b"context")
+    ratchets = Ratchets.start(2, DATA)
+    sent = [seal(FAST, DATA, ratchets, SENDER, message, 0)[1] for _ in range(4)]
+    senders = [open_sender(FAST, DATA, each) for each in sent]
+    assert {sender.generation for sender in senders} == {0}
+    assert len({sender.reuse_guard for sender in senders}) == len({each.ciphertext for each in sent}) == len(sent)
+
+
 def test_padding_changes_the_length_and_nothing_else() -> None:
     bare, _ = sealed()
     padded, public = sealed(padding=1000)

@@ -43,3 +43,15 @@ def test_what_the_page_names_is_there() -> None:
         for name in named.split():
             assert hasattr(where, name), name
             assert name in README.read_text()
+
+
+def test_the_duties_stand_where_the_page_says_and_are_tested() -> None:
+    _, rest = README.read_text().split("<!-- duties -->")
+    rows = [line.split("|") for line in rest.split("<!-- end of duties -->")[0].splitlines() if line.startswith("| §")]
+    assert len(rows) >= 10
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    for _, _, _, files, names, _ in rows:
+        assert all((README.parent / file).is_file() for file in re.findall(r"`([^`]+)`", files)), files
+        named = re.findall(r"`([^`]+)`", names)
+        assert named, files
+        assert [name for name in named if f"def {name}(" not in tests] == []

@@ -8,17 +8,21 @@ from hypothesis import strategies as st
 from securechan.crypto.suite import by_number
 from securechan.mls.extensions import Extension
 from securechan.mls.group import Group
+from securechan.mls.keypackage import LeafKeys, new_key_package
 from securechan.mls.outcomes import Committed, Removed
 from securechan.mls.proposals import Add, Body, GroupContextExtensions, ReInit, Remove, Update
 from securechan.mls.registry import ExtensionType, ProtocolVersion
 from securechan.mls.send import external_psk
 from securechan.mls.treemath import LeafIndex
-from tests.support.mls import bundle, found, taken
+from tests.support.mls import NOW, bundle, found, keys, taken
 from tests.support.mls_forge import Forger
 
 SUITE = by_number(1)
 ALICE, BOB, CAROL = found("alice", "bob", "carol", suite=SUITE)
 DORA = bundle("dora", SUITE).key_package
+CAROL_AGAIN = new_key_package(
+    SUITE, LeafKeys(CAROL.state.signing, keys("carol", SUITE).credential), now=NOW
+).key_package
 REINIT = ReInit(b"next", ProtocolVersion.MLS10, SUITE.number, ())
 PSKS = {b"held": b"a key"}
 
@@ -75,14 +79,23 @@ def test_a_new_beginning_waits_for_everything_else() -> None:
 
 
 def test_who_is_there_is_not_added_again_unless_it_goes() -> None:
-    again = bundle("carol", SUITE)
-    twin = Add(again.key_package)
-    assert kinds(heard((BOB, twin), (BOB, twin))[0]) == ["Add"]
+    removal, twin = (BOB, Remove(LeafIndex(2))), (BOB, Add(CAROL_AGAIN))
+    assert kinds(heard(twin)[0]) == []
+    for proposals in ((twin, removal), (removal, twin)):
+        alice, bob, _ = heard(*proposals)
+        assert sorted(kinds(alice)) == ["Add", "Remove"]
+        assert isinstance(bob.receive(alice.commit(by_reference=alice.waiting()).commit), Committed)
+
+
+def test_who_is_proposed_twice_is_added_once() -> None:
+    other = bundle("carol", SUITE)  # of the same name and another key: another client
+    assert kinds(heard((BOB, Add(other.key_package)), (CAROL, Add(other.key_package)))[0]) == ["Add"]
 
 
 BODIES: list[tuple[Group, Body]] = [
     (BOB, Add(DORA)),
     (CAROL, Add(DORA)),
+    (BOB, Add(CAROL_AGAIN)),
     (BOB, Remove(LeafIndex(2))),
     (CAROL, Remove(LeafIndex(1))),
     (BOB, Remove(LeafIndex(0))),

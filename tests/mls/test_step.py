@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from securechan.crypto.suite import by_number
+from securechan.crypto.suite import Suite, by_number
 from securechan.errors import Malformed
 from securechan.mls.group import Group
 from securechan.mls.outcomes import Application, Own
 from securechan.mls.step import Step
 from securechan.mls.terms import Terms
-from tests.support.mls import NOW, agree, bundle, found, keys, taken
+from tests.support.mls import FAST, NOW, agree, bundle, found, keys, taken
 
 SUITE = by_number(1)
 
 
 def saved(group: Group) -> tuple[bytes, bytes]:
     return group.encode_epoch(), group.encode_ratchets()
+
+
+def test_a_suite_that_is_in_no_table_is_handed_in_where_it_is_read() -> None:
+    mine = Suite("mine", 0xF1A0, FAST.hpke, FAST.kdf, FAST.signature)
+    new = bundle("bob", mine)
+    step = Group.create(mine, b"group", keys("alice", mine), now=NOW).commit(adds=[new.key_package])
+    again = Step.decode(step.encode(), suite=mine)
+    assert again.next.suite is mine
+    alice, bob = again.next, Group.join(again.welcomes[0], new, now=NOW, suite=mine)
+    pieces = {name: piece for name, piece in bob.changes(None).items() if piece is not None}
+    agree([alice, Group.of_pieces(pieces, suite=mine)])
+    namesake = Suite("another", mine.number, mine.hpke, mine.kdf, mine.signature)
+    for other in (None, FAST, namesake):
+        with pytest.raises(Malformed, match="mine"):
+            Group.of_pieces(pieces, suite=other)
+        with pytest.raises(Malformed, match="mine"):
+            Step.decode(step.encode(), suite=other)
 
 
 def test_a_pending_commit_resumes_exactly() -> None:
