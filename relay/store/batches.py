@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from relay.store import base
-from relay.store.base import Outcome, Write
+from relay.store.base import Outcome, StoreFailed, StoreFull, Write
 from relay.store.jetstream import TROUBLE, failure
 from relay.store.topic_writes import Numbered, TopicWrites
 from securechan.errors import Misuse
@@ -51,7 +51,14 @@ class Batches:
         with self._store.pinned(topics):
             work = [self._lane(sorted(lane, key=_place), outcomes) for lane in lanes.values()]
             await asyncio.gather(self._run(free, outcomes), *work)
-        return [_sure(each) for each in outcomes]
+        told = [_sure(each) for each in outcomes]
+        refused = None
+        for each in told:
+            refused = each if isinstance(each, StoreFull | StoreFailed) else None
+            if refused is None:
+                break
+        self._store.watch.written(refused)
+        return told
 
     async def _lane(self, lane: list[tuple[int, Write]], outcomes: list[Outcome | None]) -> None:
         """Writes about one thing, in order."""

@@ -5,6 +5,7 @@
                  │  and so is the server that this relay has come to                   trouble
                  ├▶ whether the cluster answers at all                                 trouble
                  └▶ what time it is there                                              ahead
+    batches ──────▶ whether it still takes writes: it may answer and not take any      trouble
 
 **Two clocks must agree before anything is forgotten.** One relay whose clock is ahead would trim and sweep for all of
 them; so whoever forgets subtracts ``ahead`` first.
@@ -24,12 +25,14 @@ from relay.logs import event
 from relay.store.base import StoreFailed
 from relay.store.jetstream import ApiError, Link, Unsure
 from relay.store.streams import Config, misfit
-from securechan.errors import NotReady
+from securechan.errors import NotReady, Refused
 
 log = logging.getLogger("relay.nats")
 
 LOOK: Final = 5.0  # seconds between two looks
 SOON: Final = 0.5  # after one that failed
+REFUSALS: Final = 3  # batches in a row of which nothing was taken, until that is more than an election
+HELD: Final = 30.0  # seconds for which that is said of a relay that is asked for no more
 SKEW: Final = 2.0  # seconds that clocks may differ by
 
 
@@ -45,11 +48,26 @@ class Watch:
         self._unfit = ""
         self._unanswered = 0  # looks in a row
         self._why = ""
+        self._refusals = 0
+        self._refused = (float("-inf"), "")  # when last, and why
 
     @property
     def trouble(self) -> str:
         """What is wrong; empty where nothing is. A single look that failed may be an election."""
+        when, why = self._refused
+        if self._refusals >= REFUSALS and time.monotonic() - when < HELD:
+            return f"the cluster takes nothing: {why}"
         return self._why if self._unanswered > 1 else self._unfit
+
+    def written(self, refused: Refused | None) -> None:
+        """A batch was written; ``refused``: what is said to it where nothing of it was taken."""
+        if refused is None:
+            self._refusals = 0
+            return
+        self._refusals += 1
+        self._refused = time.monotonic(), refused.message
+        if self._refusals == REFUSALS:
+            event(log, "the cluster takes nothing", level=logging.ERROR, why=refused.message[:200])
 
     def bounded(self, there: Config) -> None:
         """The bound is the cluster's to keep; what the configuration says of it is for the day the log is made."""

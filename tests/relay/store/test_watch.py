@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from relay.store import watch
-from relay.store.base import Placed, StoreFailed
+from relay.store.base import Placed, StoreFailed, StoreFull
 from relay.store.jetstream import Unsure
 from relay.store.nats import NatsStore
 from relay.store.watch import account_left
@@ -131,4 +131,30 @@ async def test_a_cluster_that_does_not_answer_is_told_but_not_each_election(
         assert store.health().trouble == ""
         assert caplog.text.count("the cluster does not answer") == 1
     finally:
+        await store.close()
+
+
+async def test_a_cluster_that_answers_and_takes_nothing_is_told_until_it_takes_something_or_nobody_asks(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await empty(cluster)
+    config = (await cluster.ask(f"STREAM.INFO.{store.log_name}"))["config"]
+    try:
+        await one(store, GROUP)
+        state = (await cluster.ask(f"STREAM.INFO.{store.log_name}"))["state"]
+        await cluster.ask(f"STREAM.UPDATE.{store.log_name}", {**config, "max_bytes": state["bytes"] + 100})
+        for n in range(watch.REFUSALS):
+            assert store.health().trouble == ""
+            assert isinstance(await one(store, entry(n, bytes(4000))), StoreFull)
+        assert store.health().trouble == "the cluster takes nothing: the cluster has no room left"
+        assert caplog.text.count("the cluster takes nothing") == 1
+        monkeypatch.setattr(watch, "HELD", 0.0)  # nobody has asked for so long
+        assert store.health().trouble == ""
+        monkeypatch.undo()
+        assert store.health().trouble != ""
+        await cluster.ask(f"STREAM.UPDATE.{store.log_name}", config)
+        assert isinstance(await one(store, entry("a")), Placed)
+        assert store.health().trouble == ""
+    finally:
+        await cluster.ask(f"STREAM.UPDATE.{store.log_name}", config)
         await store.close()
