@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 T = TypeVar("T")
 
-_BITS: Final = 6
+_BITS: Final = 5
 _CHUNK: Final = 1 << _BITS
 _WITHIN: Final = _CHUNK - 1
 
