@@ -25,7 +25,13 @@ _TEST_VALUES: Final = ("securechan/crypto/selftest.py", "clients/demo/")
 _NO_LABELS: Final = {  # bytes of letters that are nobody's domain separator
     "relay/admission.py": {b"device ", b"guest "},
     "relay/bench.py": {b"bench"},
-    "relay/store/jetstream.py": {b'{"error"', b"Nats-Subject:", b"Nats-Sequence:", b"Nats-Num-Pending:"},
+    "relay/store/jetstream.py": {
+        b'{"error"',
+        b"Nats-Subject:",
+        b"Nats-Sequence:",
+        b"Nats-Last-Sequence:",
+        b"Nats-Num-Pending:",
+    },
     "relay/lanes.py": {b"put", b"publish", b"get", b"packages", b"heads"},
     "clients/vaultfile.py": {b"SQLite format 3\0"},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -11,9 +12,11 @@ from securechan.mls.commit import LAST_EPOCH, process
 from securechan.mls.framing import AuthenticatedContent, FramedContentAuthData, Sender
 from securechan.mls.group import Group
 from securechan.mls.outcomes import Application, CannotFollow, Void
+from securechan.mls.proposals import ReInit
 from securechan.mls.protection import Verified, framed
 from securechan.mls.psk import EpochId, PskName
-from securechan.mls.registry import WireFormat
+from securechan.mls.registry import ProtocolVersion, WireFormat
+from securechan.mls.rules import Rule
 from securechan.mls.send import external_psk
 from securechan.mls.treemath import LeafIndex
 from tests.support.mls import FAST, NOW, agree, bundle, found, keys, taken
@@ -95,3 +98,22 @@ def test_keys_go_into_a_welcome_in_the_order_of_the_commit() -> None:
     step = alice.commit(adds=[new.key_package], psk_ids=[b"two", b"one", b"three"], psks=psks)
     committed = bob.receive(step.commit, psks=psks)
     agree([step.next, taken(committed), Group.join(step.welcomes[0], new, now=NOW, psks=psks)])
+
+
+def test_a_committer_keeps_the_rules_of_lists_itself() -> None:
+    alice, bob = found("alice", "bob")
+    new = bundle("carol").key_package
+    renewal = bob.propose_update()[0].pending[0]
+    own = replace(bob, pending=(renewal,))
+    end = ReInit(b"next", ProtocolVersion.MLS10, FAST.number, ())
+    attempts: list[tuple[Rule, Callable[[], object]]] = [
+        (Rule.OWN_REMOVE, lambda: alice.commit(removes=[alice.own_leaf])),
+        (Rule.OWN_UPDATE, lambda: own.commit(by_reference=[renewal.ref])),
+        (Rule.ONE_CHANGE_A_LEAF, lambda: alice.commit(removes=[bob.own_leaf, bob.own_leaf])),
+        (Rule.ADDED_ONCE, lambda: alice.commit(adds=[new, new])),
+        (Rule.REINIT_ALONE, lambda: alice.commit(adds=[new], reinit=end)),
+    ]
+    for rule, attempt in attempts:
+        with pytest.raises(Invalid) as caught:
+            attempt()
+        assert caught.value.rule == rule

@@ -10,7 +10,7 @@ from securechan.mls.extensions import Extension
 from securechan.mls.keypackage import KeyPackage, KeyPackageBundle, capabilities_for, new_key_package
 from securechan.mls.labels import sign_with_label
 from securechan.mls.nodes import Capabilities, Lifetime
-from securechan.mls.registry import GREASE, LeafNodeSource, is_grease
+from securechan.mls.registry import GREASE, ExtensionType, LeafNodeSource, is_grease
 from securechan.mls.validation import check_key_package
 from tests.support.mls import FAST, NOW, bundle, keys
 
@@ -105,3 +105,6 @@ def test_default_types_are_never_listed() -> None:
     able = Capabilities((1,), (FAST.number,), (1, 2, 5, 0xF001), (1, 3, 7, 0xF002), (1,))
     listed = bundle("alice", capabilities=able).key_package.leaf_node.capabilities
     assert listed == Capabilities((1,), (FAST.number,), (0xF001,), (0xF002,), (1,))
+    carried = (Extension(ExtensionType.APPLICATION_ID, b"phone"), Extension(0xF001, b""))
+    for package in (bundle("alice", extensions=carried), bundle("alice", leaf_extensions=carried)):
+        assert package.key_package.leaf_node.capabilities.extensions == (0xF001,)
