@@ -173,8 +173,3 @@ def wait(seats: Mapping[int, Seat], own: int, out: Collection[int], epoch: int, 
     """Seconds that ``own`` waits before it acts, None where it may not."""
     places = order(seats, out, epoch, change)
     return places.index(own) * TURN if own in places else None
-
-
-def present_agencies(seats: Mapping[int, Seat]) -> frozenset[str]:
-    """The agencies that have a leaf."""
-    return frozenset(agency_of(seat.device) for seat in seats.values() if seat.device)

@@ -128,25 +128,6 @@ class Array:
 
 
 @dataclass(frozen=True, slots=True)
-class Dictionary:
-    """An object with free keys of a pattern and values of one shape."""
-
-    item: Shape
-    key: re.Pattern[str]
-
-    def check(self, value: Json, place: Place, found: Findings) -> None:
-        if not isinstance(value, dict):
-            found.add(place, f"must be an object, not {kind_of(value)}")
-            return
-        if not value:
-            found.add(place, "must not be empty")
-        for key, item in value.items():
-            if not self.key.fullmatch(key):
-                found.add((place, key), f"{quote(key)} is not a valid key here")
-            self.item.check(item, (place, key), found)
-
-
-@dataclass(frozen=True, slots=True)
 class Record:
     """An object with named properties; ``fields`` is filled after all records of a book exist."""
 

@@ -13,7 +13,6 @@ from securechan.bulletin.shape import (
     Anything,
     Book,
     Boolean,
-    Dictionary,
     Number,
     Shape,
     Text,
@@ -77,14 +76,6 @@ def test_a_number_of_properties_can_be_demanded_and_others_allowed() -> None:
     assert lines(BOOK["pair"], {"a": "x"}) == ["/ must have at least 2 properties"]
     assert lines(BOOK["pair"], {"a": "x", "c": "y"}) == []
     assert lines(BOOK["open"], {"z": [None]}) == []
-
-
-def test_free_keys_have_a_pattern() -> None:
-    shape = Dictionary(Boolean(), re.compile("[a-z]+"))
-    assert lines(shape, {"a": True}) == []
-    assert lines(shape, {}) == ["/ must not be empty"]
-    assert lines(shape, []) == ["/ must be an object, not a list"]
-    assert lines(shape, {"A": 1}) == ["/A 'A' is not a valid key here", "/A must be true or false, not a number"]
 
 
 def test_text_may_have_a_pattern_and_a_judgement() -> None:
