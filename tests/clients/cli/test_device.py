@@ -11,7 +11,7 @@ from tests.clients.station import Station
 
 def test_a_lost_device_is_told_of_from_another_of_its_officer(office: Station, tmp_path: Path) -> None:
     """The officer asks, the administrator sees who does, and revokes."""
-    lost, kept = (enter(office, tmp_path / name, "liaison-31", name) for name in ("lost", "kept"))
+    lost, kept = (enter(office, tmp_path / name, "liaison-61", name) for name in ("lost", "kept"))
     asked = kept.json("device", "revoke", "lost", "--yes")
     assert (asked["device"], asked["published"]) == ("cert-hr/lost", False)
     assert office.name in asked["asked"]
@@ -31,7 +31,7 @@ def test_a_lost_device_is_told_of_from_another_of_its_officer(office: Station, t
 
 def test_an_administrator_denies_what_an_officer_wished(office: Station, tmp_path: Path) -> None:
     """It waits no more and the device stays; who still wants it out asks again."""
-    found, kept = (enter(office, tmp_path / name, "liaison-32", name) for name in ("found", "holder"))
+    found, kept = (enter(office, tmp_path / name, "liaison-62", name) for name in ("found", "holder"))
     kept.json("device", "revoke", "found", "--yes")
     with_reason = office.run("--json", "admin", "deny", "found", "--reason", "it lay under the desk")
     assert (with_reason.code, with_reason.error["code"]) == (2, "usage")  # whom would it be told?
