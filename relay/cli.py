@@ -161,15 +161,22 @@ def run(
     ] = 1,
 ) -> None:
     """Serve until SIGTERM. Prints `ready ws://HOST:PORT` once it listens."""
-    from relay import process
-    from relay.config import home_folder, load
+    from relay.signals import Early
 
-    folder = home_folder(home)
-    given = {"host": host, "port": port, "name": name}
-    said = {key: value for key, value in given.items() if value is not None}
-    process.start(
-        folder, lambda: load(folder, config, said=said), lambda address: say(False, {}, f"ready {address}"), workers
-    )
+    with Early() as early:
+        from relay import process
+        from relay.config import home_folder, load
+
+        folder = home_folder(home)
+        given = {"host": host, "port": port, "name": name}
+        said = {key: value for key, value in given.items() if value is not None}
+        process.start(
+            folder,
+            lambda: load(folder, config, said=said),
+            lambda address: say(False, {}, f"ready {address}"),
+            workers,
+            early,
+        )
 
 
 @app.command()

@@ -4,6 +4,9 @@
     SIGHUP           the configuration is read again; one with a mistake is refused, and the old one holds
     SIGTERM, SIGINT  what was accepted is made durable and answered, everyone is told bye, exit 0
 
+What they mean before that is in `relay.signals`. Where the service manager keeps a watchdog, the event loop itself
+tells it that all is well: one that hangs is silent, and is started anew.
+
 With several workers (`relay.workers`) each of them is such a process, and the parent passes the signals on.
 """
 
@@ -16,8 +19,8 @@ import logging
 import os
 import resource
 import shutil
-import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,6 +33,7 @@ from relay.logs import event
 from relay.mailroom import Mailroom
 from relay.metrics import Metrics
 from relay.server import Relay, bounds_of, clock
+from relay.signals import AGAIN, ENDS, Early
 from relay.store.base import Store
 from relay.trust_topic import TrustTopic
 from relay.workers import ALONE, Worker
@@ -45,6 +49,14 @@ ORPHANED: Final = 0.5  # seconds between two looks whether the parent is there
 
 Read = Callable[[], Settings]
 """The configuration as it is now. Raises `SecurechanError`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulse:
+    """A sign of life from the event loop."""
+
+    every: float  # seconds
+    beat: Callable[[], object]
 
 
 async def open_store(home: Path, settings: Settings) -> Store:
@@ -91,8 +103,16 @@ def open_files(settings: Settings) -> None:
         event(log, "too few open files for quotas.sessions", level=logging.WARNING, may=soft, needed=needed)
 
 
-async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Worker = ALONE) -> None:
-    """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens.
+async def run(
+    home: Path,
+    read: Read,
+    ready: Callable[[str], None],
+    worker: Worker = ALONE,
+    early: Early | None = None,
+    pulse: Pulse | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. ``ready`` hears the address once the socket listens; ``early`` is who listened to
+    signals before.
 
     Raises `SecurechanError` (exit code 1, for the service manager to start it anew) where a part of it failed.
     """
@@ -124,9 +144,11 @@ async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Work
     relay = Relay(home, settings, keys, mailroom=mailroom, trust=trust, metrics=metrics, worker=worker)
     stop, again = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in ENDS:
         loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, again.set)
+    loop.add_signal_handler(AGAIN, again.set)
+    if early is not None and early.again:
+        again.set()
     try:
         await relay.start()
     except BaseException:
@@ -136,6 +158,7 @@ async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Work
     ready(relay.address)
     notify.tell(notify.READY, f"STATUS=serving at {relay.address}")
     reloading = asyncio.create_task(_reload(relay, read, again))
+    beating = None if pulse is None else asyncio.create_task(_beat(pulse))
     ends = [asyncio.create_task(stop.wait()), asyncio.create_task(mailroom.failed.wait()), reloading]
     if worker.parent:
         ends.append(asyncio.create_task(_orphaned(worker.parent)))
@@ -144,6 +167,8 @@ async def run(home: Path, read: Read, ready: Callable[[str], None], worker: Work
     for end in ends:
         end.cancel()
     finished = await relay.stop()
+    if beating is not None:
+        beating.cancel()
     if reloading.done() and not reloading.cancelled():
         reloading.result()
     if mailroom.failed.is_set():
@@ -164,12 +189,18 @@ async def _orphaned(parent: int) -> None:
         await asyncio.sleep(ORPHANED)
 
 
+async def _beat(pulse: Pulse) -> None:
+    while True:
+        pulse.beat()
+        await asyncio.sleep(pulse.every)
+
+
 async def _reload(relay: Relay, read: Read, again: asyncio.Event) -> None:
     """Whenever it is asked for."""
     while True:
         await again.wait()
         again.clear()
-        notify.tell(notify.RELOADING)
+        notify.reloading()
         try:
             await relay.reload(read())
         except (SecurechanError, OSError) as error:
@@ -178,13 +209,15 @@ async def _reload(relay: Relay, read: Read, again: asyncio.Event) -> None:
         notify.tell(notify.READY)
 
 
-def start(home: Path, read: Read, ready: Callable[[str], None], count: int = 1) -> None:
+def start(home: Path, read: Read, ready: Callable[[str], None], count: int = 1, early: Early | None = None) -> None:
     """`run` on the fastest event loop there is, in ``count`` processes. Raises what `run` raises, and `Unfit` where the
     store belongs to one process."""
     settings = read()
     workers.check(settings, count)
+    within = notify.watchdog()
     if count == 1:
-        _serve(run(home, read, ready))
+        pulse = None if within is None else Pulse(within / 2, lambda: notify.tell(notify.ALIVE))
+        _serve(run(home, read, ready, early=early, pulse=pulse))
         return
     logs.configure(settings.log, settings.log_level)
     stay(home)
@@ -197,13 +230,14 @@ def start(home: Path, read: Read, ready: Callable[[str], None], count: int = 1) 
         def work(number: int, tell: Callable[[str], None]) -> None:
             os.environ.pop("NOTIFY_SOCKET", None)  # the parent is who the service manager knows
             one = Worker(number, count, os.getppid())
-            _serve(run(home, lambda: workers.of_worker(read(), number, port), tell, one))
+            pulse = None if within is None else Pulse(within / 4, lambda: tell(workers.ALIVE))
+            _serve(run(home, lambda: workers.of_worker(read(), number, port), tell, one, early, pulse))
 
         def all_ready(address: str) -> None:
             ready(address)
             notify.tell(notify.READY, f"STATUS={count} workers serve at {address}")
 
-        workers.Crew(count, work, all_ready).run()
+        workers.Crew(count, work, all_ready, within).run()
 
 
 def _serve(work: Coroutine[Any, Any, None]) -> None:

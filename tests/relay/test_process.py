@@ -10,7 +10,9 @@ import resource
 import signal
 import socket
 import ssl
-from contextlib import ExitStack
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -41,6 +43,13 @@ in_flight = 7
 
 def trusting(home: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=home / "c.pem")
+
+
+def until(look: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not look():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def events(relay: RelayProcess) -> list[dict[str, object]]:
@@ -188,9 +197,34 @@ def test_the_service_manager_is_told(tmp_path: Path) -> None:
         relay = exits.enter_context(RelayProcess(tmp_path / "home", environment={"NOTIFY_SOCKET": str(tmp_path / "n")}))
         assert manager.recv(1024) == f"READY=1\nSTATUS=serving at {relay.url}".encode()
         os.kill(relay.pid, signal.SIGHUP)
-        assert [manager.recv(1024) for _ in range(2)] == [b"RELOADING=1", b"READY=1"]
+        assert manager.recv(1024).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+        assert manager.recv(1024) == b"READY=1"
         assert relay.stop() == 0
         assert manager.recv(1024) == b"STOPPING=1"
+
+
+def test_the_watchdog_hears_of_a_loop_that_turns_and_of_no_other(tmp_path: Path) -> None:
+    with ExitStack() as exits:
+        manager = exits.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+        manager.bind(str(tmp_path / "n"))
+        manager.settimeout(PATIENCE)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "100000"}
+        relay = exits.enter_context(RelayProcess(tmp_path / "home", environment=environment))
+        assert manager.recv(1024).startswith(b"READY=1\n")
+        assert [manager.recv(1024) for _ in range(5)] == [b"WATCHDOG=1"] * 5
+        os.kill(relay.pid, signal.SIGSTOP)  # as one that hangs
+        until(lambda: Path(f"/proc/{relay.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+        manager.setblocking(False)
+        with suppress(BlockingIOError):  # what it had said before
+            while True:
+                manager.recv(1024)
+        manager.settimeout(0.5)  # ten times as long as between two of its words
+        with pytest.raises(TimeoutError):
+            manager.recv(1024)
+        os.kill(relay.pid, signal.SIGCONT)
+        manager.settimeout(PATIENCE)
+        assert manager.recv(1024) == b"WATCHDOG=1"
+        assert relay.stop() == 0
 
 
 def test_free_is_a_fraction(tmp_path: Path) -> None:

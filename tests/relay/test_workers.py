@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -165,6 +165,30 @@ def test_what_one_cannot_do_at_the_start_ends_all(tmp_path: Path, cluster: Clust
         crew.environment["SECURECHAN_RELAY_METRICS_PORT"] = str(port - 1)  # worker 1 has the next
         with pytest.raises(RuntimeError, match=r"cannot listen on 127.0.0.1 port \d+"):
             crew.start()
+
+
+def test_one_that_hangs_is_told_and_started_anew_and_the_manager_hears_of_all(tmp_path: Path, cluster: Cluster) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "n"))
+        manager.settimeout(PATIENCE)
+        crew = Crew(tmp_path / "home", cluster)
+        crew.environment |= {"NOTIFY_SOCKET": str(tmp_path / "n"), "WATCHDOG_USEC": "2000000"}
+        with crew:
+            assert manager.recv(1024).endswith(f"3 workers serve at {crew.url}".encode())
+            assert [manager.recv(1024) for _ in range(3)] == [b"WATCHDOG=1"] * 3
+            held = crew.children()
+            os.kill(held[1], signal.SIGSTOP)
+            until(lambda: ((now := crew.children()) and len(now) == 3 and held[1] not in now) or None)
+            assert {held[0], held[2]} <= set(crew.children())
+            manager.setblocking(False)
+            with suppress(BlockingIOError):  # what it had said before
+                while True:
+                    manager.recv(1024)
+            manager.settimeout(PATIENCE)
+            assert manager.recv(1024) == b"WATCHDOG=1"
+            assert crew.stop() == 0
+            assert "worker hangs worker=" in crew.log
+            assert crew.log.count("worker ended") == 1
 
 
 def test_none_outlives_the_parent(tmp_path: Path, cluster: Cluster) -> None:
