@@ -317,7 +317,7 @@ class Relay:
             await connection.run()
         except Exception:
             event(log, "connection failed", level=logging.ERROR, error=True)
-            raise
+            socket.transport.abort()  # nobody is left who would time it
         finally:
             self._connections.discard(connection)
             connection.closed.set()

@@ -11,7 +11,8 @@ with all that follows.
                     └ all others ─▶ websockets ─▶ fragments ─┘  before that `message()`
 
 Each phase has its time: the request `OPEN_TIMEOUT`, what comes until there is a session is timed by whoever serves,
-and once the closing has begun, by either side, the connection has `CLOSE_TIMEOUT` to end.
+and once the closing has begun, by either side, the connection has `CLOSE_TIMEOUT` to end. What must be said unasked
+for is bounded too: while more than `WRITE_HIGH` waits, of all pings only the last is answered, once there is room.
 """
 
 from __future__ import annotations
@@ -88,6 +89,7 @@ class Socket(asyncio.Protocol):
         self._needed = 0  # bytes until it may be
         self._cutting = True  # whether frames are found here; no longer once one had to be refused
         self._parts: list[bytes | bytearray] = []  # of a message in fragments
+        self._pong = b""  # to the last ping, which came while the socket was choked
         self._inbox: deque[bytes] = deque()
         self._waiter: asyncio.Future[None] | None = None
 
@@ -196,17 +198,18 @@ class Socket(asyncio.Protocol):
             data = self._open(data)
             if not data:
                 return
-        if not self._cutting or self._closing:
-            self._refer(data)
-            return
+        refer = not self._cutting or self._closing
         partial = self._partial
         if partial:
             partial += data
-            if len(partial) < self._needed:
+            if len(partial) < self._needed and not refer:
                 return
             data = bytes(partial)
             partial.clear()
-        self._cut(data)
+        if refer:
+            self._refer(data)
+        else:
+            self._cut(data)
 
     def _cut(self, data: bytes) -> None:
         """Hand on the frames in ``data``, and keep what is not complete."""
@@ -253,9 +256,13 @@ class Socket(asyncio.Protocol):
 
     def _refer(self, data: bytes) -> None:
         """Let `websockets` see to it."""
-        self._protocol.receive_data(data)
-        events = self._protocol.events_received()
-        self._write_out()
+        protocol = self._protocol
+        protocol.receive_data(data)
+        events = protocol.events_received()
+        if self.choked and not protocol.eof_sent:  # what it says then is pongs (RFC 6455 §5.5.3: the last will do)
+            self._pong = b"".join(protocol.data_to_send()[-1:]) or self._pong
+        else:
+            self._write_out()
         for event in events:
             if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
                 self._gather(event)
@@ -286,10 +293,11 @@ class Socket(asyncio.Protocol):
         self.transport.write(_framed(message))
 
     def close(self, code: int, last: bytes = b"") -> None:
-        """Say the last message and close; `closed` returns when the other side has done so too, or its time is over."""
+        """Say the last message and close, where the other side hasn't; `closed` returns when it has too, or its time
+        is over."""
         if self._protocol.state is OPEN:
             self._protocol.send_close(code)
-        self._write_out(_framed(last) if last else b"")
+            self._write_out(_framed(last) if last else b"")
 
     async def closed(self) -> None:
         """Return when the connection has ended."""
@@ -298,19 +306,19 @@ class Socket(asyncio.Protocol):
     def _write_out(self, before: bytes = b"") -> None:
         """Write what `websockets` has to say, and mind the time once that is the end."""
         said = self._protocol.data_to_send()
+        ends = bool(said) and not said[-1]  # an empty one stands for the end of the stream
+        if not self._closing and (ends or self._protocol.close_expected()):
+            self._closing = True
+            self._set_timer(CLOSE_TIMEOUT)  # also where it closes by itself: what waits to be written may never leave
         transport = self.transport
         if transport.is_closing():
             return
-        ends = bool(said) and not said[-1]  # an empty one stands for the end of the stream
         if data := before + b"".join(said):
             transport.write(data)
         if ends and transport.can_write_eof():
             transport.write_eof()
         elif ends:
             transport.close()
-        if not self._closing and self._protocol.close_expected():
-            self._closing = True
-            self._set_timer(CLOSE_TIMEOUT)
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
@@ -331,6 +339,9 @@ class Socket(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.choked = 0.0
+        pong, self._pong = self._pong, b""
+        if pong and self._protocol.state is OPEN and not self.transport.is_closing():
+            self.transport.write(pong)
         if self._bell is not None:
             self._bell.writable()
 

@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosedError
 
 from relay.bounds import Bounds
 from relay.config import Settings
@@ -239,6 +240,18 @@ async def test_without_a_proxy_nobody_chooses_its_address(tmp_path: Path) -> Non
         connect(relay.address, additional_headers=headers, compression=None),
     ):
         assert dict(relay.house.guard.waiting) == {"127.0.0.1": 1}
+
+
+async def test_a_connection_whose_story_fails_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("nobody has thought of this")
+
+    monkeypatch.setattr("relay.connection.Door.open", fails)
+    async with relay_inside(tmp_path) as (relay, _), connect(relay.address, compression=None) as opened:
+        await opened.send(b"hello")
+        with pytest.raises(ConnectionClosedError):
+            await opened.recv()
+        assert relay.house.guard.total == 0
 
 
 def test_the_standard_event_loop_serves_too(tmp_path: Path) -> None:

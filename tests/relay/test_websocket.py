@@ -15,7 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from relay.limits import Guard, Quotas
-from relay.websocket import Socket
+from relay.websocket import WRITE_HIGH, Socket
 
 MOST = 1 << 17
 TEXT, BINARY, CONT, CLOSE, PING, PONG = 1, 2, 0, 8, 9, 10
@@ -66,6 +66,7 @@ class Desk:
     def __init__(self, *, early: bool) -> None:
         self.early = early
         self.tasks: list[asyncio.Task[None] | None] = []
+        self.sockets: list[Socket] = []
 
     def answer(self, socket: Socket, request: Request) -> Response | None:
         assert request.path == "/"
@@ -74,6 +75,7 @@ class Desk:
 
     async def serve(self, socket: Socket) -> None:
         self.tasks.append(asyncio.current_task())
+        self.sockets.append(socket)
         bell = Bell(socket)
         try:
             if not self.early:
@@ -87,9 +89,9 @@ class Desk:
 
 
 @asynccontextmanager
-async def listening(*, early: bool = False) -> AsyncIterator[int]:
+async def listening(*, early: bool = False, desk: Desk | None = None) -> AsyncIterator[int]:
     """The port of a server of such sockets. The block ends once nobody is served any more."""
-    desk = Desk(early=early)
+    desk = desk or Desk(early=early)
     server = await asyncio.get_running_loop().create_server(lambda: Socket(desk, MOST), "127.0.0.1", 0)
     yield next(iter(server.sockets)).getsockname()[1]
     server.close()
@@ -313,4 +315,69 @@ async def test_a_last_word_and_the_close_leave_together() -> None:
         await line.say(frame(b"bye"))
         assert await line.hear() == (BINARY, b"last")
         assert await close_code(line) == 1000
+        line.writer.close()
+
+
+async def flooded(port: int) -> tuple[Line, int]:
+    """A client that reads nothing and pings until the server would wait for it to read; how often it has."""
+    line = await Line.open(port)
+    line.writer.transport.pause_reading()  # type: ignore[attr-defined]  # a stream's transport reads and writes
+    for n in range(100):
+        await line.say(b"".join(frame(struct.pack(">I", 1000 * n + k) + bytes(121), PING) for k in range(1000)))
+    return line, 100_000
+
+
+async def test_of_pings_that_nobody_reads_the_answers_to_the_last_is_answered() -> None:
+    desk = Desk(early=True)
+    async with listening(desk=desk) as port:
+        line, pings = await flooded(port)
+        (socket,) = desk.sockets
+        assert socket.choked
+        assert socket.transport.get_write_buffer_size() < 2 * WRITE_HIGH
+        line.writer.transport.resume_reading()  # type: ignore[attr-defined]  # as above
+        heard: list[int] = []
+        while not heard or heard[-1] < pings - 1:
+            opcode, payload = await line.hear()
+            assert opcode == PONG
+            heard.append(int.from_bytes(payload[:4], "big"))
+        assert heard == sorted(set(heard))
+        assert len(heard) < pings
+        await line.say(frame(b"after"))
+        assert await line.hear() == echo(b"after")
+        line.writer.close()
+
+
+async def test_who_says_no_more_and_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.websocket.CLOSE_TIMEOUT", 0.05)
+    desk = Desk(early=True)
+    async with listening(desk=desk) as port:
+        line, _ = await flooded(port)
+        assert desk.sockets[0].choked
+        line.writer.write_eof()
+    line.writer.close()  # only now: the block has ended without
+
+
+async def test_who_has_closed_hears_no_last_word() -> None:
+    desk = Desk(early=True)
+    async with listening(desk=desk) as port:
+        line = await Line.open(port)
+        await line.say(frame(b"\x03\xe8", CLOSE))
+        assert await close_code(line) == 1000
+        desk.sockets[0].close(1001, b"last")
+        assert await line.reader.read() == b""
+        line.writer.close()
+
+
+async def test_a_frame_that_a_close_comes_between_is_read_to_its_end() -> None:
+    desk = Desk(early=True)
+    async with listening(desk=desk) as port:
+        line = await Line.open(port)
+        whole = frame(b"half" * 20_000)
+        await line.say(frame(b"first") + whole[:70])
+        assert await line.hear() == echo(b"first")
+        desk.sockets[0].close(1001)
+        assert await close_code(line) == 1001
+        await line.say(whole[70:] + frame(b"still", PING) + frame(b"\x03\xe9", CLOSE))
+        assert await line.hear() == (PONG, b"still")
+        assert await line.reader.read() == b""
         line.writer.close()
