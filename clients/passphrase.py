@@ -5,6 +5,9 @@ is at hand, nothing is asked and the error says what was needed.
 
     a person    mistypes ──► is told, and asked again, `TRIES` times in all
     a file      is wrong ──► stays wrong: the error ends it
+
+An invocation that opens one thing several times asks once: what a pipe held is gone when it has been read, and nobody
+types the same twice in a row. What didn't open is forgotten.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ MIN_PASSPHRASE: Final = 8  # characters of a new one
 TRIES: Final = 3  # of a person, for each thing that is to be opened or locked
 MISTYPED: Final = frozenset({"wrong-passphrase", "no-passphrase", "weak-passphrase", "passphrases-differ"})
 """What another try may mend."""
+_SOURCE: Final = ""  # in a memory: what the file or the descriptor held, which opens whatever is asked for
 
 Ask = Callable[[str], str]
 """Ask a person at a terminal for something that must not be seen."""
@@ -44,6 +48,7 @@ class Passphrases:
     known: str | None = field(default=None, repr=False)
     tries: int = TRIES
     fault: str = ""  # of the last try, for who tries again
+    memory: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # by what it opens; _SOURCE: all
 
     @classmethod
     def find(
@@ -53,11 +58,13 @@ class Passphrases:
         file: Path | None = None,
         ask: Ask | None = None,
         environment: Mapping[str, str] = os.environ,
+        memory: dict[str, str] | None = None,
     ) -> Passphrases:
-        """The flags, else ``SECURECHAN_PASSPHRASE_FILE``, else a person."""
+        """The flags, else ``SECURECHAN_PASSPHRASE_FILE``, else a person. Who is to remember what was given hands over a
+        ``memory``."""
         if fd is None and file is None and (named := environment.get("SECURECHAN_PASSPHRASE_FILE")):
             file = Path(named)
-        return cls(fd, file, ask)
+        return cls(fd, file, ask, memory={} if memory is None else memory)
 
     @classmethod
     def of(cls, passphrase: str) -> Passphrases:
@@ -70,50 +77,55 @@ class Passphrases:
         """The passphrase of ``what``, from one try. Raises NotReady: ``passphrase-needed`` where there is no source,
         ``no-passphrase`` where a person gives none."""
         given = self._given()
+        if given is None:
+            given = self.memory.get(what)
         if given is not None:
             return given
         said = self.typed(f"passphrase of {what}: ", what)
         if not said:
             raise NotReady("no passphrase was given", hint="type it, or use --passphrase-file", code="no-passphrase")
+        self.memory[what] = said
         return said
 
     def new(self, what: str) -> str:
         """A passphrase for something new: asked for twice, and not too short. Raises NotReady, Malformed
         (``weak-passphrase``)."""
         given = self._given()
-        return self._persistently(lambda now: _twice(now, what)) if given is None else _strong(given)
+        return self._persistently(lambda now: _twice(now, what), what) if given is None else _strong(given)
 
     def opening(self, what: str, attempt: Callable[[str], T]) -> T:
         """What ``attempt`` makes of the passphrase of ``what``. Raises what it raises: for a wrong passphrase only
         where nobody can be asked again."""
-        return self._persistently(lambda now: attempt(now.get(what)))
+        return self._persistently(lambda now: attempt(now.get(what)), what)
 
-    def after(self, error: SecurechanError) -> Passphrases:
-        """Whom to ask after an answer that came to ``error``: the same person, who is told of it then. Raises
-        ``error`` where another try mends nothing, or none is left."""
+    def after(self, error: SecurechanError, what: str) -> Passphrases:
+        """Whom to ask after an answer for ``what`` that came to ``error``: the same person, who is told of it then.
+        Raises ``error`` where another try mends nothing, or none is left."""
+        self.memory.pop(what, None)
         person = self.ask is not None and self.known is None and self.fd is None and self.file is None
         if error.code not in MISTYPED or not person or self.tries <= 1:
             raise error
         return replace(self, tries=self.tries - 1, fault=error.message)
 
-    def _persistently(self, attempt: Callable[[Passphrases], T]) -> T:
+    def _persistently(self, attempt: Callable[[Passphrases], T], what: str) -> T:
         now = self
         while True:
             try:
                 return attempt(now)
             except (NotReady, Malformed) as e:
-                now = now.after(e)
+                now = now.after(e, what)
 
     # -------------------------------------------------------------------------------------------------------- sources
 
     def _given(self) -> str | None:
         if self.known is not None:
             return self.known
-        if self.fd is not None:
-            return _read_fd(self.fd)
-        if self.file is not None:
-            return _read_file(self.file)
-        return None
+        if _SOURCE not in self.memory:
+            if self.fd is not None:
+                self.memory[_SOURCE] = _read_fd(self.fd)
+            elif self.file is not None:
+                self.memory[_SOURCE] = _read_file(self.file)
+        return self.memory.get(_SOURCE)
 
     def typed(self, prompt: str, what: str) -> str:
         """What a person types, who is told first what was wrong with the try before. Raises NotReady

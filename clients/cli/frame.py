@@ -18,7 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -146,6 +146,7 @@ class Invocation:
     profile_name: str | None = None
     passphrase_file: Path | None = None
     passphrase_fd: int | None = None
+    memory: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # passphrases, once given
 
     # ------------------------------------------------------------------------------------------------- whose it is
 
@@ -161,11 +162,11 @@ class Invocation:
 
     @property
     def passphrases(self) -> Passphrases:
-        """Where passphrases come from."""
+        """Where passphrases come from, each once in an invocation."""
         ask = None if self.no_input else terminal()
         if ask is not None:
             ask = _unhurried(ask)
-        return Passphrases.find(fd=self.passphrase_fd, file=self.passphrase_file, ask=ask)
+        return Passphrases.find(fd=self.passphrase_fd, file=self.passphrase_file, ask=ask, memory=self.memory)
 
     @property
     def interactive(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import mimetypes
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +54,9 @@ def send(
         text = me.ask("message: ")
     parts: list[dict[str, Any]] = [] if text is None else [{"text": text}]
     parts += [_attachment(path, me.read_in(path, MAX_FILE)) for path in attach or ()]
-    parts[0]["id"] = identity
+    if identity is not None:
+        for number, part in enumerate(parts):
+            part["id"] = _part_id(identity, number)
     common: dict[str, Any] = {"to": to, "tlp": tlp, "timeout": timeout}
     if len(parts) == 1:
         done = [do("message.send", **common, **parts[0], wait=wait)]
@@ -65,6 +68,11 @@ def send(
     if done[0]["joined"]:
         me.note(f"joined the conversation that {safe(to)} offered you")
     me.emit(data, lambda: "\n".join(_sent(each) for each in done))
+
+
+def _part_id(identity: str, number: int) -> str:
+    """The id of a message's further part: out of the message's own, so that a repetition sends none of them twice."""
+    return identity if number == 0 else hashlib.sha256(f"{identity.lower()} {number}".encode()).hexdigest()[:32]
 
 
 def _arrived(kept: dict[str, Any], wait: str, timeout: float) -> Any:

@@ -196,12 +196,13 @@ async def open_vault(profile: Profile, passphrases: Passphrases) -> Vault:
     """The profile's vault. The caller holds the profile. Raises NotReady."""
     if not profile.enrolled:
         raise _not_enrolled(profile)
+    what = f"profile {profile.name}"
     while True:
-        passphrase = passphrases.get(f"profile {profile.name}")
+        passphrase = passphrases.get(what)
         try:
             return await asyncio.to_thread(Vault.open, profile.vault, passphrase)
         except NotReady as e:
-            passphrases = passphrases.after(e)
+            passphrases = passphrases.after(e, what)
 
 
 @contextlib.asynccontextmanager
@@ -276,7 +277,7 @@ async def perform(
                             _look_at_clocks(work, warn)
                             return data
                     except NotReady as mistyped:
-                        passphrases, known = passphrases.after(mistyped), None
+                        passphrases, known = passphrases.after(mistyped, f"profile {profile.name}"), None
         await asyncio.sleep(0.1)
 
 

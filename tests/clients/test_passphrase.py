@@ -176,6 +176,29 @@ def test_a_file_and_what_is_known_have_one_try(file: Path) -> None:
 
 def test_what_is_known_is_not_shown() -> None:
     assert "sesame" not in repr(Passphrases.of("open sesame"))
+    assert "sesame" not in repr(Passphrases(memory={"the vault": "open sesame"}))
+
+
+def test_who_opens_one_thing_twice_is_asked_once() -> None:
+    person, shown = answers("wrong", "right", "another")
+    assert person.opening("the vault", opens) == 7
+    again = Passphrases.find(ask=person.ask, environment={}, memory=person.memory)
+    assert again.opening("the vault", opens) == 7
+    assert len(shown) == 2
+    assert again.get("the key") == "another"  # another thing has another one
+
+
+def test_what_a_pipe_held_is_kept() -> None:
+    read, write = os.pipe()
+    os.write(write, b"from the pipe\n")
+    os.close(write)
+    memory: dict[str, str] = {}
+    try:
+        for what in ("the vault", "the key", "the vault"):
+            assert Passphrases.find(fd=read, environment={}, memory=memory).get(what) == "from the pipe"
+        assert Passphrases.find(fd=read, environment={}, memory=memory).new("a key") == "from the pipe"
+    finally:
+        os.close(read)
 
 
 def test_nobody_can_be_asked_where_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

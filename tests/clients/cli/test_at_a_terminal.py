@@ -71,3 +71,14 @@ def test_ctrl_c_at_a_prompt_ends_it(town: Town) -> None:
         terminal.expect(OLD)
         terminal.type(INTERRUPT)
         assert terminal.end() == 130
+
+
+def test_who_sends_several_parts_is_asked_once(town: Town, tmp_path: Path) -> None:
+    name = town.community()
+    (tmp_path / "a.txt").write_text("attached")
+    words = ["send", name, "-m", "both", "-a", str(tmp_path / "a.txt")]
+    with Terminal("--home", str(town.hr.home), *words) as terminal:
+        terminal.answer(OLD, "not this one")
+        terminal.answer("wrong passphrase, try again\n" + OLD, PASSPHRASE)
+        assert terminal.end() == 0
+        assert terminal.screen.count(OLD) == 2

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.clients.cli.conftest import Person
 from tests.clients.conftest import Town
-from tests.clients.station import Station, run
+from tests.clients.station import PASSPHRASE, Station, run
+from tests.support.relayproc import ROOT
 
 
 def test_people_read_harmless_lines(town: Town) -> None:
@@ -118,3 +123,41 @@ def test_who_was_enrolled_a_minute_ago_is_written_to_at_once(
     assert (sent["state"], sent["name"]) == ("queued", "liaison-31@cert-hr")
     nobody = town.si.run("--json", "send", "nobody@cert-hr", "-m", "x")
     assert (nobody.code, "could not be asked" in nobody.error["hint"]) == (4, False)
+
+
+def test_of_a_message_of_several_parts_the_passphrase_is_read_once(town: Town, tmp_path: Path) -> None:
+    """A pipe that has been read holds nothing more. A whole process, as scripts start it."""
+    name = town.community()
+    for each in ("one.txt", "two.txt"):
+        (tmp_path / each).write_text(each)
+    read, write = os.pipe()
+    os.write(write, PASSPHRASE.encode() + b"\n")
+    os.close(write)
+    options = ["--json", "--no-input", "--home", str(town.hr.home), "--passphrase-fd", str(read)]
+    files = ["-a", str(tmp_path / "one.txt"), "-a", str(tmp_path / "two.txt")]
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "clients.cli", *options, "send", name, "-m", "three parts", *files],
+            pass_fds=[read],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            check=False,
+        )
+    finally:
+        os.close(read)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert [each["state"] for each in json.loads(ended.stdout)["data"]["messages"]] == ["sent"] * 3
+
+
+def test_a_message_of_several_parts_that_is_repeated_is_the_same(town: Town, tmp_path: Path) -> None:
+    name = town.community()
+    (tmp_path / "a.txt").write_text("attached")
+    words = ["send", name, "-m", "once", "-a", str(tmp_path / "a.txt"), "--id", os.urandom(16).hex()]
+    first, second = (town.hr.json(*words)["messages"] for _ in range(2))
+    assert [each["id"] for each in first] == [each["id"] for each in second]
+    assert first[0]["id"] == words[-1] != first[1]["id"]
+    town.si.json("sync")
+    came = [e for e in town.si.json("read", name)["events"] if e["event"] == "message-received"]
+    assert len(came) == 2, came
