@@ -3,7 +3,7 @@
 the operator   cli setup (a folder, its keys) config mistakes (told by line) keys backup mirror running (asked of it)
                bench (what the machine gives)
 the process    process (opens, serves, ends) workers (several on a port) signals (before it serves) notify logs
-               metrics observe (for who watches)
+               metrics vitals observe (for who watches)
 the doors      server websocket tls connection (a session) admission (who may be here) people (who that is)
                limits (quotas) bounds (numbers that hold for all) outgoing (frames encoded by hand)
 the mailroom   mailroom (without sockets) member (a session, seen from here) lanes (the order of its requests)

@@ -80,19 +80,11 @@ def fail(error: Exception, as_json: bool) -> NoReturn:
     sys.exit(exit_code)
 
 
-def number() -> str:
-    """Which version is installed."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("securechan")
-    except PackageNotFoundError:
-        return "0"
-
-
 def _show_version(wanted: bool) -> None:
     if wanted:
-        sys.stdout.write(f"{PROGRAM} {number()}\n")
+        from relay.vitals import installed
+
+        sys.stdout.write(f"{PROGRAM} {installed()}\n")
         raise typer.Exit
 
 
@@ -331,6 +323,7 @@ def bench(
 def man() -> None:
     """Write the manual page: securechan-relay man | man -l -"""
     from relay.config import described
+    from relay.vitals import installed
     from securechan.manual import page
 
     causes: dict[int, list[str]] = {0: ["ok"], 1: ["internal"], 2: ["usage"], 130: ["interrupted"]}
@@ -350,7 +343,7 @@ def man() -> None:
         ),
         ("exit status", [(str(code), ", ".join(words)) for code, words in sorted(causes.items())]),
     ]
-    sys.stdout.write(page(typer.main.get_command(app), "securechan-relay", number(), sections))
+    sys.stdout.write(page(typer.main.get_command(app), "securechan-relay", installed(), sections))
 
 
 def _flat(data: dict[str, Any], prefix: str = "") -> list[tuple[str, object]]:

@@ -45,7 +45,7 @@ class Quotas(Table):
     in_flight: int = Field(default=64, ge=1, le=4096, description="requests without an answer yet")
     buffer: int = Field(default=8 << 20, ge=1 << 20, description="bytes that may wait for a slow reader")
     stall: int = Field(default=30, ge=1, le=600, description="seconds without any reading that end a session")
-    sessions: int = Field(default=2000, ge=1, description="sessions at once")
+    sessions: int = Field(default=6000, ge=1, description="sessions at once")
     idle: int = Field(default=180, ge=10, le=3600, description="seconds of silence that end a session")
     half_open: int = Field(default=256, ge=1, description="handshakes under way at once")
     half_open_per_address: int = Field(default=64, ge=1, description="the same, from one address")

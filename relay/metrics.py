@@ -49,6 +49,27 @@ GAUGES: Final[dict[str, str]] = {
     "trust_expires_seconds": "seconds until the first trust document expires",
     "tls_expires_seconds": "seconds until the TLS certificate expires",
 }
+PROCESS: Final[dict[str, tuple[str, str]]] = {
+    "process_start_time_seconds": ("gauge", "when the process began, Unix seconds"),
+    "process_cpu_seconds_total": ("counter", "seconds of processor time, user and system"),
+    "process_resident_memory_bytes": ("gauge", "bytes of memory that are resident"),
+    "process_open_fds": ("gauge", "open files"),
+    "process_max_fds": ("gauge", "open files that it may have"),
+}
+"""Kind and help of what `relay.vitals` measures; names as Prometheus' own clients have them, without prefix."""
+SHARED: Final = frozenset(
+    {
+        "store_bytes",
+        "disk_free_ratio",
+        "uptime_seconds",
+        "trust_position",
+        "trust_expires_seconds",
+        "tls_expires_seconds",
+        "process_start_time_seconds",
+        "process_max_fds",
+    }
+)
+"""What several workers don't have a part of each: one's number is all of them's, and a sum would be none."""
 HISTOGRAMS: Final[dict[str, str]] = {
     "handshake_seconds": "time of a handshake",
     "commit_seconds": "time that the store took for a group commit",
@@ -82,6 +103,7 @@ class Metrics:
     """Counters and durations."""
 
     def __init__(self) -> None:
+        self.version = ""
         self._counts: dict[tuple[str, str], int] = {}
         self._times = {name: Histogram() for name in HISTOGRAMS}
 
@@ -113,8 +135,9 @@ class Metrics:
         return self._counts.get((name, label), 0)
 
     def render(self, now: Mapping[str, float]) -> str:
-        """Prometheus text format 0.0.4. ``now``: values of `GAUGES` and `TALLIES` (KeyError for another)."""
-        lines: list[str] = []
+        """Prometheus text format 0.0.4. ``now``: values of `GAUGES`, `TALLIES`, `PROCESS` (KeyError for another)."""
+        lines = _head("build_info", "which version runs", "gauge")
+        lines.append(f'securechan_build_info{{version="{self.version}"}} 1')
         for name, told in COUNTERS.items():
             lines += _head(f"{name}_total", told, "counter")
             for (kind, label), value in sorted(self._counts.items()):
@@ -124,7 +147,10 @@ class Metrics:
         for name, told in HISTOGRAMS.items():
             lines += [*_head(name, told, "histogram"), *self._times[name].lines(f"securechan_{name}")]
         for name, amount in sorted(now.items()):
-            if name in TALLIES:
+            if name in PROCESS:
+                kind, told = PROCESS[name]
+                lines += [f"# HELP {name} {told}", f"# TYPE {name} {kind}", f"{name} {amount}"]
+            elif name in TALLIES:
                 lines += [*_head(f"{name}_total", TALLIES[name], "counter"), f"securechan_{name}_total {amount}"]
             else:
                 lines += [*_head(name, GAUGES[name], "gauge"), f"securechan_{name} {amount}"]

@@ -6,6 +6,7 @@ answers there.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -20,6 +21,9 @@ from relay import keys as keyring
 from relay import tls
 from relay.backup import note
 from relay.config import load
+from relay.metrics import SHARED
+from relay.vitals import installed
+from relay.workers import Worker
 from securechan.errors import NotReady, TimedOut, Unfit, Unreachable
 
 PAUSE: Final = 0.05  # seconds between two looks
@@ -39,13 +43,14 @@ class _Inside(http.client.HTTPConnection):
         self.sock.connect(str(self._path))
 
 
-def ask(home: Path) -> dict[str, Any]:
-    """What the running relay says of itself. Raises `Unreachable` where none answers, `NotReady` where none could."""
-    path = home / keyring.SOCKET
+def ask(home: Path, socket: str = keyring.SOCKET) -> dict[str, Any]:
+    """What the running relay says of itself, or one of its workers. Raises `Unreachable` where none answers,
+    `NotReady` where none could."""
+    path = home / socket
     if len(os.fsencode(path)) > LONGEST:
         raise NotReady(
             f"{path} is too long for a socket: a relay that runs there can't be asked",
-            hint=f"name a folder of at most {LONGEST - len(keyring.SOCKET) - 1} bytes, or go there and say --home .",
+            hint=f"name a folder of at most {LONGEST - len(socket) - 1} bytes, or go there and say --home .",
         )
     connection = _Inside(path)
     try:
@@ -56,6 +61,32 @@ def ask(home: Path) -> dict[str, Any]:
     finally:
         connection.close()
     return answer
+
+
+def everyone(home: Path) -> dict[str, Any]:
+    """`ask`, of all workers together: ready when all are; what each counts for itself (`SHARED` is one for all) is the
+    sum, and ``each`` has every worker's part. Raises what `ask` raises, where the first worker doesn't answer."""
+    told = ask(home)
+    told["each"] = []
+    if told["workers"] == 1:
+        return told
+    counts: dict[str, float] = dict(told["counts"])
+    for number in range(told["workers"]):
+        try:
+            one = ask(home, Worker(number).socket) if number else told
+        except Unreachable:
+            told["each"].append({"worker": number, "answers": False, "ready": False, "sessions": 0})
+            told["ready"], told["why"] = False, [*told["why"], f"worker {number} does not answer"]
+            continue
+        sessions = one["counts"]["sessions"]
+        told["each"].append({"worker": number, "answers": True, "ready": one["ready"], "sessions": sessions})
+        if number:
+            for name in one["counts"].keys() - SHARED:
+                counts[name] = counts.get(name, 0) + one["counts"][name]
+            told["ready"] &= one["ready"]
+            told["why"] += [why for why in one["why"] if why not in told["why"]]
+    told["counts"] = counts
+    return told
 
 
 def reload(home: Path, patience: float = 30.0) -> dict[str, Any]:
@@ -77,7 +108,7 @@ def reload(home: Path, patience: float = 30.0) -> dict[str, Any]:
 
 def drain(home: Path, patience: float = 60.0) -> dict[str, Any]:
     """Have the relay finish what was accepted, say bye and end; wait for that. Raises `Unreachable`, `TimedOut`."""
-    before = ask(home)
+    before = everyone(home)
     os.kill(before["pid"], signal.SIGTERM)
     until = time.monotonic() + patience
     while time.monotonic() < until:
@@ -109,16 +140,15 @@ def status(home: Path) -> dict[str, Any]:
         "running": None,
         "restored": note(home),
     }
-    try:
-        told["running"] = ask(home)
-    except Unreachable:
-        return told
+    with contextlib.suppress(Unreachable):
+        told["running"] = everyone(home)
+    told["version"] = installed()
     return told
 
 
 def words(told: Mapping[str, Any]) -> str:
     """`status` for people."""
-    card, running = told["card"], told["running"]
+    card, running, version = told["card"], told["running"], told["version"]
     lines = [f"relay      {card['name']}  {card['url']}", f"keys       KEM {card['key_id']}  in {told['home']}"]
     if told.get("restored"):
         then = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(told["restored"]["made"]))
@@ -129,9 +159,11 @@ def words(told: Mapping[str, Any]) -> str:
         return "\n".join(lines)
     lines.append(
         f"running    {running['address']}  up {_time(running['uptime'])}  process {running['pid']}"
-        f"{'' if running['workers'] == 1 else '  workers ' + str(running['workers'])}"
+        f"{'' if running['workers'] == 1 else '  workers ' + str(running['workers'])}  version {running['version']}"
         f"  {'ready' if running['ready'] else 'not ready: ' + ', '.join(running['why'])}"
     )
+    if running["version"] != version:
+        lines.append(f"warn       version {version} is installed; it serves once the relay is started anew")
     federation = running["federation"]
     if federation is None:
         lines.append("federation none yet: securechan-relay adopt BUNDLE")
@@ -149,6 +181,9 @@ def words(told: Mapping[str, Any]) -> str:
         f"now        sessions {counts['sessions']}  subscriptions {counts['subscriptions']}"
         f"  stored {counts['appends']} entries since the start, pushed {counts['pushed']}"
     )
+    for each in running["each"]:
+        has = f"sessions {each['sessions']}" if each["answers"] else "does not answer"
+        lines.append(f"worker     {each['worker']}  {has}{'' if each['ready'] else '  not ready'}")
     for name, share in running["agencies"].items():
         lines.append(f"agency     {name}  {_size(share['stored'])} of {_size(share['may'])}")
     if running["configuration"]["refused"]:

@@ -38,6 +38,7 @@ from relay.mailroom import Mailroom
 from relay.metrics import Metrics
 from relay.store.base import StoreFailed
 from relay.trust_topic import TrustTopic
+from relay.vitals import Vitals
 from relay.websocket import CLOSE_TIMEOUT, OPEN_TIMEOUT, Socket
 from relay.workers import ALONE, Worker
 from securechan.crypto.secret import Secret
@@ -113,7 +114,9 @@ class Relay:
         self._refused = ""  # what was wrong with the configuration when it was last read again
         self._paths = {"/", urlsplit(settings.url).path or "/"}
         quotas = settings.quotas
+        self._vitals = Vitals()
         self.metrics = metrics or Metrics()
+        self.metrics.version = self._vitals.version
         self.house = House(
             mailroom=mailroom,
             door=self._door,
@@ -274,11 +277,12 @@ class Relay:
             return
         self._adopted = bundle
         try:
-            await self._trust.adopt(bundle)
+            new = await self._trust.adopt(bundle)
         except SecurechanError as error:
             event(log, "bundle refused", level=logging.ERROR, cause=error.code, why=error.message)
         else:
-            event(log, "federation adopted")
+            if new:  # and not whenever what it serves is laid in its folder, or read again
+                event(log, "federation adopted")
 
     def _take_up_keys(self) -> None:
         """Hold the KEM keys that are in the folder now (``securechan-relay rotate``)."""
@@ -374,6 +378,7 @@ class Relay:
         view, now = self._trust.view, clock() // 1000
         told: dict[str, float] = {
             **self._mailroom.stats(),
+            **self._vitals.measure(),
             "half_open": self.house.guard.total,
             "uptime_seconds": round(time.monotonic() - self._started, 1),
             "trust_position": 0 if view is None else view.position.sequence,
@@ -407,6 +412,7 @@ class Relay:
         return {
             "pid": self._worker.pid,
             "workers": self._worker.count,
+            "version": self._vitals.version,
             "name": settings.name,
             "address": self.address,
             "store": settings.store,

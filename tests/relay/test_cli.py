@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from relay import __main__, cli, keys
+from relay import __main__, cli, keys, vitals
 from securechan.errors import Refused
 from securechan.wire.frames import Done, Ping
 from securechan.wire.handshake import RelayIdentity
@@ -287,14 +287,14 @@ def test_a_key_is_dropped_where_somebody_knows_what_is_published(
 
 
 def test_the_version_is_said(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "--version") == (0, f"securechan-relay {cli.number()}\n", "")
+    assert run(capsys, "--version") == (0, f"securechan-relay {vitals.installed()}\n", "")
 
 
 def test_the_manual_names_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
     told = run(capsys, "man")[1].replace("\\-", "-")
     for name in ("port", "tls.certificate", "quotas.sessions", "agencies.NAME.stored", "nats.servers"):
         assert f"\n.B {name}\n" in told
-    assert "sessions at once: a whole number of 1 or more; left out it is 2000." in told
+    assert "sessions at once: a whole number of 1 or more; left out it is 6000." in told
 
 
 def test_the_package_is_the_program() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from relay.metrics import COUNTERS, Metrics
 
-LINE = re.compile(r'^(# (HELP|TYPE) .+|[a-z_]+(\{(kind|le)="[^"]*"\})? [0-9.]+)$')
+LINE = re.compile(r'^(# (HELP|TYPE) .+|[a-z_]+(\{(kind|le|version)="[^"]*"\})? [0-9.]+)$')
 
 
 def test_every_line_is_the_text_format() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from relay import metrics, observe
+from relay import metrics, observe, vitals
 from relay.store.base import Health
 from securechan.wire.frames import Done, Ping
 from tests.relay.caller import call
@@ -61,6 +61,8 @@ async def test_numbers_have_help_and_no_names(running: Running) -> None:
     commits = re.search(r"^securechan_commit_seconds_count (\d+)$", text, flags=re.MULTILINE)
     assert commits is not None
     assert int(commits.group(1)) > 0
+    assert f'securechan_build_info{{version="{vitals.installed()}"}} 1' in text
+    assert set(metrics.PROCESS) <= numbers
     assert not re.search(r"cert-hr|cert-si|127\.0\.0", text)
 
 
@@ -88,5 +90,6 @@ async def test_whoever_is_not_ready_says_why(tmp_path: Path, monkeypatch: pytest
 
 
 def test_every_number_is_declared_once() -> None:
-    names = [*metrics.COUNTERS, *metrics.TALLIES, *metrics.GAUGES, *metrics.HISTOGRAMS]
+    names = [*metrics.COUNTERS, *metrics.TALLIES, *metrics.GAUGES, *metrics.HISTOGRAMS, *metrics.PROCESS]
     assert len(names) == len(set(names))
+    assert set(names) >= metrics.SHARED

@@ -140,7 +140,7 @@ def test_it_takes_the_open_files_that_it_may_and_says_where_they_are_too_few(tmp
     with RelayProcess(tmp_path / "home", program=program) as relay:
         limits = Path(f"/proc/{relay.pid}/limits").read_text()
         assert re.search(rf"Max open files +{min(hard, 1000)} +{min(hard, 1000)}", limits)
-        assert "too few open files for quotas.sessions may=1000 needed=2384" in relay.log
+        assert "too few open files for quotas.sessions may=1000 needed=6384" in relay.log
     settings = {"SECURECHAN_RELAY_QUOTAS__SESSIONS": "500"}
     with RelayProcess(tmp_path / "enough", program=program, environment=settings) as relay:
         assert "too few" not in relay.log

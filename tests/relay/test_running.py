@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from relay import running as asking
+from relay import vitals
 from securechan.errors import NotReady, Unreachable
 from securechan.wire.frames import Append, Appended, CreateTopic, Show
 from tests.relay.caller import call
@@ -25,7 +26,7 @@ async def test_it_is_told_in_words_who_stored_how_much(running: Running) -> None
     words = asking.words(told)
     for line in ("relay ", "keys ", "running ", "federation ", "store ", "now ", "agency "):
         assert f"\n{line}" in f"\n{words}"
-    assert f"process {running.process.pid}  ready" in words
+    assert f"process {running.process.pid}  version {vitals.installed()}  ready" in words
     assert told["running"]["agencies"]["cert-si"]["stored"] >= 2048
     assert told["running"]["agencies"]["cert-si"]["may"] == 20 << 30
 
@@ -42,9 +43,15 @@ def test_words_of_a_relay_that_waits() -> None:
         "home": "/h",
         "card": {"name": "relay-1", "url": "ws://x", "key_id": "ab"},
         "adopted": False,
+        "version": "1.1",
         "running": {
             "pid": 7,
             "workers": 2,
+            "version": "1.0",
+            "each": [
+                {"worker": 0, "answers": True, "ready": True, "sessions": 5},
+                {"worker": 1, "answers": False, "ready": False, "sessions": 0},
+            ],
             "address": "ws://x",
             "uptime": 90_061,
             "ready": False,
@@ -66,7 +73,10 @@ def test_words_of_a_relay_that_waits() -> None:
         },
     }
     words = asking.words(told)
-    assert "up 1 d 1 h  process 7  workers 2  not ready: waiting for a federation" in words
+    assert "up 1 d 1 h  process 7  workers 2  version 1.0  not ready: waiting for a federation" in words
+    assert "warn       version 1.1 is installed; it serves once the relay is started anew" in words
+    assert "worker     0  sessions 5\n" in words
+    assert "worker     1  does not answer  not ready\n" in words
     assert "federation none yet: securechan-relay adopt BUNDLE" in words
     assert "store      sqlite  3.0 MiB  entries kept 30 d" in words
     assert "warn       the newest key is not published yet" in words

@@ -112,6 +112,10 @@ def test_three_share_a_port_and_a_log(tmp_path: Path, cluster: Cluster) -> None:
                 callers = [await spread(crew, founded, stack, f"cert-hr/d{number}") for number in range(8)]
                 told = [_asked(path)["counts"]["sessions"] for path in sockets]
                 assert sum(told) == 8
+                all_told = await asyncio.to_thread(running.everyone, crew.home)
+                assert all_told["counts"]["sessions"] == 8
+                assert [each["sessions"] for each in all_told["each"]] == told
+                assert all_told["ready"]
                 assert await callers[0].ask(CreateTopic(topic, hashlib.sha256(secret).digest())) == Done()
                 for caller in callers:
                     assert await caller.ask(Show(topic, secret)) == Done()
