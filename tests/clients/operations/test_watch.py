@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import Town
+from tests.clients.conftest import Pair, Town
 from tests.clients.station import Station
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -51,16 +51,16 @@ def watching(station: Station, *words: str) -> Iterator[Watching]:
             process.kill()
 
 
-def test_a_first_word_to_who_was_never_here_holds_up_nobody(town: Town) -> None:
+def test_a_first_word_to_who_was_never_here_holds_up_nobody(pair: Pair) -> None:
     """It waits for its reader, for weeks if need be; to sync is done meanwhile."""
-    town.si.json("sync")
-    queued = town.si.json("send", "liaison-1@cert-pl", "-m", "welcome", "--wait", "queued")
+    pair.si.json("sync")
+    queued = pair.si.json("send", "liaison-1@cert-pl", "-m", "welcome", "--wait", "queued")
     assert queued["state"] == "queued"
     for _ in range(2):
-        said = town.si.json("sync", "--timeout", "20")
+        said = pair.si.json("sync", "--timeout", "20")
         (there,) = [each for each in said["conversations"] if each["id"] == queued["conversation"]]
         assert there["queued"] == 1
-    rested = town.si.run("sync", "--timeout", "20").out
+    rested = pair.si.run("sync", "--timeout", "20").out
     assert "1 message waits for its readers" in rested
 
 

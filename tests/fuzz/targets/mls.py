@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from securechan.crypto.suite import by_number
 from securechan.errors import Malformed
-from securechan.mls.extensions import Extension
+from securechan.mls.extensions import Extension, ExtensionType
 from securechan.mls.group import Group
 from securechan.mls.join import check_tree
 from securechan.mls.keypackage import KeyPackage, KeyPackageBundle
@@ -62,7 +62,9 @@ def scene() -> Scene:
     _, words = alice.protect(b"words", authenticated_data=b"where", padding=20)
     _, update = carol.propose_update(private=False)
     _, remove = alice.propose(Remove(LeafIndex(2)))
-    _, context = alice.propose(GroupContextExtensions((Extension(0xF0F0, b""),)), private=False)
+    _, context = alice.propose(
+        GroupContextExtensions((Extension(ExtensionType.REQUIRED_CAPABILITIES, bytes(3)),)), private=False
+    )
     add = alice.commit(adds=[newcomer.key_package])
     said = (
         words,
