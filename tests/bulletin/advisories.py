@@ -1,4 +1,4 @@
-"""A small sound advisory of each version, and a way to break it in one place."""
+"""A small sound advisory of each version, and a way to break it in one place and be told."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import copy
 import json
 from typing import Any
 
-from tests.bulletin.files import DEMO
+from securechan.bulletin import csaf
+from tests.bulletin.files import DEMO, refusal, whats
 
 A, B, C = "P-1", "P-2", "P-3"
 
@@ -75,3 +76,11 @@ def change(document: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         else:
             at[int(last) if isinstance(at, list) else last] = value
     return result
+
+
+def found_in(number: str, versions: tuple[str, ...], changes: dict[str, Any]) -> None:
+    """The sound advisory, so changed, is refused by the test of that number, in each of these versions."""
+    for version in versions:
+        error = refusal(csaf.check, change(sound(version), changes))
+        assert error is not None, version
+        assert any(item.what.startswith(f"{number}: ") for item in error.findings), whats(error)

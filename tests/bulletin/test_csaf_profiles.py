@@ -8,7 +8,7 @@ import pytest
 
 from securechan.bulletin import csaf
 from securechan.bulletin.csaf_profiles import RULES, RULES_21
-from tests.bulletin.advisories import GONE, change, sound
+from tests.bulletin.advisories import GONE, change, found_in, sound
 from tests.bulletin.files import refusal, whats
 
 V = "vulnerabilities/0"
@@ -37,10 +37,7 @@ BROKEN: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("number", "versions", "changes"), BROKEN, ids=[f"{item[0]}-{n}" for n, item in enumerate(BROKEN)]
 )
 def test_each_test_finds_what_it_is_for(number: str, versions: tuple[str, ...], changes: dict[str, Any]) -> None:
-    for version in versions:
-        error = refusal(csaf.check, change(sound(version), changes))
-        assert error is not None, version
-        assert any(item.what.startswith(f"{number}: ") for item in error.findings), whats(error)
+    found_in(number, versions, changes)
 
 
 def test_each_test_is_of_a_profile() -> None:

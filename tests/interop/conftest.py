@@ -1,11 +1,27 @@
-"""After the walks: one line for each, and what each peer could not be asked for."""
+"""Other implementations to ask; and after the walks one line for each, and what each peer could not be asked for."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
-from tests.interop.sides import ABLE, without
+import pytest
+
+from tests.interop.process import Process
+from tests.interop.sides import ABLE, command, without
+
+
+@pytest.fixture
+def ts_mls() -> Iterator[Process]:
+    with Process(command("ts-mls")) as process:
+        yield process
+
+
+@pytest.fixture
+def mls_rs() -> Iterator[Process]:
+    with Process(command("mls-rs")) as process:
+        yield process
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

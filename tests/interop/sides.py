@@ -14,12 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import pytest
+
 from securechan.mls.tree import RatchetTree
 from securechan.mls.treemath import LeafIndex, NodeIndex
 from tests.interop.driver import Driver
 from tests.interop.process import ROOT, Process, Refused
 
 INSTALLED: Final = os.environ.get("SECURECHAN_INTEROP")
+needs_peers: Final = pytest.mark.skipif(INSTALLED is None, reason="no other implementation is installed: make interop")
 """Set by `make interop`: without it, tests that need a peer are skipped even where there is one."""
 HOME: Final = ROOT / (INSTALLED or ".interop")
 PEERS: Final = Path(__file__).parent / "peers"

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from tests.interop.process import Process, Refused
-from tests.interop.sides import INSTALLED, Ask, Here, command
+from tests.interop.sides import Ask, Here, command, needs_peers
 
-needs_peers = pytest.mark.skipif(INSTALLED is None, reason="no other implementation is installed: make interop")
 SUITES = (0x0001, 0xF00D)
 NEXT = "5ecc"
 

@@ -5,27 +5,12 @@ The walks steer round these or count them (sides.py). Our engine stays with RFC 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.interop.process import Process, Refused
-from tests.interop.sides import INSTALLED, Ask, Here, command, one_list_per_path
-
-needs_peers = pytest.mark.skipif(INSTALLED is None, reason="no other implementation is installed: make interop")
-
-
-@pytest.fixture
-def ts_mls() -> Iterator[Process]:
-    with Process(command("ts-mls")) as process:
-        yield process
-
-
-@pytest.fixture
-def mls_rs() -> Iterator[Process]:
-    with Process(command("mls-rs")) as process:
-        yield process
+from tests.interop.sides import Ask, Here, needs_peers, one_list_per_path
 
 
 def offered(ask: Ask, name: str) -> dict[str, Any]:

@@ -24,23 +24,10 @@ from securechan.mls.group import Group
 from securechan.mls.nodes import BasicCredential, Credential, X509Credential
 from securechan.mls.validation import ExternalSender, ExternalSenders
 from tests.interop.process import Process, Refused
-from tests.interop.sides import INSTALLED, Ask, Here, command
+from tests.interop.sides import Ask, Here, command, needs_peers
 
-needs_peers = pytest.mark.skipif(INSTALLED is None, reason="no other implementation is installed: make interop")
 EXTERNAL_SENDERS = 5
 BASIC, X509 = 1, 2
-
-
-@pytest.fixture
-def ts_mls() -> Iterator[Process]:
-    with Process(command("ts-mls")) as process:
-        yield process
-
-
-@pytest.fixture
-def mls_rs() -> Iterator[Process]:
-    with Process(command("mls-rs")) as process:
-        yield process
 
 
 @pytest.fixture(params=["ours", pytest.param("ts-mls", marks=needs_peers)])

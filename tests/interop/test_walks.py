@@ -12,13 +12,12 @@ from typing import Any
 import pytest
 
 from tests.interop.process import Process
-from tests.interop.sides import INSTALLED, SUITES, command, ours, peer
+from tests.interop.sides import SUITES, command, needs_peers, ours, peer
 from tests.interop.walk import Walk
 
 STEPS = int(os.environ.get("SECURECHAN_INTEROP_STEPS", "200"))
 SEED = os.environ.get("SECURECHAN_INTEROP_SEED", "9420")
 MIXES = [(name, suite) for name, suites in SUITES.items() for suite in suites]
-needs_peers = pytest.mark.skipif(INSTALLED is None, reason="no other implementation is installed: make interop")
 
 
 @needs_peers
