@@ -102,8 +102,9 @@ class Catchup:
     async def _next(self, reader: Reader) -> Run:
         topic, limit = reader.topic, reader.limit()
         held = topic.tail.after(reader.cursor)
-        if held is None:
-            return await self._store.read(topic.id, reader.cursor, limit, self._bounds.run)
+        if held is None:  # no further than was heard: the rest is yet to be told, and then pushed
+            upto = topic.last.sequence if limit is None else limit
+            return await self._store.read(topic.id, reader.cursor, upto, self._bounds.run)
         size = 0
         taken: list[Stored] = []
         for entry in held:

@@ -148,12 +148,14 @@ class Hearing:
                 self._catchup.lag(reader)
             return
         frames: dict[tuple[int, bool], bytes] = {}
-        last = entries[-1].sequence
+        first, last = entries[0].sequence, entries[-1].sequence
         stops = topic.access is not None and any(entry.is_commit for entry in entries)
         for reader in readers:
             outlet = reader.member.outlet
-            if outlet.congested:
+            if outlet.congested or first <= reader.cursor < last:
                 self._catchup.lag(reader)
+                continue
+            if reader.cursor >= last:  # caught up since they were heard
                 continue
             taken, stopped = cut(reader, entries) if stops else (entries, False)
             frame = frames.get((len(taken), stopped))

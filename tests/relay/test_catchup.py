@@ -17,15 +17,21 @@ T, S0 = digest("topic"), digest("secret")
 
 
 class Unreadable(MemoryStore):
-    """A store that can't be read while ``broken``; ``gate`` holds reads back."""
+    """A store that can't be read while ``broken``; ``gate`` holds reads back. While ``silent`` it keeps its news: what
+    is durable and can be read is told later, as when a thread or a cluster wrote it."""
 
     broken = False
+    silent = False
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = asyncio.Event()
         self.gate.set()
         self.asked = asyncio.Event()
+
+    def _tell(self) -> None:
+        if not self.silent:
+            super()._tell()
 
     async def read(self, topic: bytes, after: int, upto: int | None, size: int) -> Run:
         if topic == T:
@@ -100,3 +106,20 @@ async def test_one_who_never_reads_holds_up_nobody() -> None:
         stuck.member.leave()
         assert isinstance(desk.mailroom._catchup, Catchup)
         assert desk.mailroom.stats()["subscriptions"] == 1
+
+
+async def test_what_is_durable_before_it_is_told_is_sent_once() -> None:
+    store = Unreadable()
+    async with open_desk(store, bounds=Bounds(tail=0)) as desk:
+        one, late = desk.client("cert-hr/a"), desk.client("cert-si/c")
+        await one.create(T, S0)
+        await one.say(T, b"1")
+        store.silent = True
+        await one.say(T, b"2")
+        await late.read(T, S0)
+        await late.halted(T, Halt.TAIL)
+        assert late.bodies(T) == [b"1"]  # the second is in the store, but nobody has heard of it
+        store.silent = False
+        await one.say(T, b"3")
+        await late.halted(T, Halt.TAIL, 3)
+        assert late.bodies(T) == [b"1", b"2", b"3"]

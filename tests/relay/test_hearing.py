@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import pytest
+
 from relay.hearing import Hearing
-from relay.store.base import CommitRow, Outcome, Placed, Stored, StoreFailed, TopicKind, Write, tail_of
+from relay.store.base import CommitRow, Outcome, Placed, Run, Stored, StoreFailed, TopicKind, Write, tail_of
 from relay.store.memory import MemoryStore
 from relay.store.news import Added, Confirmed, Created, Dropped, Elsewhere, Lost, News, Shortened
+from relay.topics import State
 from securechan.wire.chain import Position, advance, start
 from securechan.wire.frames import (
     Append,
@@ -60,6 +63,29 @@ async def test_entries_of_another_relay_are_pushed_and_counted_once() -> None:
         assert client.bodies(TOPIC) == [b"one", b"commit"]
         assert await client.show(TOPIC, SECRETS[1]) == Done()  # its claim is on the ladder
         assert desk.mailroom.stats()["appends"] == 3  # with the first publication
+
+
+@pytest.mark.parametrize("more", [False, True])
+async def test_one_who_catches_up_between_the_news_and_the_push_gets_each_entry_once(more: bool) -> None:
+    async with open_desk() as desk:
+        client = desk.client("cert-hr/a")
+        await client.create(TOPIC, SECRETS[0], client)
+        await client.halted(TOPIC, Halt.TAIL)
+        reader = client.member.readers[TOPIC]
+        first = entry(start(TOPIC), b"one")
+        second = entry(first.position, b"two")
+        third = entry(second.position, b"three")
+        elsewhere(desk, first)
+        reader.state = State.LAGGING
+        desk.mailroom._catchup._send(reader, Run((first.stored,), more=False))
+        assert reader.state is State.TAIL
+        if more:  # some of what is to be pushed it has, some not
+            elsewhere(desk, second)
+        await client.halted(TOPIC, Halt.TAIL, 1 + more)
+        for each in (second, third):
+            elsewhere(desk, each)
+        await client.halted(TOPIC, Halt.TAIL, 3)
+        assert client.bodies(TOPIC) == [b"one", b"two", b"three"]
 
 
 async def test_confirmations_and_trims_of_another_relay_hold_here() -> None:
