@@ -2,7 +2,8 @@
 
     base           what a store promises                   news     what it tells: all that is durable, in one order
     local          what stores of one writer share         memory   the one that forgets
-    sqlite         the embedded one: schema (tables, and those of earlier versions), ids, thread, wal
+    sqlite         the embedded one: writing (a batch, and topics), shelves (what is no topic), reading, schema (tables,
+                   and those of earlier versions), ids (was this one used?), many (rows at once), thread, wal (its log)
     nats           on a cluster: jetstream (asking it), shortcut (in and out), sharing (one question for many),
                    streams (made, and judged), watch (how the log is), feed (what has become durable),
                    fold (a topic as its messages say), sessions (who has the newest), pages (reading),

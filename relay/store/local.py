@@ -7,6 +7,7 @@ applied its news are collected; they are told once it is durable, or forgotten w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import assert_never
 
 from relay.store import base
@@ -14,12 +15,12 @@ from relay.store.base import Health, Result, Write
 from relay.store.news import Hear, News, unheard
 
 
-class Alone:
+class LocalStore:
     """The part of a `Store` that is about other relays, where there are none."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._hear: Hear = unheard
-        self._news: list[News] = []
 
     def listen(self, hear: Hear) -> None:
         """See `Store.listen`."""
@@ -42,15 +43,23 @@ class Alone:
         """See `Store.health`: what is wrong with a file, each write says."""
         return Health()
 
-    def _tell(self) -> None:
-        """The batch is durable."""
-        news, self._news = self._news, []
+    def _tell(self, news: Sequence[News]) -> None:
+        """They are durable."""
         for each in news:
             self._hear(each)
 
 
-class LocalStore(Alone, ABC):
-    """The part of a `Store` that is the same wherever the bytes are."""
+class LocalWrites(ABC):
+    """What each write does, in one place after the other; and what there is to tell of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news: list[News] = []
+
+    def told(self) -> list[News]:
+        """The news since they were last asked for: they are to be told now."""
+        news, self._news = self._news, []
+        return news
 
     def _apply(self, write: Write) -> Result:
         match write:

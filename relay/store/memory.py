@@ -38,7 +38,7 @@ from relay.store.base import (
     Upload,
     Write,
 )
-from relay.store.local import LocalStore
+from relay.store.local import LocalStore, LocalWrites
 from relay.store.news import Added, Confirmed, Created, Dropped, Shortened
 from securechan.wire.chain import Position, advance, start
 
@@ -80,7 +80,7 @@ class _Packages:
     last_resort: bytes | None = None
 
 
-class MemoryStore(LocalStore):
+class MemoryStore(LocalStore, LocalWrites):
     """A `Store` that lives as long as its process. ``capacity`` bounds the bytes of entries and blobs."""
 
     def __init__(self, capacity: int | None = None) -> None:
@@ -105,7 +105,7 @@ class MemoryStore(LocalStore):
             for undo in reversed(self._undo):
                 undo()
             raise
-        self._tell()
+        self._tell(self.told())
         return results
 
     def _charge(self, w: base.Charge) -> Result:

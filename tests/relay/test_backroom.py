@@ -106,8 +106,8 @@ async def test_sqlite_full_loses_nothing_acknowledged(tmp_path: Path) -> None:
     async with open_desk(store) as desk:
         one = desk.client("cert-hr/a")
         await one.create(T, S0)
-        pages = store._db.execute("pragma page_count").fetchone()[0]
-        store._db.execute(f"pragma max_page_count = {pages + 100}")
+        pages = store._writing._db.execute("pragma page_count").fetchone()[0]
+        store._writing._db.execute(f"pragma max_page_count = {pages + 100}")
         kept = []
         codes = set()
         for n in range(200):
@@ -119,7 +119,7 @@ async def test_sqlite_full_loses_nothing_acknowledged(tmp_path: Path) -> None:
                 break
         assert codes == {Code.FULL}
         assert 5 < len(kept) < 60
-        store._db.execute("pragma max_page_count = 1000000")
+        store._writing._db.execute("pragma max_page_count = 1000000")
         assert isinstance(await one.say(T, b"room again"), Appended)
         two = desk.client("cert-si/c")
         await two.read(T, S0)

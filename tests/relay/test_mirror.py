@@ -114,12 +114,14 @@ async def test_it_holds_what_the_store_holds_over_restarts(home: Path, tmp_path:
 async def test_what_the_store_refuses_is_not_there(home: Path, tmp_path: Path) -> None:
     store = await opened(home, tmp_path / "second")
     await store.commit(EVERYTHING[0])
-    db = store._db
-    await store._write(lambda: db.execute("pragma max_page_count = 1"))
-    await store._write(lambda: db.execute(f"pragma max_page_count = {db.execute('pragma page_count').fetchone()[0]}"))
+    db = store._writing._db
+    await store._writer.run(lambda: db.execute("pragma max_page_count = 1"))
+    await store._writer.run(
+        lambda: db.execute(f"pragma max_page_count = {db.execute('pragma page_count').fetchone()[0]}")
+    )
     with pytest.raises(StoreFull):
         await store.commit([entry(bytes(1 << 20))])
-    await store._write(lambda: db.execute("pragma max_page_count = 100000"))
+    await store._writer.run(lambda: db.execute("pragma max_page_count = 100000"))
     await store.commit(EVERYTHING[1])
     await store.close()
     await asyncio.to_thread(mirror.restore, tmp_path / "second", tmp_path / "other")

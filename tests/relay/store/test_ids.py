@@ -37,10 +37,10 @@ async def say(store: SqliteStore, *numbers: int, topic: bytes = ONE) -> list[tup
 
 async def rows(store: SqliteStore) -> tuple[int, int]:
     """How many ids are far, and how many rows of near ones there are."""
-    return await store._write(
+    return await store._writer.run(
         lambda: (
-            store._db.execute("select count(*) from id").fetchone()[0],
-            store._db.execute("select count(*) from near").fetchone()[0],
+            store._writing._db.execute("select count(*) from id").fetchone()[0],
+            store._writing._db.execute("select count(*) from near").fetchone()[0],
         )
     )
 
@@ -109,8 +109,8 @@ async def test_what_is_forgotten_may_be_said_anew(tmp_path: Path, turns: int) ->
         assert await say(store, 5) == [(6, False)]
         await store.close()
         store = await SqliteStore.open(tmp_path / "relay.db")
-        db = store._db
-        assert await store._write(lambda db=db: db.execute(gone, (named(3), named(4))).fetchone()) == (0,)
+        db = store._writing._db
+        assert await store._writer.run(lambda db=db: db.execute(gone, (named(3), named(4))).fetchone()) == (0,)
     assert await say(store, 4) == [(11 + turns, True)]
     await store.close()
 
@@ -120,8 +120,8 @@ async def test_a_batch_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "relay.db")
     await say(store, *range(40))
     before = await rows(store)
-    pages = await store._write(lambda: store._db.execute("pragma page_count").fetchone()[0])
-    await store._write(lambda: store._db.execute(f"pragma max_page_count = {pages}"))
+    pages = await store._writer.run(lambda: store._writing._db.execute("pragma page_count").fetchone()[0])
+    await store._writer.run(lambda: store._writing._db.execute(f"pragma max_page_count = {pages}"))
     big = bytes(200_000)
     lost = Append(ONE, EntryKind.INBOX, named(40), big, tail_of(big, None), 0)
     with pytest.raises(Exception, match="disk is full"):
@@ -129,7 +129,7 @@ async def test_a_batch_that_fails_leaves_no_trace(tmp_path: Path) -> None:
     assert await rows(store) == before
     for n in (1, 39):
         assert await say(store, n) == [(n + 1, False)]
-    await store._write(lambda: store._db.execute("pragma max_page_count = 100000"))
+    await store._writer.run(lambda: store._writing._db.execute("pragma max_page_count = 100000"))
     assert await say(store, 50, 40) == [(41, True), (42, True)]
     await store.close()
 

@@ -20,8 +20,6 @@ from relay.store.base import (
     NewTopic,
     Placed,
     PutPackages,
-    StoreFailed,
-    StoreFull,
     Taken,
     TakePackage,
     TopicKind,
@@ -130,62 +128,6 @@ def test_killed_at_any_moment_it_has_what_it_acknowledged(tmp_path: Path, after:
 def append(n: int, size: int = 4000) -> Append:
     body = b"%d" % n + bytes(size)
     return Append(TOPIC, EntryKind.INBOX, n.to_bytes(32, "big"), body, tail_of(body, None), 0, creates=TopicKind.INBOX)
-
-
-async def test_a_full_disk_refuses_a_batch_and_nothing_else(tmp_path: Path) -> None:
-    store = await SqliteStore.open(tmp_path / "relay.db")
-    await store.commit([append(0)])
-    pages = store._db.execute("pragma page_count").fetchone()[0]
-    store._db.execute(f"pragma max_page_count = {pages + 20}")
-    acknowledged = 1
-    full = False
-    while not full:
-        try:
-            await store.commit([append(acknowledged)])
-            acknowledged += 1
-        except StoreFull:
-            full = True
-    assert 3 < acknowledged < 30
-    store._db.execute("pragma max_page_count = 1000000")
-    (result,) = await store.commit([append(acknowledged)])
-    assert isinstance(result, Placed)
-    assert result.stored.sequence == acknowledged + 1
-    run = await store.read(TOPIC, 0, None, 1 << 30)
-    assert [stored.sequence for stored in run.entries] == list(range(1, acknowledged + 2))
-    position = start(TOPIC)
-    for stored in run.entries:
-        entry = stored.entry()
-        position = advance(position, entry.kind, entry.entry_id, entry.sequence, entry.body)
-    assert result.position == position
-    await store.close()
-
-
-async def test_a_connection_that_breaks_is_replaced(tmp_path: Path) -> None:
-    store = await SqliteStore.open(tmp_path / "relay.db")
-    await store.commit([append(0)])
-
-    class Broken:
-        """A connection on which everything fails."""
-
-        in_transaction = True
-
-        def execute(self, *_: object) -> None:
-            raise sqlite3.OperationalError("disk I/O error")
-
-        def close(self) -> None:
-            """As a real one."""
-
-    good = store._db
-    store._connections.remove(good)
-    good.close()
-    store._db = Broken()  # stands for a connection in trouble
-    store._connections.append(store._db)
-    with pytest.raises(StoreFailed):
-        await store.commit([append(1)])
-    (result,) = await store.commit([append(1)])
-    assert isinstance(result, Placed)
-    assert result.stored.sequence == 2
-    await store.close()
 
 
 async def test_a_store_has_one_owner(tmp_path: Path) -> None:

@@ -84,14 +84,14 @@ class Sqlite(Bench):
         self._other: sqlite3.Connection | None = None
 
     async def fill(self) -> None:
-        pages = self._store._db.execute("pragma page_count").fetchone()[0]
-        self._store._db.execute(f"pragma max_page_count = {pages + 8}")
+        pages = self._store._writing._db.execute("pragma page_count").fetchone()[0]
+        self._store._writing._db.execute(f"pragma max_page_count = {pages + 8}")
 
     async def relieve(self) -> None:
-        self._store._db.execute("pragma max_page_count = 1000000")
+        self._store._writing._db.execute("pragma max_page_count = 1000000")
 
     async def vanish(self) -> None:
-        self._store._db.execute("pragma busy_timeout = 50")
+        self._store._writing._db.execute("pragma busy_timeout = 50")
         self._other = sqlite3.connect(self._path, isolation_level=None)
         self._other.execute("begin immediate")
 
