@@ -85,7 +85,7 @@ class Shelves(LocalWrites):
         return Counted(now_have)
 
     def _drop_upload(self, w: base.DropUpload) -> Result:
-        self._drop_blobs("select number from blob where owner = ? and blob = ?", (w.owner, w.blob))
+        self._drop_blobs("select number from blob where owner = ? and blob = ? and done = 0", (w.owner, w.blob))
         return Made()
 
     def _charge(self, w: base.Charge) -> Result:

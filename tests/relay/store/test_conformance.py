@@ -413,6 +413,7 @@ def test_blobs_come_in_pieces_and_expire(play: Play) -> None:
         assert await one(store, DropUpload(b"2" * 16, name)) == Made()
         assert await store.upload(b"2" * 16, name) is None
         assert await one(store, part(1700, 5000)) == Counted(len(content))
+        assert await one(store, DropUpload(b"1" * 16, name)) == Made()  # which is none any more
         assert await store.blob(name) == len(content)
         assert await store.upload(b"1" * 16, name) is None
         assert await one(store, part(0, 10, b"3" * 16)) == Counted(len(content))  # nothing to send
