@@ -92,6 +92,8 @@ class Backroom:
         answered: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Outcome) -> None:
+            if answered.done():
+                return  # nobody waits for it any more
             if isinstance(outcome, StoreFull | StoreFailed):
                 answered.set_exception(outcome)
             else:
@@ -106,7 +108,8 @@ class Backroom:
         told: asyncio.Future[AnswerBody] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Outcome) -> None:
-            told.set_result(answered(outcome, finish))
+            if not told.done():
+                told.set_result(answered(outcome, finish))
 
         if not self.heartbeat.offer(write, done):
             return overloaded()
@@ -120,19 +123,23 @@ class Backroom:
 
     async def unless_known(self, write: base.Append, judged: Error | Coroutine[Any, Any, Error]) -> Reply:
         """The old answer of an entry that is in the log, else the refusal."""
-        stored = await self.store.entry(write.topic, write.entry_id)
-        if stored is not None:
+        try:
+            stored = await self.store.entry(write.topic, write.entry_id)
+            if stored is None:
+                return await judged if isinstance(judged, Coroutine) else judged
+        finally:
             if isinstance(judged, Coroutine):
                 judged.close()
-            if stored.says(write.kind, write.tail):
-                return Appended(stored.sequence)
-            return refusal(Code.CONFLICT, "the entry id was used for something else")
-        return await judged if isinstance(judged, Coroutine) else judged
+        if stored.says(write.kind, write.tail):
+            return Appended(stored.sequence)
+        return refusal(Code.CONFLICT, "the entry id was used for something else")
 
     # ---------------------------------------------------------------------------------------------- room
 
     def reader(self, member: Member, topic: OpenTopic) -> Reader | None:
-        """The member's reader of a topic, new or not; None when it has as many as it may."""
+        """The member's reader of a topic, new or not; None when it has as many as it may, or has left meanwhile."""
+        if member.gone:
+            return None
         reader = member.readers.get(topic.id)
         if reader is None and len(member.readers) < self.bounds.topics_per_session:
             reader = member.readers[topic.id] = topic.reader(member)

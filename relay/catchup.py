@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from relay.bounds import Bounds
-from relay.store.base import Run, Store, Stored, StoreFailed
+from relay.store.base import Run, Store, Stored, StoreFailed, TopicKind
 from relay.topics import Reader, State, cut, frame_of
 from securechan.wire.frames import Halt, Reason
 
@@ -69,9 +69,9 @@ class Catchup:
 
     def _park(self, reader: Reader) -> None:
         """Come back when the outlet has room."""
-        waiting = self._parked.setdefault(reader.member, set())
-        waiting.add(reader)
-        if len(waiting) == 1:
+        first = reader.member not in self._parked
+        self._parked.setdefault(reader.member, set()).add(reader)
+        if first:
             task = asyncio.get_running_loop().create_task(self._wait(reader.member))
             self._waits.add(task)
             task.add_done_callback(self._waits.discard)
@@ -95,6 +95,9 @@ class Catchup:
         if reader.state is not State.LAGGING or reader.member.gone:
             return
         if reader.cursor == cursor:  # else it has subscribed anew meanwhile
+            if run.trimmed > cursor and reader.topic.kind is not TopicKind.INBOX:  # an inbox's owner has trimmed it
+                reader.member.outlet.end(Reason.SHUTDOWN)  # it would miss some unsaid; its cursor brings it back
+                return
             self._send(reader, run)
         if reader.state is State.LAGGING:
             self.lag(reader)
@@ -118,20 +121,22 @@ class Catchup:
 
     def _send(self, reader: Reader, run: Run) -> None:
         topic = reader.topic
-        limit = reader.limit()  # it may have been closed while the store was read
+        if not run.entries:
+            reader.cursor = max(reader.cursor, run.trimmed)
+        limit = reader.limit()  # it may have been closed while the store was read, or shown a later secret
         entries = run.entries if limit is None else [e for e in run.entries if e.sequence <= limit]
         taken, stopped = cut(reader, entries)
         if taken:
             reader.cursor = taken[-1].sequence
         if stopped:
             reader.state, halt = State.HALTED, Halt.SHOW
-        elif limit is not None and (reader.cursor >= limit or not taken):
+        elif limit is not None and reader.cursor >= limit:
             reader.state, halt = State.ENDED, Halt.END
         elif limit is None and reader.cursor >= topic.last.sequence:
             reader.state, halt = State.TAIL, Halt.TAIL
         else:
             halt = Halt.MORE
             if not taken:
-                return  # the read began before the newest entries were durable
+                return  # the read began before the newest entries were heard, or a later secret was shown
         self.sent += len(taken)
         reader.member.outlet.send(frame_of(topic, taken, halt))

@@ -129,16 +129,16 @@ class Groups:
         if row.sequence >= ladder.base.sequence:
             rung = ladder.find(claim) or Rung(row.sequence, row.access, row.committer, row.at, lapsed=True)
             return self._shown(member, number, topic, rung)
-        reader = None if member.gone else self._room.reader(member, topic)
+        reader = self._room.reader(member, topic)
         if reader is None:
             return crowded()
         reader.top = max(reader.top, row.sequence)
-        reader.closed_by = max(reader.closed_by, known.closed_by or topic.commit)
+        reader.closed_by = max(reader.closed_by, known.closed_by or topic.closes)  # it may not be stored yet
         self._go_on(reader)
         return Done()
 
     def _shown(self, member: Member, number: int, topic: OpenTopic, rung: Rung) -> Reply:
-        reader = None if member.gone else self._room.reader(member, topic)
+        reader = self._room.reader(member, topic)
         if reader is None or topic.access is None:
             return crowded()
         tag = device_tag(topic.id, device_of(member).name)

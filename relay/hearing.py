@@ -122,7 +122,7 @@ class Hearing:
         """The commit of ``rung`` is confirmed: readers whose secrets it closes end at ``closes``."""
         self.send()  # what they may still have
         assert topic.access is not None  # only topics with rungs have confirmations
-        topic.access = topic.access.confirmed(rung)
+        topic.access, topic.closes = topic.access.confirmed(rung), closes
         for other in topic.closed(rung.sequence, closes):
             if other.state is State.TAIL and other.limit() is not None:
                 other.state = State.ENDED

@@ -71,7 +71,10 @@ class Lanes:
         if handled is None:
             return
         if isinstance(handled, Coroutine):
-            self._open(member, place, number, _holding(topic, handled))
+            if topic is not None:
+                topic.users += 1  # from now on, not from the lane's first turn
+                handled = _held(topic, handled)
+            self._open(member, place, number, handled)
         else:
             member.answer(number, handled)
 
@@ -150,11 +153,8 @@ def _place_of(body: RequestBody) -> bytes:
             return body.topic
 
 
-async def _holding(topic: OpenTopic | None, work: Coroutine[Any, Any, Reply]) -> Reply:
-    """``work``, with its topic kept open."""
-    if topic is None:
-        return await work
-    topic.users += 1
+async def _held(topic: OpenTopic, work: Coroutine[Any, Any, Reply]) -> Reply:
+    """``work``, and then its topic is held no more."""
     try:
         return await work
     finally:

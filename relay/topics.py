@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -124,6 +124,7 @@ class OpenTopic:
     access: Access | None
     tail: Tail
     box: Box | None = None
+    closes: int = 0  # how far what the newest confirmation closed reads, as far as it was heard
     unsaved: Confirm | None = None  # the newest confirmation, until it is durable
     readers: dict[Member, Reader] = field(default_factory=dict)
     witnesses: OrderedDict[bytes, frozenset[int]] = field(default_factory=OrderedDict)
@@ -166,7 +167,8 @@ class Topics:
         self._store = store
         self._bounds = bounds
         self._open: OrderedDict[bytes, OpenTopic] = OrderedDict()
-        self._loading: dict[bytes, asyncio.Future[None]] = {}
+        self._loading: dict[bytes, asyncio.Task[None]] = {}
+        self._awaited: Counter[bytes] = Counter()  # by how many
         self._meanwhile: dict[bytes, list[OfTopic]] = {}  # news of topics that are being loaded
         self._tails = 0  # bytes
         self.apply: Callable[[OpenTopic, OfTopic], None] = _unheard
@@ -200,17 +202,25 @@ class Topics:
     async def _load(self, topic: bytes) -> None:
         loading = self._loading.get(topic)
         if loading is None:
-            loading = self._loading[topic] = asyncio.ensure_future(self._open_one(topic))
-            loading.add_done_callback(lambda _: self._loading.pop(topic, None))
-        await asyncio.shield(loading)
+            loading = self._loading[topic] = asyncio.create_task(self._open_one(topic))
+        self._awaited[topic] += 1
+        try:
+            await asyncio.shield(loading)
+        finally:
+            self._awaited[topic] -= 1
+            if not self._awaited[topic]:
+                del self._awaited[topic]
 
     async def _open_one(self, topic: bytes) -> None:
         meanwhile = self._meanwhile[topic] = []
         try:
             head = await self._store.topic(topic)
             box = await self._store.box(topic) if head is not None and head.kind is TopicKind.BOX else None
-        finally:
-            del self._meanwhile[topic]
+        except BaseException:
+            self._store.release(topic)
+            raise
+        finally:  # at once: whoever asks from now on must not find what is over
+            del self._meanwhile[topic], self._loading[topic]
         self._shed()
         opened = self._open[topic] = self._from(topic, head)
         opened.box = box
@@ -242,15 +252,16 @@ class Topics:
         opened.witnesses.clear()
         opened.kind, opened.access, opened.box, opened.unsaved = None, None, None, None
         opened.last = opened.trimmed = start(opened.id)
-        opened.commit, opened.commit_id = 0, bytes(32)
+        opened.commit, opened.commit_id, opened.closes = 0, bytes(32), 0
         opened.tail = Tail(0, self._bounds.tail)
 
     def _shed(self) -> None:
-        """Close topics that nobody uses, the longest unused first, down to the bound."""
+        """Close topics that nobody uses or is about to, the longest unused first, down to the bound."""
         spare = len(self._open) - self._bounds.topics_open
         if spare < 0:
             return
-        for topic in [t for t, o in self._open.items() if not o.users and not o.readers][: spare + spare // 8 + 1]:
+        idle = [t for t, o in self._open.items() if not o.users and not o.readers and t not in self._awaited]
+        for topic in idle[: spare + spare // 8 + 1]:
             self.forget(topic)
 
     def placed(self, topic: OpenTopic, stored: Stored, position: Position) -> None:

@@ -172,10 +172,12 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Entries in order; ``more`` when the run was ended by its size."""
+    """Entries in order; ``more`` when the run was ended by its size. ``trimmed``: up to where entries were gone by the
+    time it was read; where that is behind the place it was asked for, some may be missing at its front."""
 
     entries: tuple[Stored, ...]
     more: bool
+    trimmed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

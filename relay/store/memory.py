@@ -394,10 +394,10 @@ class MemoryStore(LocalStore, LocalWrites):
         held = 0
         for stored, _ in t.entries[first:end]:
             if taken and held + len(stored.wire) > size:
-                return Run(tuple(taken), more=True)
+                return Run(tuple(taken), more=True, trimmed=t.trimmed.sequence)
             taken.append(stored)
             held += len(stored.wire)
-        return Run(tuple(taken), more=False)
+        return Run(tuple(taken), more=False, trimmed=t.trimmed.sequence)
 
     async def entry(self, topic: bytes, entry_id: bytes) -> Stored | None:
         t = self._topics.get(topic)

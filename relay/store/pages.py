@@ -69,10 +69,10 @@ class Pages:
                     break
                 held += len(stored.wire)
                 if taken and held > size:
-                    return Run(tuple(taken), more=True)
+                    return Run(tuple(taken), more=True, trimmed=fold.trimmed.sequence)
                 taken.append(stored)
             at = page.last
-        return Run(tuple(taken), more=False)
+        return Run(tuple(taken), more=False, trimmed=fold.trimmed.sequence)
 
     def forget(self, topic: bytes | None = None) -> None:
         """What is kept of a topic, or of all, is no longer so."""

@@ -103,7 +103,7 @@ class Reading(ABC):
                 return Run((), more=False)
             low = row[0] << SHIFT
             taken: list[Stored] = []
-            held = 0
+            held, more = 0, False
             rows = db.execute(
                 "select key, wire from entry where key between ? and ? order by key",
                 (low + min(after, LAST) + 1, low | (LAST if upto is None else min(upto, LAST))),
@@ -112,11 +112,13 @@ class Reading(ABC):
                 for key, wire in rows:
                     held += len(wire)
                     if held > size and taken:
-                        return Run(tuple(taken), more=True)
+                        more = True
+                        break
                     taken.append(Stored(key & LAST, wire))
             finally:
                 rows.close()
-            return Run(tuple(taken), more=False)
+            now = db.execute("select trimmed from topic where number = ?", row).fetchone()  # after the entries
+            return Run(tuple(taken), more, now[0] if now else 0)
 
         return await self._read(query)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from relay.bounds import Bounds
-from relay.store.base import Result, StoreFailed, StoreFull, Write
+from relay.replies import done
+from relay.store.base import Charge, Result, Stored, StoreFailed, StoreFull, Topic, Write
 from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 from securechan.wire.frames import (
@@ -28,6 +30,7 @@ from securechan.wire.frames import (
     Publish,
     PutBlob,
     PutKeyPackages,
+    Subscribe,
     TrustDocument,
     inbox_topic,
 )
@@ -164,3 +167,53 @@ async def test_an_agency_stores_no_more_than_it_may() -> None:
         assert isinstance(await other.say(T, bytes(1000)), Appended)  # another agency has its own
         assert isinstance(await one.commit(T, 0, S1), Appended)  # and a commit does not wait
     assert await store.charges(0) == {"cert-hr": 2992, "cert-si": 1000}
+
+
+async def test_who_no_longer_waits_for_a_write_takes_nobody_along() -> None:
+    async with open_desk() as desk:
+        room = desk.mailroom._room
+        write = Charge("cert-hr", 1, 1)
+        for work in (room.post(write), room.finished(write, done)):
+            waiting = asyncio.ensure_future(work)
+            await asyncio.sleep(0)
+            waiting.cancel()
+            await asyncio.wait([waiting])
+        one = desk.client("cert-hr/a")
+        await one.create(T, S0)
+        assert await one.say(T, b"on") == Appended(1)
+        assert not desk.mailroom.failed.is_set()
+
+
+async def test_what_cannot_be_looked_up_is_refused() -> None:
+    class Unreadable(MemoryStore):
+        async def entry(self, topic: bytes, entry_id: bytes) -> Stored | None:
+            raise StoreFailed("input/output error")
+
+    async with open_desk(Unreadable()) as desk:
+        one = desk.client("cert-hr/a")
+        await one.create(T, S0)
+        two = desk.client("cert-hr/b")
+        assert (await two.refused(Append(T, S1, b"who showed nothing", None))).code is Code.INTERNAL
+
+
+async def test_one_who_left_while_its_topic_was_opened_reads_nothing() -> None:
+    inbox = inbox_topic("cert-hr/a")
+    gate, asked = asyncio.Event(), asyncio.Event()
+
+    class Slow(MemoryStore):
+        async def topic(self, topic: bytes) -> Topic | None:
+            if topic == inbox:
+                asked.set()
+                await gate.wait()
+            return await super().topic(topic)
+
+    async with open_desk(Slow()) as desk:
+        one = desk.client("cert-hr/a")
+        one.send(Subscribe(inbox, 0))
+        await asked.wait()
+        one.member.leave()
+        gate.set()
+        async with desk.mailroom._topics.use(inbox) as topic:
+            await desk.mailroom._lanes.finish()
+            assert topic.readers == {}
+            assert one.member.readers == {}

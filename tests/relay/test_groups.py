@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
+from relay.store.base import Result, Write
+from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 from securechan.wire import chain
 from securechan.wire.frames import (
@@ -306,3 +309,29 @@ async def test_heads_are_signed_for_who_may_read() -> None:
         await two.outlet.until(two.heads)  # pushed, since its topic changed
         assert set(verify_heads(two.heads()[0], online().public, NAME)) == {T}
         assert (await two.refused(GetHeads((other,)))).code is Code.ACCESS_DENIED
+
+
+async def test_what_a_confirmation_closes_is_closed_before_that_is_durable() -> None:
+    gate = asyncio.Event()
+    gate.set()
+
+    class Slow(MemoryStore):
+        async def commit(self, batch: Sequence[Write]) -> Sequence[Result]:
+            await gate.wait()
+            return await super().commit(batch)
+
+    async with open_desk(Slow()) as desk:
+        one, two, old = (desk.client(name) for name in ("cert-hr/a", "cert-hr/b", "cert-si/c"))
+        await one.create(T, S0, two)
+        await one.commit(T, 0, S1)
+        await one.commit(T, 1, S2)
+        await two.halted(T, Halt.SHOW, 1)
+        gate.clear()
+        number = two.send(Show(T, S1))  # confirms, and what it closes reads up to where this one had halted
+        await old.read(T, S0)
+        await old.halted(T, Halt.SHOW, 1)
+        assert await old.show(T, S0) == Done()
+        await old.halted(T, Halt.END)
+        assert [entry.sequence for entry in old.entries(T)] == [1]
+        gate.set()
+        assert await two.answer(number) == Done()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Any
 
 import pytest
 
+from relay.bounds import Bounds
+from relay.lanes import Lanes
+from relay.store.memory import MemoryStore
+from relay.topics import Topics
 from securechan.wire.frames import (
     Append,
     Appended,
@@ -75,3 +80,33 @@ async def test_a_fault_of_ours_is_the_answer_to_one_request_and_the_next_is_judg
         assert client.outlet.ended is None
         assert "request failed" in caplog.text
         assert "ZeroDivisionError" in caplog.text
+
+
+async def test_what_is_judged_keeps_its_topic_open_from_then_on() -> None:
+    topics = Topics(MemoryStore(), Bounds(topics_open=0))
+    async with topics.use(T) as topic:
+        pass
+    answered = asyncio.Event()
+
+    class Asker:
+        def answer(self, _: int, body: object) -> None:
+            assert body == Done()
+            answered.set()
+
+    async def work() -> Done:
+        assert topics.get(T) is topic
+        return Done()
+
+    asker: Any = Asker()
+    lanes = Lanes(topics, lambda *_: work())
+
+    async def open_another() -> None:  # for which those are closed that nobody uses
+        async with topics.use(S1):
+            await answered.wait()
+
+    another = asyncio.create_task(open_another())
+    await asyncio.sleep(0)  # it is about to be opened, before the lane has its first turn
+    lanes.take(asker, 1, Show(T, S0))
+    await another
+    await lanes.finish()
+    assert topic.users == 0

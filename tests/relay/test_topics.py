@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.access import Access
 from relay.bounds import Bounds
-from relay.store.base import Append, Placed, Stored, TopicKind, tail_of
+from relay.store.base import Append, Placed, Stored, StoreFailed, Topic, TopicKind, tail_of
 from relay.store.memory import MemoryStore
 from relay.topics import OpenTopic, Reader, State, Tail, Topics, cut
 from securechan.wire.chain import start
@@ -129,3 +130,52 @@ async def test_all_tails_together_are_bounded() -> None:
     held = [topic.tail.size for n in range(10) if (topic := topics.get(digest(n))) is not None]
     assert sum(held) <= 3000
     assert held[-1] > 0  # the busiest keeps its own
+
+
+async def test_a_topic_that_is_asked_for_as_it_comes_is_there_however_many_are_open() -> None:
+    gate = asyncio.Event()
+
+    class Slow(MemoryStore):
+        async def topic(self, topic: bytes) -> Topic | None:
+            await gate.wait()
+            return await super().topic(topic)
+
+    topics = Topics(Slow(), Bounds(topics_open=0))
+    opened: list[OpenTopic] = []
+
+    async def use(topic: bytes) -> None:
+        async with topics.use(topic) as there:
+            assert topics.get(topic) is there
+            opened.append(there)
+
+    async def late(topic: bytes) -> None:
+        await gate.wait()
+        await use(topic)
+
+    tasks = [asyncio.create_task(work) for work in (use(T), use(digest("other")), late(T))]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(*tasks)
+    first, second = (there for there in opened if there.id == T)
+    assert first is second  # it was not closed by the other, which came in the same turn
+    assert not topics._awaited
+
+
+async def test_what_could_not_be_opened_needs_no_news() -> None:
+    class Gone(MemoryStore):
+        released: bytes = b""
+
+        async def topic(self, topic: bytes) -> Topic | None:
+            raise StoreFailed("input/output error")
+
+        def release(self, topic: bytes) -> None:
+            self.released = topic
+
+    store = Gone()
+    topics = Topics(store, Bounds())
+    with pytest.raises(StoreFailed):
+        async with topics.use(T):
+            pass
+    assert store.released == T
+    assert not topics._awaited

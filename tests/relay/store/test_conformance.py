@@ -321,7 +321,10 @@ def test_a_trim_spares_the_head(play: Play) -> None:
         assert before is not None
         entries = await all_of(store)
 
+        assert (await store.read(TOPIC, 0, None, 1000)).trimmed == 0
         result = await one(store, TrimTo(TOPIC, entries[2].sequence))
+        for size in (1, 1 << 20):
+            assert (await store.read(TOPIC, 0, None, size)).trimmed == entries[2].sequence
         position = chain.start(TOPIC)
         for e in entries[:3]:
             position = chain.advance(position, e.kind, e.entry_id, e.sequence, e.body)
