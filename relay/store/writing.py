@@ -123,6 +123,7 @@ class Writing(Shelves):
         self._laid = 0  # bytes of the log
         self._db = _opened(path)
         self._ids = Ids(self._db)
+        self._broken = False  # the connection, since a batch that failed
         self._heads: OrderedDict[bytes, _Head] = OrderedDict()
         # of the batch that is being applied
         self._dirty: dict[bytes, _Head] = {}
@@ -146,8 +147,10 @@ class Writing(Shelves):
 
     def transact(self, batch: Sequence[Write], journal: Journal | None) -> list[Result]:
         """Apply the writes and make them durable. Raises `StoreFull` or `StoreFailed`: then none of them is."""
-        db = self._db
         try:
+            if self._broken:
+                self._reopen()
+            db = self._db
             db.execute("begin immediate")
             self._unused = self._ids.unused([write.entry_id for write in batch if type(write) is base.Append])
             results = [self._append(w) if type(w) is base.Append else self._apply(w) for w in batch]
@@ -186,8 +189,12 @@ class Writing(Shelves):
             self._ids = Ids(self._db)
         except sqlite3.Error:  # a connection in an unknown state is worth nothing: the file knows what stands
             self._db.close()
-            self._db = _opened(self._path)
-            self._ids = Ids(self._db)
+            self._broken = True
+
+    def _reopen(self) -> None:
+        self._db = _opened(self._path)
+        self._ids = Ids(self._db)
+        self._broken = False
 
     def _flush(self) -> None:
         """Write the collected entries and heads into the running transaction."""

@@ -52,26 +52,30 @@ async def test_a_full_disk_refuses_a_batch_and_nothing_else(tmp_path: Path) -> N
     await store.close()
 
 
-async def test_a_connection_that_breaks_is_replaced(tmp_path: Path) -> None:
+class Broken:
+    """A connection on which everything fails."""
+
+    in_transaction = True
+
+    def execute(self, *_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    def close(self) -> None:
+        """As a real one."""
+
+
+async def test_a_connection_that_breaks_is_replaced_as_soon_as_there_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = await SqliteStore.open(tmp_path / "relay.db")
     await store.commit([append(0)])
-
-    class Broken:
-        """A connection on which everything fails."""
-
-        in_transaction = True
-
-        def execute(self, *_: object) -> None:
-            raise sqlite3.OperationalError("disk I/O error")
-
-        def close(self) -> None:
-            """As a real one."""
-
-    good = store._writing._db
-    good.close()
+    store._writing._db.close()
     store._writing._db = Broken()  # stands for a connection in trouble
-    with pytest.raises(StoreFailed):
-        await store.commit([append(1)])
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "connect", Broken().execute)  # and the disk is, too
+        for _ in range(3):
+            with pytest.raises(StoreFailed, match="I/O error"):
+                await store.commit([append(1)])
     (result,) = await store.commit([append(1)])
     assert isinstance(result, Placed)
     assert result.stored.sequence == 2
