@@ -47,6 +47,7 @@ from securechan.wire.handshake import Credential, Greeting, Proving, RelayIdenti
 from securechan.wire.session import MAX_RECORD, Limits, Session
 
 OPEN_TIMEOUT: Final = 15.0  # seconds for TCP, TLS, WebSocket and our handshake together
+LEAST_TIMEOUT: Final = 3.0  # where several addresses share it
 CLOSE_TIMEOUT: Final = 2.0
 COALESCE: Final = 1 << 18  # bytes of frames that one record carries at most, unless a single frame is longer
 PING_NUMBER: Final = 0xFFFF_FFFF  # of our own pings; callers number theirs below
@@ -55,7 +56,7 @@ SKEW_WARN: Final = 60.0  # seconds by which two clocks may differ before people 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Whom to connect to, where, as who, and which way. ``urls`` are tried in turn."""
+    """Whom to connect to, where, as who, and which way. ``urls`` are tried in turn, until one answers."""
 
     relay: RelayIdentity
     urls: tuple[str, ...]
@@ -264,16 +265,38 @@ def _bye(reason: Reason, url: str) -> SecurechanError:
 # ------------------------------------------------------------------------------------------------------------ opening
 
 
-async def connect(route: Route, url: str, clock: Clock) -> Connection:
+async def reach(route: Route, clock: Clock, turn: int = 0) -> Connection:
+    """A session with the relay of ``route`` at the first of its addresses that answers, from the ``turn``-th on: one
+    address that is dead costs no more than the time to find out. Raises what `connect` raises of an address that does
+    answer, and Unreachable where none does: it names them all."""
+    urls = route.urls
+    if not urls:
+        raise Unreachable(
+            f"no address is known for the relay {route.relay.name}", hint="name one with SECURECHAN_RELAY"
+        )
+    patience = max(LEAST_TIMEOUT, OPEN_TIMEOUT / len(urls))
+    silent: list[Unreachable] = []
+    for number in range(turn, turn + len(urls)):
+        try:
+            return await connect(route, urls[number % len(urls)], clock, patience)
+        except Unreachable as e:
+            silent.append(e)
+    if len(silent) == 1:
+        raise silent[0]
+    each = "; ".join(e.message for e in silent)
+    raise Unreachable(f"none of the relay's addresses answers: {each}", hint=silent[0].hint, code=silent[0].code)
+
+
+async def connect(route: Route, url: str, clock: Clock, patience: float = OPEN_TIMEOUT) -> Connection:
     """A session with the relay of ``route`` at ``url``.
 
     Raises Unreachable (names the address), Untrusted (who answers is not the relay of our federation), Refused (the
-    relay says no), Malformed (no address). Takes at most `OPEN_TIMEOUT` seconds.
+    relay says no), Malformed (no address). Takes at most ``patience`` seconds.
     """
     started = time.monotonic()
     _check_port(url)
     try:
-        async with asyncio.timeout(OPEN_TIMEOUT):
+        async with asyncio.timeout(patience):
             socket = await open_websocket(
                 url,
                 sock=await route.line.dial(url),

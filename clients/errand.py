@@ -18,7 +18,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from clients.clock import Clock
-from clients.connection import Connection, Ended, Route, connect
+from clients.connection import Connection, Ended, Route, reach
 from clients.line import Line
 from clients.sockets import unreachable
 from securechan.errors import (
@@ -86,8 +86,8 @@ class Errand:
     @classmethod
     @contextlib.asynccontextmanager
     async def begin(cls, route: Route, clock: Clock) -> AsyncIterator[Self]:
-        """Connect to the first address that answers. Raises what `connect` raises, of the last address."""
-        errand = cls(await _first(route, clock))
+        """Connect to the first address that answers. Raises what `reach` raises."""
+        errand = cls(await reach(route, clock))
         try:
             yield errand
         finally:
@@ -167,18 +167,6 @@ class Errand:
             if future.done() and not future.cancelled():
                 future.exception()  # nobody waits for it any more
         await self._connection.close()
-
-
-async def _first(route: Route, clock: Clock) -> Connection:
-    error: SecurechanError = Unreachable(
-        f"no address is known for the relay {route.relay.name}", hint="name one with SECURECHAN_RELAY"
-    )
-    for url in route.urls:
-        try:
-            return await connect(route, url, clock)
-        except Unreachable as e:
-            error = e
-    raise error
 
 
 # --------------------------------------------------------------------------------------------------------------- cards

@@ -1,6 +1,7 @@
 """A session with the relay for as long as somebody wants one: made again whenever it is lost.
 
-    Transport: backs off with full jitter, tries the relay's other addresses, asks for the route anew
+    Transport: goes to whichever of the relay's addresses answers, the next one first after each loss;
+               backs off with full jitter where none does, and asks for the route anew
     events     Up ── Arrived* ── Down ── Up ── …
 
 A *route* is asked for at every attempt: credential, relay key and addresses change while we live.
@@ -16,8 +17,8 @@ from random import SystemRandom
 from typing import Protocol
 
 from clients.clock import Clock
-from clients.connection import Connection, Ended, Route, Up, connect
-from securechan.errors import Malformed, Misuse, Refused, SecurechanError, Stale, Unreachable, Untrusted
+from clients.connection import Connection, Ended, Route, Up, reach
+from securechan.errors import Malformed, Refused, SecurechanError, Stale, Unreachable, Untrusted
 from securechan.wire.frames import Answer, Entries, Heads, Reason, Request
 
 _jitter = SystemRandom()
@@ -91,11 +92,7 @@ class Transport:
                 began = self._clock.time()
                 self._restart.clear()
                 try:
-                    route = self._route()
-                    if not route.urls:
-                        raise Misuse(f"the relay {route.relay.name} has no address")
-                    url = route.urls[turn % len(route.urls)]
-                    self._connection = await connect(route, url, self._clock)
+                    self._connection = await reach(self._route(), self._clock, turn)
                     yield self._connection.up
                     async for frames in self._frames(self._connection):
                         yield Arrived(frames)

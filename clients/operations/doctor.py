@@ -15,15 +15,16 @@ import platform
 import shutil
 import ssl
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from clients.connection import SKEW_WARN, Up
+from clients.errand import fetch_card
 from clients.line import Coat, Line
-from clients.operations.engine import Work
+from clients.operations.engine import Work, route
 from clients.probe import takes_post_quantum
 from clients.profile import Profile
 from clients.render import duration, size
@@ -165,10 +166,13 @@ async def _relay(work: Work) -> list[Json]:
     except SecurechanError as e:
         return [fail("relay", e.message, e.hint or "check the network; securechan status")]
     checks = [ok("relay", f"{up.relay} at {up.url}: hands shaken in {up.took * 1000:.0f} ms, X25519+ML-KEM-768")]
+    record, line = work.agent.view.publisher, Line.find(work.profile.folder)
+    if record is not None:
+        checks += await _others(route(work.agent).urls, record.kem.values(), up, line)
     checks.append(_clock(up))
     takes = None
     if up.coat is not None and up.coat.post_quantum is None:
-        takes = await takes_post_quantum(up.url, Line.find(work.profile.folder))
+        takes = await takes_post_quantum(up.url, line)
     checks += _way(up, takes)
     try:
         await work.synced()
@@ -176,6 +180,26 @@ async def _relay(work: Work) -> list[Json]:
         checks.append(fail("sync", e.message, e.hint or "securechan sync"))
     else:
         checks.append(ok("sync", "everything that the relay holds for this device has been read"))
+    return checks
+
+
+async def _others(urls: Iterable[str], keys: Collection[bytes], up: Up, line: Line) -> list[Json]:
+    """The relay's other addresses: a device goes to them by itself when the one that it uses is gone."""
+    checks = []
+    for url in urls:
+        if url == up.url:
+            continue
+        try:
+            card = await fetch_card(url, line)
+        except SecurechanError as e:
+            hint = f"{up.url} serves meanwhile, and nothing is lost: tell the relay's operator"
+            checks.append(warn("relay", e.message, hint))
+            continue
+        if card.name == up.relay and card.kem in keys:
+            checks.append(ok("relay", f"{up.relay} at {url}: answers too"))
+        else:
+            found = f"who answers at {url} is not {up.relay}, or has a key that the federation doesn't name"
+            checks.append(warn("relay", found, "ask the relay's operator; a new key is published: root add-relay"))
     return checks
 
 

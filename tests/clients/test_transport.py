@@ -62,15 +62,44 @@ def test_it_comes_back_after_every_loss_and_asks_for_the_route_anew() -> None:
     run(story())
 
 
-def test_it_tries_the_relays_other_addresses() -> None:
+def test_an_address_that_is_dead_sends_it_to_the_next_one_at_once() -> None:
     async def story() -> None:
+        clock = StillClock()
         async with (peer := Peer()).serving():
             route = peer.route(urls=("ws://127.0.0.1:1", peer.url))
-            events = await first(Transport(lambda: route, StillClock(), backoff=lambda _: 0.1), 2)
-        assert isinstance(events[0], Down)
-        assert isinstance(events[0].error, Unreachable)
-        assert isinstance(events[1], Up)
-        assert events[1].url == peer.url
+            (up,) = await first(Transport(lambda: route, clock), 1)
+        assert isinstance(up, Up)
+        assert up.url == peer.url
+        assert clock.slept == []
+
+    run(story())
+
+
+def test_where_no_address_answers_all_are_named_and_tried_again_after_a_while() -> None:
+    async def story() -> None:
+        clock = StillClock()
+        route = Peer().route(urls=("ws://127.0.0.1:1", "ws://127.0.0.1:2"))
+        downs = await first(Transport(lambda: route, clock, backoff=lambda n: 10.0 + n), 2)
+        for down, wait in zip(downs, (10.0, 11.0), strict=True):
+            assert isinstance(down, Down)
+            assert isinstance(down.error, Unreachable)
+            assert "127.0.0.1:1" in down.error.message
+            assert "127.0.0.1:2" in down.error.message
+            assert down.retry_in == wait
+        assert clock.slept == [10.0]
+
+    run(story())
+
+
+def test_after_a_loss_the_next_address_comes_first() -> None:
+    async def story() -> None:
+        async def leave(server: ServerConnection, _: Session) -> None:
+            await server.close()
+
+        async with (one := Peer(on_session=leave)).serving(), (other := Peer(key=one.key)).serving():
+            route = one.route(urls=(one.url, other.url))
+            events = await first(Transport(lambda: route, StillClock(), backoff=lambda _: 0.1), 3)
+        assert [each.url if isinstance(each, Up) else type(each) for each in events] == [one.url, Down, other.url]
 
     run(story())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -12,10 +13,12 @@ from typing import Any
 import pytest
 
 from clients.connection import Up
-from clients.line import Coat
+from clients.errand import Card
+from clients.line import Coat, Line
 from clients.operations import doctor
 from clients.profile import Home
 from securechan.crypto.selftest import Check
+from securechan.errors import Unreachable
 from securechan.wire.session import Limits
 from tests.clients.cli.conftest import Person
 from tests.clients.conftest import Town
@@ -64,6 +67,22 @@ def test_a_relay_that_is_away_is_found(town: Town, monkeypatch: pytest.MonkeyPat
     assert states(said, "relay") == ["fail"]
     assert states(said, "vault") == ["ok"]
     assert town.si.json("doctor", "--offline")["healthy"]
+
+
+def test_the_relays_other_addresses_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetch_card(url: str, _: Line) -> Card:
+        if url == "ws://gone":
+            raise Unreachable("no relay answers at ws://gone")
+        return Card("relay-1", b"another" if url == "ws://stranger" else b"key", b"")
+
+    monkeypatch.setattr(doctor, "fetch_card", fetch_card)
+    used = up(url="ws://used")
+    urls = ("ws://used", "ws://gone", "ws://stranger", "ws://fine")
+    gone, stranger, fine = asyncio.run(doctor._others(urls, {b"key"}, used, Line()))
+    assert (gone["state"], stranger["state"], fine["state"]) == ("warn", "warn", "ok")
+    assert "ws://gone" in gone["detail"]
+    assert "ws://used serves meanwhile" in gone["hint"]
+    assert "ws://stranger" in stranger["detail"]
 
 
 def test_a_wrong_passphrase_is_no_finding(town: Town, person: Person) -> None:
