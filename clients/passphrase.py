@@ -13,11 +13,13 @@ types the same twice in a row. What didn't open is forgotten.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import os
 import signal
 import stat
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -28,7 +30,9 @@ from securechan.errors import Malformed, Misuse, NotReady, SecurechanError
 MAX_PASSPHRASE: Final = 4096  # bytes
 MIN_PASSPHRASE: Final = 8  # characters of a new one
 TRIES: Final = 3  # of a person, for each thing that is to be opened or locked
-MISTYPED: Final = frozenset({"wrong-passphrase", "no-passphrase", "weak-passphrase", "passphrases-differ"})
+MISTYPED: Final = frozenset(
+    {"wrong-passphrase", "no-passphrase", "weak-passphrase", "same-passphrase", "passphrases-differ"}
+)
 """What another try may mend."""
 _SOURCE: Final = ""  # in a memory: what the file or the descriptor held, which opens whatever is asked for
 
@@ -46,6 +50,8 @@ class Passphrases:
     file: Path | None = None
     ask: Ask | None = None
     known: str | None = field(default=None, repr=False)
+    option: str = "--passphrase"  # which options, and which variable, name its source: said where one is missing
+    variable: str = "SECURECHAN_PASSPHRASE_FILE"
     tries: int = TRIES
     fault: str = ""  # of the last try, for who tries again
     memory: dict[str, str] = field(default_factory=dict, repr=False, compare=False)  # by what it opens; _SOURCE: all
@@ -83,15 +89,17 @@ class Passphrases:
             return given
         said = self.typed(f"passphrase of {what}: ", what)
         if not said:
-            raise NotReady("no passphrase was given", hint="type it, or use --passphrase-file", code="no-passphrase")
+            raise NotReady("no passphrase was given", hint=f"type it, or use {self.option}-file", code="no-passphrase")
         self.memory[what] = said
         return said
 
-    def new(self, what: str) -> str:
-        """A passphrase for something new: asked for twice, and not too short. Raises NotReady, Malformed
-        (``weak-passphrase``)."""
+    def new(self, what: str, unlike: str = "") -> str:
+        """A passphrase for something new: asked for twice, not too short, and another than ``unlike``. Raises NotReady,
+        Malformed (``weak-passphrase``, ``same-passphrase``)."""
         given = self._given()
-        return self._persistently(lambda now: _twice(now, what), what) if given is None else _strong(given)
+        if given is not None:
+            return _strong(given, unlike)
+        return self._persistently(lambda now: _twice(now, what, unlike), what)
 
     def opening(self, what: str, attempt: Callable[[str], T]) -> T:
         """What ``attempt`` makes of the passphrase of ``what``. Raises what it raises: for a wrong passphrase only
@@ -122,34 +130,54 @@ class Passphrases:
             return self.known
         if _SOURCE not in self.memory:
             if self.fd is not None:
-                self.memory[_SOURCE] = _read_fd(self.fd)
+                self.memory[_SOURCE] = _read_fd(self.fd, self.option)
             elif self.file is not None:
-                self.memory[_SOURCE] = _read_file(self.file)
+                self.memory[_SOURCE] = _read_file(self.file, self._named)
         return self.memory.get(_SOURCE)
 
     def typed(self, prompt: str, what: str) -> str:
         """What a person types, who is told first what was wrong with the try before. Raises NotReady
         (``passphrase-needed``) where nobody can be asked."""
         if self.ask is None:
-            raise _needed(what)
+            variable = f"set {self.variable}, or " if self.variable else ""
+            raise NotReady(
+                f"the passphrase of {what} is needed, and there is no terminal to ask at",
+                hint=f"{variable}use {self.option}-file or {self.option}-fd",
+                code="passphrase-needed",
+            )
         return self.ask(f"{self.fault}, try again\n{prompt}" if self.fault else prompt)
 
+    @property
+    def _named(self) -> str:
+        """Where somebody named the file."""
+        return " or ".join(filter(None, (self.variable, f"{self.option}-file")))
 
-def _twice(now: Passphrases, what: str) -> str:
-    said = _strong(now.typed(f"new passphrase for {what} ({MIN_PASSPHRASE} characters or more): ", what))
+
+def _twice(now: Passphrases, what: str, unlike: str) -> str:
+    said = _strong(now.typed(f"new passphrase for {what} ({MIN_PASSPHRASE} characters or more): ", what), unlike)
     if said != replace(now, fault="").typed("the same again: ", what):
         raise NotReady("the two passphrases differ", hint="type the same twice", code="passphrases-differ")
     return said
 
 
-def _strong(passphrase: str) -> str:
+def _strong(passphrase: str, unlike: str) -> str:
     if len(passphrase) < MIN_PASSPHRASE:
         raise Malformed(
             f"a passphrase of {len(passphrase)} characters is too short",
             hint=f"use {MIN_PASSPHRASE} or more: six random words are good",
             code="weak-passphrase",
         )
+    if same(passphrase, unlike):
+        raise Malformed(
+            "the new passphrase is the old one", hint="choose another: nothing was changed", code="same-passphrase"
+        )
     return passphrase
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two passphrases open the same, however their letters are put together."""
+    forms = [unicodedata.normalize("NFC", each).encode() for each in (one, other)]
+    return hmac.compare_digest(*forms)
 
 
 # ------------------------------------------------------------------------------------------------------- at a terminal
@@ -187,22 +215,14 @@ def terminal() -> Ask | None:
 # -------------------------------------------------------------------------------------------------- files, descriptors
 
 
-def _needed(what: str) -> NotReady:
-    return NotReady(
-        f"the passphrase of {what} is needed, and there is no terminal to ask at",
-        hint="set SECURECHAN_PASSPHRASE_FILE, or use --passphrase-file or --passphrase-fd",
-        code="passphrase-needed",
-    )
-
-
-def _read_file(path: Path) -> str:
+def _read_file(path: Path, named: str) -> str:
     try:
         # O_NONBLOCK: a FIFO without a writer must not hang us before we know what it is
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as e:
         raise NotReady(
             f"the passphrase file {path} can't be read: {e.strerror}",
-            hint="check SECURECHAN_PASSPHRASE_FILE or --passphrase-file",
+            hint=f"check {named}",
             code="passphrase-file",
         ) from e
     try:
@@ -229,7 +249,7 @@ def _read_file(path: Path) -> str:
         os.close(handle)
 
 
-def _read_fd(fd: int) -> str:
+def _read_fd(fd: int, option: str) -> str:
     if fd < 0:
         raise Misuse(f"{fd} is no file descriptor")
     try:
@@ -237,7 +257,7 @@ def _read_fd(fd: int) -> str:
     except OSError as e:
         raise NotReady(
             f"file descriptor {fd} can't be read: {e.strerror}",
-            hint="open it for us: securechan --passphrase-fd 3 … 3<file",
+            hint=f"open it for us: securechan {option}-fd 3 … 3<file",
             code="passphrase-file",
         ) from e
 

@@ -31,7 +31,19 @@ from typing import Final, Protocol, Self
 
 from clients.locked import COST, Cost, Locked
 from clients.sealing import SUM_MODULUS, Manifest, Record, Row, Seals, Total
-from clients.vaultfile import Header, checked, connect, corrupt, draft_of, faults, lay_out, parse_header, read_header
+from clients.vaultfile import (
+    Header,
+    checked,
+    connect,
+    corrupt,
+    draft_of,
+    either_opens,
+    faults,
+    lay_out,
+    lid_left,
+    parse_header,
+    read_header,
+)
 from securechan.crypto.secret import Secret
 from securechan.errors import CannotOpen, Conflict, Malformed, Misuse, NotFound, SecurechanError
 
@@ -282,14 +294,24 @@ class Vault:
         return None if line is None else (line[0], self._seals.hash(tbl, self._row(line)))
 
     def change_passphrase(self, passphrase: str, *, cost: Cost = COST) -> None:
-        """Lock the vault key under another passphrase. A copy of the file made before still opens with the old one."""
+        """Lock the vault key under another passphrase, and overwrite what the old one opened. The key stays: a copy of
+        the file made before still opens with the old passphrase, and its key then opens this file as well.
+
+        Killed at any moment: one of the two opens it. Raises NotReady: ``old-passphrase-left`` where the new one holds
+        and the old lid is not overwritten yet, with other codes where nothing was changed."""
         lid = Locked.lock(self._key, passphrase, purpose=_PURPOSE + self._header.vault, cost=cost)
         header = Header(self._header.vault, lid)
-        with self._lock, faults(self.path):
-            with self._transaction():
+        with self._lock:
+            with either_opens(), faults(self.path), self._transaction():
                 self._db.execute("UPDATE header SET value = ? WHERE one = 1", (checked(header.encode()),))
             self._header = header
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # the old lid must not stay in the log
+            try:  # until it is folded back the file has the old lid, and its log the new one
+                with faults(self.path):
+                    busy = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            except SecurechanError as e:
+                raise lid_left(self.path, e.message) from e
+            if busy:
+                raise lid_left(self.path, "another process reads it")
 
     # ----------------------------------------------------------------------------------------------------- checking
 

@@ -202,3 +202,27 @@ def faults(path: Path) -> Iterator[None]:
                 ) from e
             case _:
                 raise corrupt(path, str(e)) from e
+
+
+def lid_left(path: Path, why: str) -> NotReady:
+    """The passphrase was changed, and what the old one opens is still on the disk."""
+    return NotReady(
+        f"the new passphrase holds, but what the old one opens is not overwritten yet: {why}",
+        hint="don't change it again: mend that, then run securechan doctor, which overwrites it on its way out;"
+        f" once there is no {path.name}-wal in {path.parent} any more, it is done",
+        code="old-passphrase-left",
+    )
+
+
+@contextlib.contextmanager
+def either_opens() -> Iterator[None]:
+    """Where the disk fails a change of the passphrase it may have kept it all the same."""
+    try:
+        yield
+    except NotReady as e:
+        raise NotReady(
+            e.message,
+            hint="free some space or check the disk, then try again: the old passphrase opens the profile; should it"
+            " not, the new one does",
+            code=e.code,
+        ) from e

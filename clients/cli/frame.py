@@ -26,7 +26,7 @@ import typer
 from typer.core import TyperGroup
 
 from clients import files
-from clients.passphrase import Passphrases, interruptible, terminal
+from clients.passphrase import Ask, Passphrases, interruptible, terminal
 from clients.profile import Home, Profile
 from clients.render import safe
 from securechan.errors import Conflict, Denied, Invalid, Malformed, NotReady
@@ -163,10 +163,17 @@ class Invocation:
     @property
     def passphrases(self) -> Passphrases:
         """Where passphrases come from, each once in an invocation."""
+        return Passphrases.find(
+            fd=self.passphrase_fd, file=self.passphrase_file, ask=self._person(), memory=self.memory
+        )
+
+    def new_passphrases(self, file: Path | None, fd: int | None) -> Passphrases:
+        """Where one that takes another's place comes from: from what was named for it alone, or from a person."""
+        return Passphrases(fd, file, self._person(), option="--new-passphrase", variable="")
+
+    def _person(self) -> Ask | None:
         ask = None if self.no_input else terminal()
-        if ask is not None:
-            ask = _unhurried(ask)
-        return Passphrases.find(fd=self.passphrase_fd, file=self.passphrase_file, ask=ask, memory=self.memory)
+        return None if ask is None else _unhurried(ask)
 
     @property
     def interactive(self) -> bool:

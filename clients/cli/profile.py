@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from clients.cli.frame import group, here
 from clients.operations import profile as profiles
-from clients.render import table
+from clients.render import safe, table
 from securechan.errors import NotFound
 
 app = group("The identities on this machine.")
@@ -79,3 +80,36 @@ def set_(
     profiles.set_line(me.profile, proxy, ca)
     data = profiles.show(me.profile, me.profile.name)
     me.emit(data, f"profile    {me.profile.name}\nproxy      {data['proxy'] or 'as the system says'}")
+
+
+@app.command()
+def passphrase(
+    name: Annotated[str, typer.Argument(help="The profile's name; else the one that is used.")] = "",
+    new_file: Annotated[
+        Path | None, typer.Option("--new-passphrase-file", help="Take the new one from the first line of this file.")
+    ] = None,
+    new_fd: Annotated[
+        int | None, typer.Option("--new-passphrase-fd", min=0, help="Take the new one from an open file descriptor.")
+    ] = None,
+) -> None:
+    """Change the passphrase that opens a profile.
+
+    The old one is taken as every command takes it. The new one is asked for twice, or comes from --new-passphrase-file
+    or --new-passphrase-fd; SECURECHAN_PASSPHRASE_FILE never names it.
+
+    What was copied before still opens with the old one, and with that copy also what the profile holds later. Who may
+    have both has this device: revoke it and enrol anew. Keys in files have passphrases of their own, which stay."""
+    me = here()
+    if new_file is not None and new_fd is not None:
+        raise typer.BadParameter("give one of them", param_hint="--new-passphrase-file and --new-passphrase-fd")
+    if new_fd is not None and new_fd == me.passphrase_fd:
+        raise typer.BadParameter("the old passphrase comes from this descriptor", param_hint="--new-passphrase-fd")
+    profile = me.home.profile(name) if name else me.profile
+    with me.progress("opening the vault"):
+        data = profiles.change_passphrase(profile, me.passphrases, me.new_passphrases(new_file, new_fd), me.command)
+    me.emit(data, f"changed    the passphrase of profile {profile.name}")
+    source = me.passphrases.file
+    if source is not None and me.passphrase_fd is None:
+        me.note(f"{safe(str(source))} still holds the old passphrase")
+    if data["keys"]:
+        me.note(f"these keys keep passphrases of their own: {', '.join(safe(key) for key in data['keys'])}")

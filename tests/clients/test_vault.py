@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from clients.vault import Put, Vault
+from clients.vaultfile import read_header
 from securechan.errors import CannotOpen, Misuse, NotFound, NotReady
 from tests.clients.vaults import CHEAP, PASS, fill, raw, reopened
 
@@ -297,6 +300,90 @@ def test_the_old_lid_is_gone_from_the_disk(vault: Vault, path: Path) -> None:
     old = vault._header.lid.sealed
     vault.change_passphrase("quite another", cost=CHEAP)
     assert old not in b"".join(p.read_bytes() for p in path.parent.iterdir())
+
+
+CHANGER = """
+import os, signal, sys
+from pathlib import Path
+from clients.vault import Vault
+from tests.clients.vaults import CHEAP
+vault, steps = Vault.open(Path(sys.argv[1]), sys.argv[2]), []
+def step(statement):
+    if len(steps) == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    steps.append(statement.split()[0])
+vault._db.set_trace_callback(step)
+vault.change_passphrase(sys.argv[3], cost=CHEAP)
+print(*steps)
+"""
+
+
+def test_killed_before_any_step_of_a_change_one_of_the_two_opens_it(vault: Vault, path: Path) -> None:
+    """And whoever opens and leaves it then overwrites the lid of the other."""
+    fill(vault)
+    vault.close()
+    old = PASS
+    for killed in range(6):
+        before, new = read_header(path).lid.sealed, f"number {killed}"
+        words = [sys.executable, "-c", CHANGER, str(path), old, new, str(killed)]
+        ended = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=False)
+        if killed == 5:  # there is no sixth
+            assert (ended.returncode, ended.stdout) == (0, "BEGIN SELECT UPDATE COMMIT PRAGMA\n")
+        else:
+            assert ended.returncode == -signal.SIGKILL
+        held, gone = (new, old) if killed >= 4 else (old, new)  # the fourth is COMMIT
+        with pytest.raises(NotReady, match="wrong passphrase"):
+            Vault.open(path, gone)
+        with Vault.open(path, held) as again:
+            assert again.check() == {"t": 2, "u": 1}
+        there = b"".join(file.read_bytes() for file in path.parent.iterdir())
+        assert (before in there) == (held == old)
+        old = held
+
+
+def test_a_lid_that_cannot_be_overwritten_yet_is_told(vault: Vault, path: Path) -> None:
+    """Somebody reads the file meanwhile: a backup, say. The new passphrase holds, and leaving it mends the rest."""
+    fill(vault)
+    old = vault._header.lid.sealed
+    vault._db.execute("PRAGMA busy_timeout = 0")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT value FROM header").fetchall()
+        with pytest.raises(NotReady, match=r"the new passphrase holds, but .*another process reads it") as e:
+            vault.change_passphrase("quite another", cost=CHEAP)
+        assert e.value.code == "old-passphrase-left"
+        assert f"{path.name}-wal in {path.parent}" in e.value.hint
+        vault.close()
+        assert old in path.read_bytes()
+        assert path.with_name(f"{path.name}-wal").exists()
+    with pytest.raises(NotReady, match="wrong passphrase"):
+        Vault.open(path, PASS)
+    with Vault.open(path, "quite another") as again:
+        assert again.check() == {"t": 2, "u": 1}
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert old not in path.read_bytes()
+
+
+def test_a_disk_that_fails_once_the_new_one_holds_is_told_so(vault: Vault, path: Path) -> None:
+    vault._db.set_authorizer(
+        lambda action, *_: sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_PRAGMA else sqlite3.SQLITE_OK
+    )
+    with pytest.raises(NotReady, match="the new passphrase holds") as e:
+        vault.change_passphrase("quite another", cost=CHEAP)
+    assert e.value.code == "old-passphrase-left"
+    vault.close()
+    Vault.open(path, "quite another").close()
+
+
+def test_a_disk_that_takes_no_change_leaves_the_old_one(vault: Vault, path: Path) -> None:
+    fill(vault)
+    vault._db.execute("PRAGMA query_only = 1")
+    with pytest.raises(NotReady, match="can't be written") as e:
+        vault.change_passphrase("quite another", cost=CHEAP)
+    assert "the old passphrase opens the profile; should it not, the new one does" in e.value.hint
+    vault.close()
+    with Vault.open(path, PASS) as again:
+        assert again.check() == {"t": 2, "u": 1}
 
 
 # ----------------------------------------------------------------------------------------------------------- crashes
