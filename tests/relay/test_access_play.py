@@ -14,7 +14,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -87,7 +86,7 @@ class Group(RuleBasedStateMachine):
 
     def run(self, story: Coroutine[Any, Any, T]) -> T:
         async def bounded() -> T:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):  # as long as a busy machine may take: what hangs, hangs for ever
                 return await story
 
         return self.loop.run_until_complete(bounded())
@@ -375,4 +374,4 @@ class Group(RuleBasedStateMachine):
 Group.TestCase.settings = settings(
     max_examples=50, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
-test_a_group_with_a_malicious_member = pytest.mark.timeout(110)(Group.TestCase)
+test_a_group_with_a_malicious_member = Group.TestCase

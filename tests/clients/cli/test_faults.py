@@ -192,7 +192,7 @@ def test_a_relay_whose_disk_is_full(tmp_path: Path) -> None:
         told(desk.run("conversation", "create", "more", "--room"), 5, "nearly full; the conversation", "kept")
         told(desk.run("sync"), 5, "nearly full", "try again in")
         told(desk.run("key", "rotate", "--epochs"), 5, "nearly full; the renewal waits to be sent", "make room")
-        assert time.monotonic() - began < 30  # nobody sat out a timeout, 60 s each
+        assert time.monotonic() - began < 60  # nobody sat out a timeout, 60 s each
         error = desk.run("--json", "send", "notes", "-m", "nor this").error
         assert error["code"] == "refused-full"
         assert error["retry_after"] >= 20

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from clients.cli.watch import _counted, _news
 from tests.clients.conftest import Town
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.relayproc import PATIENCE, ROOT
 
 
 def test_sync_in_words(town: Town) -> None:
@@ -62,13 +61,13 @@ def test_a_command_is_run_for_each_event(town: Town, tmp_path: Path) -> None:
             assert process.stdout.readline() == "connected to relay-1\n"
             town.hr.json("send", name, "-m", "ding")
             assert "liaison-1@cert-hr" in process.stdout.readline()
-            until = time.monotonic() + 20
+            until = time.monotonic() + PATIENCE
             while "ding" not in (log.read_text() if log.exists() else ""):
                 assert time.monotonic() < until
                 time.sleep(0.02)
             assert "--exec ended with 3" in process.stderr.readline()
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 130
+            assert process.wait(PATIENCE) == 130
         finally:
             process.kill()
     assert '"body": "ding"' in log.read_text()

@@ -9,15 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.clients.conftest import Pair, Town
 from tests.clients.station import Station
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.relayproc import PATIENCE, ROOT
 
 
 class Watching:
@@ -46,7 +44,7 @@ def watching(station: Station, *words: str) -> Iterator[Watching]:
             watch.until("watching")
             yield watch
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 130
+            assert process.wait(PATIENCE) == 130
         finally:
             process.kill()
 
