@@ -58,31 +58,41 @@ class Backroom:
         finish: Finish,
         *,
         vital: bool = False,
+        charged: int = 0,
     ) -> Reply:
-        """Queue a write; ``finish`` makes the answer of its result."""
+        """Queue a write; ``finish`` makes the answer of its result. ``charged``: bytes that `over_quota` found room
+        for."""
 
         def done(outcome: Outcome) -> None:
             if topic is not None:
                 topic.users -= 1
+            if charged:
+                self.ledger.settle(device_of(member).agency, charged, kept=_kept(outcome))
             member.answer(number, answered(outcome, finish))
 
         if not self.heartbeat.offer(write, done, vital=vital):
+            if charged:
+                self.ledger.settle(device_of(member).agency, charged, kept=False)
             return overloaded()
         if topic is not None:
             topic.users += 1  # stays open until its head is up to date again
         return None
 
-    def offer_entry(self, member: Member, number: int, topic: OpenTopic, write: base.Append) -> Reply:
+    def offer_entry(self, member: Member, number: int, topic: OpenTopic, write: base.Append, charged: int = 0) -> Reply:
         """As `offer`, of an entry: by far the most."""
 
         def done(outcome: Outcome) -> None:
             topic.users -= 1
+            if charged:
+                self.ledger.settle(device_of(member).agency, charged, kept=_kept(outcome))
             if type(outcome) is Placed:
                 member.appended(number, outcome.stored.sequence)
             else:
                 member.answer(number, answered(outcome, appended))
 
         if not self.heartbeat.offer(write, done):
+            if charged:
+                self.ledger.settle(device_of(member).agency, charged, kept=False)
             return overloaded()
         topic.users += 1
         return None
@@ -103,15 +113,20 @@ class Backroom:
             raise StoreFailed("the relay is going down", retry_after=5.0)
         return await answered
 
-    async def finished(self, write: Write, finish: Finish) -> AnswerBody:
-        """Wait until a write is durable: for what must not begin again before."""
+    async def finished(self, write: Write, finish: Finish, charged: tuple[str, int] | None = None) -> AnswerBody:
+        """Wait until a write is durable: for what must not begin again before. ``charged``: which agency's quota was
+        found to have room for how many bytes."""
         told: asyncio.Future[AnswerBody] = asyncio.get_running_loop().create_future()
 
         def done(outcome: Outcome) -> None:
+            if charged is not None:
+                self.ledger.settle(*charged, kept=_kept(outcome))
             if not told.done():
                 told.set_result(answered(outcome, finish))
 
         if not self.heartbeat.offer(write, done):
+            if charged is not None:
+                self.ledger.settle(*charged, kept=False)
             return overloaded()
         return await told
 
@@ -146,11 +161,9 @@ class Backroom:
         return reader
 
     def over_quota(self, agency: str, size: int) -> bool:
-        """Whether the agency has brought in as much as it may; else it is charged."""
-        if self.ledger.exceeds(agency, size):
-            return True
-        self.ledger.add(agency, size)
-        return False
+        """Whether the agency has brought in as much as it may; else room is kept, and the write that follows is
+        ``charged`` with it."""
+        return not self.ledger.reserve(agency, size)
 
     def full(self) -> bool:
         """Whether this request must be refused because only the last part of the disk is left."""
@@ -168,6 +181,11 @@ class Backroom:
             self._is_full = self.disk() < self.bounds.reserve
             self._full_known_until = now + 1.0
         return self._is_full
+
+
+def _kept(outcome: Outcome) -> bool:
+    """Whether the store has something now that it had not before."""
+    return outcome.fresh if type(outcome) is Placed else type(outcome) is base.Counted
 
 
 def device_of(member: Member) -> Device:

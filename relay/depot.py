@@ -54,7 +54,8 @@ class Depot:
                 if self._room.over_quota(who.agency, len(part.piece)):
                     member.uploads.pop(body.blob, None)
                     return over_quota()
-                return await self._room.finished(part, lambda r: Count(r.count if isinstance(r, base.Counted) else 0))
+                charged = who.agency, len(part.piece)
+                return await self._room.finished(part, _count, charged)
 
     async def get_blob(self, member: Member, body: GetBlob) -> Reply:
         device_of(member)
@@ -93,3 +94,7 @@ class Depot:
 
     async def count_packages(self, member: Member, body: CountKeyPackages) -> Reply:
         return Count(await self._room.store.packages(device_of(member).name, body.suite))
+
+
+def _count(result: Result) -> AnswerBody:
+    return Count(result.count if isinstance(result, base.Counted) else 0)

@@ -73,7 +73,7 @@ class Groups:
         if body.commit is None:  # commits go on: a removal must not wait for a quota
             if room.over_quota(member.who.agency, size):
                 return room.unless_known(write, over_quota())
-            return room.offer_entry(member, number, topic, write)
+            return room.offer_entry(member, number, topic, write, size)
         tag = device_tag(topic.id, member.who.name)
         wait = access.wait(tag, write.at // 1000)
         if wait:

@@ -73,7 +73,7 @@ class Letters:
             return self._room.unless_known(write, full())
         if self._room.over_quota(who.agency, len(body.body)):
             return self._room.unless_known(write, over_quota())
-        return self._room.offer(member, number, topic, write, appended)
+        return self._room.offer(member, number, topic, write, appended, charged=len(body.body))
 
     def trim(self, member: Member, number: int, body: Trim, topic: OpenTopic) -> Handled:
         if body.topic != inbox_topic(device_of(member).name):

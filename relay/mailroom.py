@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Final, assert_never
 
 from relay.admission import identify, name_of, still_admitted
@@ -38,7 +39,7 @@ from relay.outgoing import refusal
 from relay.people import Device, Guest, Identified, Office, Who
 from relay.replies import BUSY_WAIT, Handled, Reply
 from relay.store import base
-from relay.store.base import Outcome, Store, StoreFailed, TopicKind
+from relay.store.base import Outcome, Store, StoreFailed, StoreFull, TopicKind
 from relay.topics import OpenTopic, State, Topics
 from relay.trust_topic import TrustTopic
 from securechan.errors import Invalid, Malformed, Refused, Stale, Untrusted
@@ -202,7 +203,11 @@ class Mailroom:
 
     def _book(self) -> None:
         for charge in self._ledger.charges(self._clock() // 1000):
-            self._heartbeat.offer(charge, _unheard, vital=True)
+            self._heartbeat.offer(charge, partial(self._booked, charge), vital=True)
+
+    def _booked(self, charge: base.Charge, outcome: Outcome) -> None:
+        if isinstance(outcome, StoreFull | StoreFailed):
+            self._ledger.unwritten(charge)
 
     async def _forget_old(self, now: int) -> None:
         """Trim what is older than the retention, some topics at a time."""

@@ -164,9 +164,30 @@ async def test_an_agency_stores_no_more_than_it_may() -> None:
         assert (await one.refused(Deliver(inbox_topic("cert-si/c"), S1, bytes(100)))).code is Code.QUOTA
         assert (await one.refused(PutBlob(S1, 200, 0, bytes(100)))).code is Code.QUOTA
         assert await one.say(T, bytes(1000)) == Appended(1)  # known before judged
-        assert isinstance(await other.say(T, bytes(1000)), Appended)  # another agency has its own
+        assert await other.say(T, b"x" * 1000) == Appended(2)  # another agency has its own
         assert isinstance(await one.commit(T, 0, S1), Appended)  # and a commit does not wait
     assert await store.charges(0) == {"cert-hr": 2992, "cert-si": 1000}
+
+
+async def test_what_was_not_stored_or_was_there_before_costs_an_agency_nothing() -> None:
+    store = Failing()
+    async with open_desk(store, bounds=Bounds(stored_per_agency=3000)) as desk:
+        one = desk.client("cert-hr/a")
+        await one.create(T, S0)
+        content = digest("blob") * 31
+        name = hashlib.sha256(content).digest()
+        store.fault = StoreFailed("away")
+        for _ in range(9):  # a device says the same again and again while the store is away
+            assert (await one.refused(Append(T, S1, bytes(1000), None))).code is Code.INTERNAL
+            assert (await one.refused(Deliver(inbox_topic("cert-si/c"), S1, bytes(1000)))).code is Code.INTERNAL
+            assert (await one.refused(PutBlob(name, 992, 0, content))).code is Code.INTERNAL
+        assert desk.mailroom.stored() == {}
+        store.fault = None
+        for _ in range(9):  # and then, not having heard the answers
+            assert await one.ask(Append(T, S1, bytes(1000), None)) == Appended(1)
+            assert isinstance(await one.ask(Deliver(inbox_topic("cert-si/c"), S1, bytes(1000))), Appended)
+            assert await one.ask(PutBlob(name, 992, 0, content)) == Count(992)
+        assert desk.mailroom.stored() == {"cert-hr": 2992}
 
 
 async def test_who_no_longer_waits_for_a_write_takes_nobody_along() -> None:

@@ -46,3 +46,25 @@ async def test_what_was_written_is_found_until_the_retention_is_over() -> None:
     assert again.exceeds("cert-hr", 6)
     await again.load(NOW + 11 * DAY)
     assert not again.exceeds("cert-hr", 85)
+
+
+async def test_room_is_kept_for_what_is_under_way_and_free_again_where_it_was_not_taken() -> None:
+    ledger = Ledger(MemoryStore(), Bounds(stored_per_agency=100))
+    assert ledger.reserve("cert-hr", 60)
+    assert not ledger.reserve("cert-hr", 41)
+    assert ledger.held() == {}
+    ledger.settle("cert-hr", 60, kept=False)
+    assert ledger.charges(NOW) == []
+    assert ledger.reserve("cert-hr", 100)
+    ledger.settle("cert-hr", 100, kept=True)
+    assert not ledger.reserve("cert-hr", 1)
+    assert ledger.charges(NOW) == [Charge("cert-hr", 20_000, 100)]
+
+
+async def test_a_charge_that_could_not_be_written_is_written_with_the_next() -> None:
+    ledger = Ledger(MemoryStore(), Bounds())
+    ledger.add("cert-hr", 60)
+    (charge,) = ledger.charges(NOW)
+    ledger.unwritten(charge)
+    ledger.add("cert-hr", 7)
+    assert ledger.charges(NOW) == [Charge("cert-hr", 20_000, 67)]
