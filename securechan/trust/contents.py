@@ -204,6 +204,8 @@ def _stamp(what: str, meta: MetaFile) -> Stamp:
         digest = bytes.fromhex(hashes[HASH])
     except ValueError:
         raise Malformed(f"{what}: a hash is not hexadecimal") from None
+    if digest.hex() != hashes[HASH]:
+        raise Malformed(f"{what}: a hash is not in its one form")
     return Stamp(meta.version, meta.length, digest)
 
 

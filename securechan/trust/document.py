@@ -15,6 +15,7 @@ is `securechan.trust.contents`); ``verify`` looks at the delegator. python-tuf c
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any, Final, TypeVar
@@ -40,6 +41,7 @@ from securechan.trust.contents import (
 )
 
 MAX_SIGNATURES: Final = 2 * MAX_KEYS  # a root rotation carries those of two versions
+_HEX: Final = re.compile(r"(?:[0-9a-f]{2})*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,8 @@ def _check_signatures(role: str, signatures: list[strict.Json]) -> None:
         keyid, value = signature["keyid"], signature["sig"]
         if not isinstance(keyid, str) or not isinstance(value, str) or not keyid > before:
             raise Malformed(f"{role}: signatures stand in the order of their key ids, each once")
+        if not _HEX.fullmatch(value):  # its one form: else whoever passes a document on could make it look like another
+            raise Malformed(f"{role}: a signature is a text of lower-case hex digits")
         before = keyid
 
 

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -137,6 +137,16 @@ def test_a_document_of_the_wrong_shape(grown: World) -> None:
             document.parse("targets", strict.dump(wrong))
 
 
+@pytest.mark.parametrize("other", [str.upper, lambda sig: sig + " ", lambda sig: " " + sig, lambda sig: sig + "0"])
+@pytest.mark.parametrize("role", ROLES)
+def test_a_signature_is_written_in_one_way(grown: World, role: str, other: Callable[[str], str]) -> None:
+    whole = json.loads(content(grown, role))
+    written = whole["signatures"][0]["sig"]
+    whole["signatures"][0]["sig"] = other(written)
+    with pytest.raises(Malformed, match="lower-case hex"):
+        document.parse(role, strict.dump(whole))
+
+
 def test_contents_are_asked_for_by_kind(grown: World) -> None:
     root = grown.view.roots[-1]
     assert document.expect(root, RootContents) is root.contents
@@ -157,6 +167,7 @@ def test_what_has_no_canonical_form_is_signed_by_nobody() -> None:
     [
         lambda b: b["meta"]["targets.json"].update(hashes={"sha384": "xyz"}),
         lambda b: b["meta"]["targets.json"].update(hashes={"sha256": "00"}),
+        lambda b: b["meta"]["targets.json"].update(hashes={"sha384": "AB" * 48}),
         lambda b: b["meta"]["targets.json"].update(length=True),
         lambda b: b["meta"]["targets.json"].update(length=2**40),
         lambda b: b["meta"]["targets.json"].update(more=1),
@@ -208,7 +219,7 @@ def test_key_ids_are_a_list_of_texts(grown: World, keyids: object) -> None:
 def test_signatures_by_strangers_are_no_hindrance(grown: World) -> None:
     whole = json.loads(content(grown, "targets"))
     whole["signatures"] = sorted(
-        [*whole["signatures"], {"keyid": "00" * 48, "sig": "zz"}], key=lambda entry: entry["keyid"]
+        [*whole["signatures"], {"keyid": "00" * 48, "sig": "ff"}], key=lambda entry: entry["keyid"]
     )
     parsed = document.parse("targets", strict.dump(whole))
     document.verify(grown.view.roots[-1], parsed)
