@@ -16,6 +16,7 @@ app = group(
 Examples:
   securechan conversation create eu-csirts --agency cert-hr --agency cert-si --tlp amber
   securechan conversation accept eu-csirts
+  securechan conversation accept eu-csirts --offer 5be1…
   securechan conversation policy eu-csirts --add cert-ee
 """,
 )
@@ -45,10 +46,10 @@ def _listed(data: dict[str, Any]) -> str:
         for each in data["conversations"]
     ]
     lines = [table(rows, head=("name", "kind", "state", "devices", "epoch", "unread", "id"))] if rows else []
-    lines += [
-        f"offered: {safe(offer['name'])} by {safe(offer['by'])}: securechan conversation accept {offer['id'][:12]}"
-        for offer in data["offers"]
-    ]
+    for offer in data["offers"]:
+        by = f"{safe(offer['name'])} by {safe(offer['by'])}"
+        lines.append(f"offered: {by}: securechan conversation accept {offer['id'][:12]}")
+        lines += [f"         {each}" for each in _judged(offer["policy"])]
     return "\n".join(lines) or "none yet: securechan conversation create, or send to an officer"
 
 
@@ -59,6 +60,20 @@ def _state(each: dict[str, Any]) -> str:
     if each["queued"]:
         extra.append(f"{each['queued']} to send")
     return ", ".join([each["state"], *extra])
+
+
+def _judged(policy: dict[str, Any] | None) -> list[str]:
+    """What is to be known of a conversation before one joins it, in lines."""
+    if policy is None:
+        return ["it can't be opened any more: decline it, and ask for another invitation"]
+    return [f"{policy['kind']}, at most tlp:{policy['ceiling']}", *_belongs(policy)]
+
+
+def _belongs(policy: dict[str, Any]) -> list[str]:
+    who = policy["officers"] or [
+        agency + (f" ({', '.join(roles)})" if roles else "") for agency, roles in policy["agencies"].items()
+    ]
+    return [f"belongs    {', '.join(map(safe, who))}", f"stewards   {', '.join(map(safe, policy['stewards']))}"]
 
 
 @app.command()
@@ -74,13 +89,8 @@ def _shown(data: dict[str, Any]) -> str:
         f"state      {_state(data)}   {data['kind']}, at most tlp:{data['ceiling']}",
         f"keys       {data['suite']}, epoch {data['epoch']}, authenticator {data['authenticator'][:24]}",
     ]
-    policy = data["policy"]
-    if policy is not None:
-        who = policy["officers"] or [
-            agency + (f" ({', '.join(roles)})" if roles else "") for agency, roles in policy["agencies"].items()
-        ]
-        lines.append(f"belongs    {', '.join(map(safe, who))}")
-        lines.append(f"stewards   {', '.join(map(safe, policy['stewards']))}")
+    if data["policy"] is not None:
+        lines += _belongs(data["policy"])
     lines += [
         f"waiting    {safe(device)}: securechan verify confirm --device {safe(device)}" for device in data["waiting"]
     ]
@@ -134,11 +144,32 @@ def create(
 def accept(
     conversation: Annotated[str, typer.Argument(help="Its name, the beginning of its id, or who offers it.")],
     name: Annotated[str | None, typer.Option("--as", help="What to call it here.")] = None,
+    offer: Annotated[
+        str | None,
+        typer.Option("--offer", help="Join it only if it is the `offer` that conversation ls --json showed."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     timeout: Timeout = 60.0,
 ) -> None:
-    """Join a conversation that was offered to you."""
-    data = do("conversation.accept", conversation=conversation, name=name, timeout=timeout)
-    here().emit(data, f"joined  {safe(data['name'])}  epoch {data['epoch']}, {count(data['members'], 'device')}")
+    """Join a conversation that was offered to you.
+
+    At a terminal it shows who belongs to it, and asks. What is joined is what was shown: where the inviter
+    puts another invitation in its place meanwhile, nothing is."""
+    me = here()
+    if offer == "":
+        raise typer.BadParameter("an offer is 64 hexadecimal digits", param_hint="--offer")
+    if me.interactive and not yes and offer is None:
+        shown = do("conversation.offered", conversation=conversation, timeout=timeout)
+        if shown["waiting"]:
+            about = [
+                f"{safe(shown['name'])} by {safe(shown['by'])} ({safe(shown['device'])})",
+                *_judged(shown["policy"]),
+            ]
+            me.confirm("\n".join([*about, "join it?"]), yes=False)
+            offer = shown["offer"]
+    data = do("conversation.accept", conversation=conversation, name=name, offer=offer, timeout=timeout)
+    words = f"joined  {safe(data['name'])}  epoch {data['epoch']}, {count(data['members'], 'device')}"
+    me.emit(data, "\n".join([words, *_judged(data["policy"])]) if data.get("policy") else words)
 
 
 @app.command()

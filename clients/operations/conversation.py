@@ -20,11 +20,14 @@ from securechan.agent.inputs import (
     Resume,
     SucceedConversation,
 )
+from securechan.agent.joining import digest
 from securechan.agent.policy import RENEWAL, AgencyScope, Kind, Policy
 from securechan.bulletin import tlp
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import (
+    CannotOpen,
     Conflict,
+    Invalid,
     Malformed,
     NotFound,
     NotReady,
@@ -37,6 +40,7 @@ from securechan.errors import (
 from securechan.trust.names import check_agency, split_officer
 
 if TYPE_CHECKING:
+    from securechan.agent.agent import Agent
     from securechan.agent.look import ConversationSummary
     from securechan.agent.state import Offer
 
@@ -72,12 +76,16 @@ def summary(each: ConversationSummary) -> dict[str, Any]:
 
 
 def _offer(work: Work, each: Offer) -> dict[str, Any]:
+    """``offer`` is what this one is: to hand it on to `accept` is to join what was looked at, and nothing else."""
+    policy = work.agent.offered_policy(each, work.now)
     return {
         "id": each.topic.hex(),
         "name": each.name,
         "by": lookup.inviter(work.agent, each),
         "device": each.by,
         "received": lookup.moment(each.received),
+        "offer": digest(each).hex(),
+        "policy": None if policy is None else policy_json(policy),
     }
 
 
@@ -227,19 +235,68 @@ def _scope(said: str) -> AgencyScope:
 # ----------------------------------------------------------------------------------------------------- joined and left
 
 
-async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """Join what was offered: ``conversation`` by its id's beginning or its name, or the officer who offered it;
-    ``name`` to call it here. Where this device is in it already, as those of the founder's agency are, it stays."""
+async def offered(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """What `accept` would join: ``conversation`` as there; as `ls` gives it, ``waiting`` to be accepted. Where this
+    device is in it already, that it isn't. Joins nothing."""
     params = Params(said)
     wanted = params.text("conversation")
-    there = [each for each in work.agent.conversations() if each.name == wanted and each.standing == "member"]
-    if there and not any(wanted in _called(work, each) for each in work.agent.offers()):
-        params.text("name", "")
-        return summary(there[0])
-    offer = _offered(work, wanted)
-    await join(work, offer, params.text("name", ""), params.seconds("timeout", 60.0))
+    if _joined(work, wanted) is not None:
+        return {"waiting": False}
+    return _offer(work, await _seen(work, wanted, params.seconds("timeout", 60.0))) | {"waiting": True}
+
+
+async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
+    """Join what was offered: ``conversation`` by its id's beginning or its name, or the officer who offered it;
+    ``name`` to call it here; ``offer`` where one was looked at before: another in its place is a Conflict. Where this
+    device is in it already, as those of the founder's agency are, it stays."""
+    params = Params(said)
+    wanted, judged = params.text("conversation"), params.hex("offer", 32)
+    name, timeout = params.text("name", ""), params.seconds("timeout", 60.0)
+    there = _joined(work, wanted)
+    if there is not None:
+        return summary(there)
+    offer = await _seen(work, wanted, timeout, judged)
+    await join(work, offer, judged or digest(offer), name, timeout)
     await work.settled()
-    return summary(work.agent.conversation(offer.topic))
+    found = work.agent.conversation(offer.topic)
+    return summary(found) | {"policy": None if found.policy is None else policy_json(found.policy)}
+
+
+def _joined(work: Work, wanted: str) -> ConversationSummary | None:
+    """The conversation of that name that we are in, unless something else is offered under it."""
+    if any(wanted in _called(work, each) for each in work.agent.offers()):
+        return None
+    every = work.agent.conversations()
+    return next((each for each in every if each.name == wanted and each.standing == "member"), None)
+
+
+async def _seen(work: Work, wanted: str, timeout: float, judged: bytes = b"") -> Offer:
+    """The offer that is meant, who belongs to it seen; of several that of which ``judged`` is the digest. Where its
+    tree is still on its way that is waited for. Raises NotFound, Conflict (``ambiguous``), TimedOut
+    (``offer-incomplete``), CannotOpen (``offer-unreadable``)."""
+    coming = [each for each in work.agent.arriving() if _fits(work, each, wanted)]
+    if coming and not any(_fits(work, each, wanted) for each in work.agent.offers()):
+        by = lookup.inviter(work.agent, coming[0])
+        try:
+            await work.online()
+            await work.runtime.until(
+                lambda agent: not {each.topic for each in coming} <= {each.topic for each in agent.arriving()}, timeout
+            )
+        except TimedOut:
+            raise TimedOut(
+                f"who belongs to what {by} offers can't be seen yet, so it is not joined: its member list has not come",
+                hint=f"securechan sync, then again; if it never comes ask {by} to invite you anew",
+                code="offer-incomplete",
+            ) from None
+    offer = _offered(work, wanted, judged)
+    if work.agent.offered_policy(offer, work.now) is None:
+        by = lookup.inviter(work.agent, offer)
+        raise CannotOpen(
+            f"what {by} offers can't be opened any more, so nobody can say who belongs to it: it is not joined",
+            hint=f"securechan conversation decline {offer.topic.hex()[:12]}, and ask {by} to invite you anew",
+            code="offer-unreadable",
+        )
+    return offer
 
 
 def _called(work: Work, offer: Offer) -> tuple[str, ...]:
@@ -247,16 +304,36 @@ def _called(work: Work, offer: Offer) -> tuple[str, ...]:
     return offer.name, offer.by, lookup.inviter(work.agent, offer)
 
 
-async def join(work: Work, offer: Offer, name: str = "", timeout: float = 60.0) -> None:
-    """Accept an offer, and read all that has been said since. One with an officer is called by their address, where
-    nothing else is and no ``name`` was given."""
+def _fits(work: Work, offer: Offer, said: str) -> bool:
+    return said in _called(work, offer) or _is_of(offer, said)
+
+
+def _is_of(offer: Offer, said: str) -> bool:
+    """Whether its id begins so."""
+    return len(said) >= lookup.SHORTEST_PREFIX and offer.topic.hex().startswith(said.lower())
+
+
+async def join(work: Work, offer: Offer, judged: bytes, name: str = "", timeout: float = 60.0) -> None:
+    """Accept an offer that was looked at when its digest was ``judged``, and read all that has been said since. One
+    with an officer is called by their address, where nothing else is and no ``name`` was given."""
     by = lookup.inviter(work.agent, offer)
-    await work.runtime.do(AcceptConversation(offer.topic, name, offer.by))
-    await work.online()
-    await work.runtime.until(
-        lambda agent: any(each.topic == offer.topic and each.synced for each in agent.conversations()), timeout
-    )
-    found = work.agent.conversation(offer.topic)
+    await work.runtime.do(AcceptConversation(offer.topic, name, offer.by, judged))
+
+    def settled(agent: Agent) -> bool:
+        """Read to its end; or it came to nothing."""
+        here = [each for each in agent.conversations() if each.topic == offer.topic and each.standing == "member"]
+        return here[0].synced if here else all(each.topic != offer.topic for each in agent.arriving())
+
+    if not settled(work.agent):
+        await work.online()
+        await work.runtime.until(settled, timeout)
+    found = next((each for each in work.agent.conversations() if each.topic == offer.topic), None)
+    if found is None or found.standing != "member":
+        raise Invalid(
+            f"what {by} offers can't be joined: its invitation does not hold, or another has come in its place",
+            hint="securechan read --all says why; look again at what is offered: securechan conversation ls",
+            code="offer-unreadable",
+        )
     if found.kind == "direct" and not name and not any(each.name == by for each in work.agent.conversations()):
         await work.runtime.do(RenameConversation(offer.topic, by))
 
@@ -268,11 +345,10 @@ async def decline(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     return {"id": offer.topic.hex()}
 
 
-def _offered(work: Work, said: str) -> Offer:
+def _offered(work: Work, said: str, judged: bytes = b"") -> Offer:
     every = work.agent.offers()
-    fitting = [each for each in every if said in _called(work, each)] or [
-        each for each in every if len(said) >= lookup.SHORTEST_PREFIX and each.topic.hex().startswith(said.lower())
-    ]
+    fitting = [each for each in every if said in _called(work, each)] or [each for each in every if _is_of(each, said)]
+    fitting = [each for each in fitting if digest(each) == judged] or fitting
     if len(fitting) > 1:
         raise Conflict(
             f"{len(fitting)} offers fit {said}",
@@ -359,6 +435,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "ls": ls,
     "show": show,
     "create": create,
+    "offered": offered,
     "accept": accept,
     "decline": decline,
     "leave": leave,

@@ -14,6 +14,7 @@ from clients.operations import lookup
 from clients.operations.conversation import caught_up, join, known
 from clients.operations.engine import Work
 from securechan.agent.inputs import CreateConversation, RenameConversation
+from securechan.agent.joining import digest
 from securechan.agent.policy import RENEWAL, Kind, Policy
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import Conflict, Malformed, SecurechanError
@@ -56,7 +57,7 @@ async def _taken_up(work: Work, officer: str, failed: SecurechanError | None) ->
     """Join the direct conversation that an officer offers, if there is one; none but the two may belong to it, before
     and after. ``failed``: why the relay could not be asked. Raises that, and Conflict where it can't be that one."""
     offers = [
-        each
+        (each, digest(each))  # taken with what is judged: what may come in its place later is another
         for each in work.agent.offers()
         if lookup.inviter(work.agent, each) == officer
         and _of_two(work, work.agent.offered_policy(each, work.now), officer)
@@ -66,7 +67,7 @@ async def _taken_up(work: Work, officer: str, failed: SecurechanError | None) ->
     if failed is not None:
         raise failed
     if len(offers) == 1:
-        await join(work, offers[0])
+        await join(work, *offers[0])
         topic = _shared(work, officer)
         if topic is not None:
             return topic

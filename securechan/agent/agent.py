@@ -273,8 +273,12 @@ class Agent:
         return look.offers(self.rows)
 
     def offered_policy(self, offer: Offer, now: int) -> Policy | None:
-        """Who belongs to what is offered; None where that can't be seen before it is joined."""
-        return joining.policy_of_offer(Turn(self.rows, self.session, self.random, now, self.memory), offer)
+        """Who belongs to what is offered; None where it can't be opened, or not yet: its tree is still on its way."""
+        return joining.policy_of_offer(Turn(self.rows, self.session, self.random, now, self.memory, self.each), offer)
+
+    def arriving(self) -> tuple[Offer, ...]:
+        """Conversations that will be offered, or joined, once all of their invitation is here."""
+        return look.arriving(self.rows)
 
     def outgoing(self, payload: bytes) -> str:
         """``queued``, ``sealed``, ``sent`` or ``unknown``."""

@@ -64,6 +64,13 @@ def get(
     turn.rows.put(DOWNLOADS, row, Download(ref, purpose, topic, context, name, media, turn.now, 0))
 
 
+def forget(turn: Turn, purpose: Purpose, context: str) -> None:
+    """What was being fetched for this isn't wanted any more."""
+    row = f"{purpose.name.lower()}:{context}"
+    _drop_partial(turn, row)
+    turn.rows.drop(DOWNLOADS, row)
+
+
 def run(turn: Turn) -> None:
     """Ask for the next piece of each that is on its way, a few at a time."""
     if not turn.session.connected:

@@ -92,8 +92,8 @@ def run(turn: Turn, command: Command) -> object | None:
             return rotation.signature(turn)
         case ConfirmDevice(device, topic):
             return rotation.confirm(turn, device, topic)
-        case AcceptConversation(topic, name, by):
-            joining.accept(turn, topic, name, by)
+        case AcceptConversation():
+            joining.accept(turn, command)
         case DeclineConversation(topic, by):
             joining.decline(turn, topic, by)
         case RenameConversation(topic, name):

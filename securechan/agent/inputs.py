@@ -75,11 +75,13 @@ class SucceedConversation:
 @dataclass(frozen=True, slots=True)
 class AcceptConversation:
     """Join a conversation that was offered. ``name`` is what it is called here, ``by`` the device whose offer it is:
-    needed where several offer it."""
+    needed where several offer it. ``judged``, 32 bytes, is the `digest` of the offer that was looked at: another that
+    has come in its place is not joined. Empty where nobody has looked: then whatever is there."""
 
     conversation: bytes
     name: str = ""
     by: str = ""
+    judged: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,13 +6,14 @@ A Welcome is an invitation, no more. It is taken unasked only where something vo
 bind that community's name to this group or to its founder, the inviter is of our own agency, or we had asked to be
 added again. Otherwise people decide. Names are local: what a group calls itself is a proposal, and two groups of one
 name stay two conversations. So are two invitations to one topic by two inviters: neither takes the other's place, for
-whoever was a member once can write one to a group of its own making that looks like the true one. What was accepted is
-what was shown. Only the relay can tell the two apart: it knows no secret of a false one, and where nothing of a log was
-read the next invitation may start anywhere.
+whoever was a member once can write one to a group of its own making that looks like the true one. What is joined is
+what was looked at (`digest`). Only the relay can tell the two apart: it knows no secret of a false one, and where
+nothing of a log was read the next invitation may start anywhere.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Final
@@ -21,6 +22,7 @@ from securechan.agent import blobs, commits, packages, past, sending, succession
 from securechan.agent.asks import Created
 from securechan.agent.events import AlarmKind, ConversationJoined, ConversationOffered
 from securechan.agent.founding import Founding, Succession, founder
+from securechan.agent.inputs import AcceptConversation
 from securechan.agent.letters import WelcomeLetter
 from securechan.agent.membership import admitted
 from securechan.agent.policy import Kind, Officer, Policy, agency_of, policy_of, seats_of
@@ -174,6 +176,7 @@ def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
         0,
     )
     turn.rows.put(OFFERS, row, offer)
+    blobs.forget(turn, Purpose.TREE, row)  # that of an earlier one
     if letter.blob is not None:
         blobs.get(turn, letter.blob, Purpose.TREE, letter.topic, row)
     else:
@@ -245,6 +248,13 @@ def _consider(turn: Turn, row: str) -> None:
         turn.emit(ConversationOffered(topic, policy.name, offer.by, members[:200]))
 
 
+def digest(offer: Offer) -> bytes:
+    """What an offer is, 32 bytes: everything that its letter said. The tree, which may come later, is not in it: the
+    Welcome names its hash (RFC 9420 §12.4.3.1), and with that whoever is in the group."""
+    said = replace(offer, tree=b"", blob=None, accepted=0, name="", received=0, shown=0, kind=0)
+    return hashlib.sha256(said.encode()).digest()
+
+
 def policy_of_offer(turn: Turn, offer: Offer) -> Policy | None:
     """The policy of the group that an offer leads to; nothing is joined. None where it can't be opened (yet)."""
     if offer.blob is not None:
@@ -302,9 +312,10 @@ def _bound(turn: Turn, offer: Offer, group: Group, name: str) -> bool:
         return False
 
 
-def accept(turn: Turn, topic: bytes, name: str, by: str) -> None:
-    """A person accepts an offer, that of the device ``by`` where it is named. Raises `NotFound`, `Conflict`."""
-    found = _offers(turn, topic, by)
+def accept(turn: Turn, wish: AcceptConversation) -> None:
+    """A person accepts an offer. Raises `NotFound`, `Conflict` (``offer-changed`` where it is not what was judged)."""
+    topic, name = wish.conversation, wish.name
+    found = _offers(turn, topic, wish.by)
     if not found:
         raise NotFound("no such offer", hint="list them with: securechan conversation ls")
     if len(found) > 1:
@@ -316,6 +327,12 @@ def accept(turn: Turn, topic: bytes, name: str, by: str) -> None:
     if name and any(each.name == name for each in turn.conversations()):
         raise Conflict(f"you have a conversation called {name} already", hint="choose another name")
     row, offer = found[0]
+    if wish.judged and wish.judged != digest(offer):
+        raise Conflict(
+            f"{offer.by} has put another invitation in the place of the one that was looked at: nothing is joined",
+            hint="look at it again, who belongs to it above all: securechan conversation ls, then accept",
+            code="offer-changed",
+        )
     turn.rows.put(OFFERS, row, replace(offer, accepted=1, name=name or offer.name))
     _consider(turn, row)
 

@@ -153,6 +153,11 @@ def offers(rows: Rows) -> tuple[Offer, ...]:
     return tuple(each for each in rows.all(OFFERS).values() if each.shown and not each.accepted and not _in(rows, each))
 
 
+def arriving(rows: Rows) -> tuple[Offer, ...]:
+    """Offers whose tree is still on its way: who belongs to them can't be seen yet."""
+    return tuple(each for each in rows.all(OFFERS).values() if each.blob is not None and not _in(rows, each))
+
+
 def _in(rows: Rows, offer: Offer) -> bool:
     known = rows.get(CONVERSATIONS, offer.topic.hex())
     return known is not None and known.standing is Standing.MEMBER

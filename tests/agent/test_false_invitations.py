@@ -3,17 +3,19 @@ it neither takes the true one's place before people's eyes, nor keeps it out."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from unittest import mock
 
 import pytest
 
-from securechan.agent import letters
+from securechan.agent import blobs, letters
 from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, ConversationOffered
 from securechan.agent.inputs import AcceptConversation, ChangePolicy, CreateConversation, DeclineConversation, SendText
+from securechan.agent.joining import digest
 from securechan.agent.letters import WelcomeLetter
 from securechan.agent.policy import Officer, Policy
-from securechan.agent.state import LETTERS, PACKAGES, Confirmed, Joiner, Pending
+from securechan.agent.state import LETTERS, PACKAGES, UPLOADS, Confirmed, Joiner, Pending
 from securechan.agent.turn import Turn
 from securechan.bulletin.tlp import Tlp
 from securechan.crypto.secret import Secret
@@ -24,7 +26,7 @@ from securechan.mls.keypackage import KeyPackage, KeyPackageBundle, LeafKeys
 from securechan.mls.nodes import BasicCredential
 from securechan.trust.records import key_hash
 from securechan.wire.chain import Position
-from securechan.wire.frames import Appended, Deliver, inbox_topic
+from securechan.wire.frames import Appended, Count, Deliver, PutBlob, inbox_topic
 from tests.agent.places import STEWARDS, community, group_of, package, row_of, secret, words
 from tests.agent.test_succession import wedge
 from tests.support.actor import Actor
@@ -41,8 +43,10 @@ def forge(
     policy: Policy | None = None,
     beside: tuple[KeyPackage, ...] = (),
     intruders: tuple[str, ...] = (),
-) -> None:
-    """A group with the id, the policy and the founding of another, and the reader in it; delivered as a letter."""
+    apart: bool = False,
+) -> bytes:
+    """A group with the id, the policy and the founding of another, and the reader in it; delivered as a letter. With
+    ``apart`` the tree is to come as a blob: what would have to be stored is returned."""
     world, topic = writer.world, like.group_id
     extensions = like.context_extensions
     if policy is not None:
@@ -59,13 +63,17 @@ def forge(
     ours = next(each for each in reader.agent.rows.all(PACKAGES).values() if not each.last_resort)
     step = group.commit(adds=(KeyPackageBundle.decode(ours.bundle).key_package, *beside), tree_in_welcome=False)
     turn = Turn(writer.agent.rows, writer.agent.session, world.chance, world.now)
-    welcome = step.welcomes[0]
-    body = WelcomeLetter(topic, base, turn.trust_position, welcome, step.ratchet_tree, None, (), (), intruders)
+    tree, ref, stored = step.ratchet_tree, None, b""
+    if apart:
+        tree, ref = b"", blobs.put(turn, tree)
+        stored = turn.rows.need(UPLOADS, ref.blob.hex()).data
+    body = WelcomeLetter(topic, base, turn.trust_position, step.welcomes[0], tree, ref, (), (), intruders)
     assert letters.write(turn, (turn.view.device(reader.name),), body)
     sealed = max(turn.rows.all(LETTERS).items())[1].copies[0].body
     assert writer.member is not None
     request = Deliver(inbox_topic(reader.name), world.chance(32), sealed)
     assert isinstance(world.loop.run_until_complete(writer.member.request(request)), Appended)
+    return stored
 
 
 def test_a_second_inviter_takes_nobodys_place(world: World) -> None:
@@ -126,6 +134,68 @@ def test_a_false_invitation_that_is_taken_unasked_does_not_keep_the_true_one_out
     world.run(5)
     assert words(cene, topic) == ["the true one"]
     assert AlarmKind.CANNOT_FOLLOW in {each.kind for each in cene.told(Alarm)}
+
+
+# ----------------------------------------------------------------------------- what was looked at, and nothing else
+
+
+def test_what_was_looked_at_is_joined_or_nothing(world: World) -> None:
+    """An inviter puts another invitation in the place of its first, to a group to which somebody more belongs, after
+    that was looked at and before it is joined."""
+    ana, _bor, cene, topic = community(world, bound=False)
+    (shown,) = cene.agent.offers()
+    wider = world.community("eu-csirts", stewards=(*STEWARDS, "bor@cert-hr"))
+    forge(ana, cene, group_of(ana, topic), base=row_of(ana, topic).cursor, policy=wider)
+    world.run(2)
+    with pytest.raises(Conflict) as refused:
+        cene.do(AcceptConversation(topic, by=ana.name, judged=digest(shown)))
+    assert refused.value.code == "offer-changed"
+    assert "conversation ls" in refused.value.hint
+    world.run(5)
+    assert cene.agent.conversations() == ()
+    (now,) = cene.agent.offers()
+    assert cene.agent.offered_policy(now, world.now) == wider
+    cene.do(AcceptConversation(topic, by=ana.name, judged=digest(now)))
+    assert cene.agent.conversation(topic).policy == wider
+
+
+@pytest.mark.parametrize("comes", [True, False])
+def test_what_was_accepted_before_its_tree_came_is_joined_or_nothing(world: World, comes: bool) -> None:
+    """Who accepts before a large tree has come joins when it comes; not what the inviter sends instead of it."""
+    ana, _bor, cene, topic = community(world, bound=False)
+    (shown,) = cene.agent.offers()
+    at, like = row_of(ana, topic).cursor, group_of(ana, topic)
+    tree = forge(ana, cene, like, base=at, apart=True)
+    world.run(2)
+    assert cene.agent.offers() == ()  # nothing of it can be seen yet
+    (arriving,) = cene.agent.arriving()
+    assert cene.agent.offered_policy(arriving, world.now) is None
+    with pytest.raises(Conflict):
+        cene.do(AcceptConversation(topic, judged=digest(shown)))
+    cene.do(AcceptConversation(topic, judged=digest(arriving)))
+    assert cene.agent.conversations() == ()
+    if comes:
+        assert ana.member is not None
+        put = ana.member.request(PutBlob(hashlib.sha256(tree).digest(), len(tree), 0, tree))
+        assert isinstance(world.loop.run_until_complete(put), Count)
+    else:
+        forge(ana, cene, like, base=at, policy=world.community("eu-csirts", stewards=(*STEWARDS, "bor@cert-hr")))
+    world.run(60)
+    assert cene.agent.arriving() == ()
+    assert [each.topic for each in cene.agent.conversations()] == ([topic] if comes else [])
+    assert [each.topic for each in cene.agent.offers()] == ([] if comes else [topic])
+
+
+def test_the_tree_of_a_later_invitation_is_fetched_instead_of_the_earlier_one(world: World) -> None:
+    ana, _bor, cene, topic = community(world, bound=False)
+    for _ in range(2):
+        tree = forge(ana, cene, group_of(ana, topic), base=row_of(ana, topic).cursor, apart=True)
+        world.run(2)
+    assert ana.member is not None
+    put = ana.member.request(PutBlob(hashlib.sha256(tree).digest(), len(tree), 0, tree))
+    assert isinstance(world.loop.run_until_complete(put), Count)
+    world.run(60)
+    assert [each.topic for each in cene.agent.offers()] == [topic]
 
 
 # ------------------------------------------------------------------------------------------ who is in there already

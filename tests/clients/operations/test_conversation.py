@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from securechan.bulletin.payload import BlobRef
 from tests.clients.conftest import Town
+from tests.clients.operations.conftest import change_offers
 
 
 def test_a_community_is_founded_offered_and_joined(town: Town) -> None:
@@ -66,6 +70,51 @@ def test_an_offer_may_be_declined(town: Town) -> None:
     town.si.json("conversation", "decline", made["id"][:12])
     assert made["id"] not in [each["id"] for each in town.si.json("conversation", "ls")["offers"]]
     assert town.si.run("--json", "conversation", "accept", made["id"][:12]).code == 9
+
+
+def _offered(town: Town, name: str) -> dict[str, Any]:
+    """What `si` is offered: a community of the two agencies, founded by `hr`."""
+    town.si.json("sync")
+    words = ["--agency", "cert-hr", "--agency", "cert-si:liaison", "--steward", "liaison-1@cert-si", "--tlp", "green"]
+    made = town.hr.json("conversation", "create", name, *words)
+    town.si.json("sync")
+    (offer,) = [each for each in town.si.json("conversation", "ls")["offers"] if each["id"] == made["id"]]
+    assert offer["policy"] == made["policy"]
+    return dict(offer)
+
+
+def test_who_belongs_is_seen_before_it_is_joined_and_another_offer_is_not(town: Town) -> None:
+    offer = _offered(town, "judged")
+    change_offers(town.si, intruders=("cert-hr/stranger",))  # another letter of the same inviter
+    (now,) = [each for each in town.si.json("conversation", "ls")["offers"] if each["id"] == offer["id"]]
+    assert now["offer"] != offer["offer"]
+    refused = town.si.run("--json", "conversation", "accept", "judged", "--offer", offer["offer"])
+    assert (refused.code, refused.error["code"]) == (12, "offer-changed")
+    assert "conversation ls" in refused.error["hint"]
+    listed = town.si.json("conversation", "ls")
+    assert now in listed["offers"]
+    assert offer["id"] not in [each["id"] for each in listed["conversations"]]
+    joined = town.si.json("conversation", "accept", "judged", "--offer", now["offer"])
+    assert (joined["id"], joined["policy"]) == (offer["id"], offer["policy"])
+
+
+def test_what_cannot_be_seen_is_not_joined(town: Town) -> None:
+    """Its tree is still on its way, and never comes; or it can't be opened any more."""
+    offer = _offered(town, "unseen")
+    ref = BlobRef(bytes(32), b"k" * 32, 5000)
+    change_offers(town.si, tree=b"", blob=ref, shown=0)
+    for words in (["liaison-1@cert-hr"], [offer["id"][:16], "--offer", offer["offer"]]):
+        late = town.si.run("--json", "conversation", "accept", *words, "--timeout", "0")
+        assert (late.code, late.error["code"]) == (10, "offer-incomplete")
+        assert "can't be seen yet" in late.error["message"]
+    change_offers(town.si, tree=b"no tree", blob=None, shown=1)
+    (listed,) = [each for each in town.si.json("conversation", "ls")["offers"] if each["id"] == offer["id"]]
+    assert listed["policy"] is None
+    spoilt = town.si.run("--json", "conversation", "accept", offer["id"][:16])
+    assert (spoilt.code, spoilt.error["code"]) == (6, "offer-unreadable")
+    assert f"conversation decline {offer['id'][:12]}" in spoilt.error["hint"]
+    assert offer["id"] not in [each["id"] for each in town.si.json("conversation", "ls")["conversations"]]
+    town.si.json("conversation", "decline", offer["id"][:12])
 
 
 def test_who_asks_to_leave_is_removed_by_another(town: Town) -> None:

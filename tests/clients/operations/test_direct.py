@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from clients.operations import conversation, direct
+from clients.operations.engine import Work
 from tests.clients.conftest import Pair
+from tests.clients.operations.conftest import changed
 
 
 def test_who_answers_an_offer_by_writing_joins_it(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -26,6 +31,31 @@ def test_who_answers_an_offer_by_writing_joins_it(pair: Pair, monkeypatch: pytes
         assert {"from si", "from hr"} <= bodies
         assert "lost" not in bodies
     assert len(pair.hr.json("conversation", "ls")["conversations"]) == 1
+
+
+def test_what_comes_in_an_offers_place_after_it_was_judged_is_not_joined(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The inviter writes again, to draw who answers into another group, between the judging and the joining."""
+    first = pair.si.json("send", "liaison-1@cert-hr", "-m", "from si", "--wait", "queued")
+    pair.si.json("sync")
+    pair.hr.json("sync")
+
+    async def too_late(work: Work, *said: Any) -> None:
+        work.runtime.agent, writes = changed(work.agent, intruders=("cert-si/stranger",))
+        work.vault.adopt(writes)
+        await conversation.join(work, *said)
+
+    with monkeypatch.context() as while_judging:
+        while_judging.setattr(direct, "join", too_late)
+        refused = pair.hr.run("--json", "send", "liaison-1@cert-si", "-m", "lured")
+    assert (refused.code, refused.error["code"]) == (12, "offer-changed")
+    listed = pair.hr.json("conversation", "ls")
+    assert [each["id"] for each in listed["offers"]] == [first["conversation"]]
+    assert listed["conversations"] == []
+    sent = pair.hr.json("send", "liaison-1@cert-si", "-m", "looked at again")
+    assert (sent["conversation"], sent["joined"]) == (first["conversation"], True)
+    assert "lured" not in [event.get("body") for event in pair.hr.json("read")["events"]]
 
 
 def test_a_conversation_of_three_is_not_joined_for_a_word_to_one_of_them(pair: Pair) -> None:
