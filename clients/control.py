@@ -43,6 +43,8 @@ _CLASSES: Final = {
 def error_to_json(e: SecurechanError) -> dict[str, Any]:
     """What a reader in another process needs to know of an error."""
     said: dict[str, Any] = {"type": type(e).__name__, "code": e.code, "message": e.message, "hint": e.hint}
+    if e.detail is not None:
+        said["detail"] = dict(e.detail)
     if isinstance(e, Refused) and e.retry_after is not None:
         said["retry_after"] = e.retry_after
     if isinstance(e, Unfit):
@@ -53,18 +55,24 @@ def error_to_json(e: SecurechanError) -> dict[str, Any]:
 def error_from_json(said: Any) -> SecurechanError:
     """The error again. What is no error's form is itself `Malformed`."""
     try:
-        cls = _CLASSES.get(said["type"], SecurechanError)
-        message, hint, code = str(said["message"]), str(said["hint"]), str(said["code"])
-        if cls is Unfit:
-            findings = tuple(Finding(str(f["where"]), str(f["what"])) for f in said.get("findings", ()))
-            return Unfit(message, findings=findings, hint=hint, code=code)
-        if cls is Refused:
-            return Refused(message, retry_after=said.get("retry_after"), hint=hint, code=code)
-        if cls is Invalid:
-            return Invalid(message, hint=hint, code=code)
-        return cls(message, hint=hint, code=code)
-    except (KeyError, TypeError) as e:
+        error = _error(said)
+        error.detail = dict(said["detail"]) if "detail" in said else None
+    except (KeyError, TypeError, ValueError) as e:
         raise Malformed("the process that holds the profile answers with no proper error") from e
+    return error
+
+
+def _error(said: Any) -> SecurechanError:
+    cls = _CLASSES.get(said["type"], SecurechanError)
+    message, hint, code = str(said["message"]), str(said["hint"]), str(said["code"])
+    if cls is Unfit:
+        findings = tuple(Finding(str(f["where"]), str(f["what"])) for f in said.get("findings", ()))
+        return Unfit(message, findings=findings, hint=hint, code=code)
+    if cls is Refused:
+        return Refused(message, retry_after=said.get("retry_after"), hint=hint, code=code)
+    if cls is Invalid:
+        return Invalid(message, hint=hint, code=code)
+    return cls(message, hint=hint, code=code)
 
 
 # --------------------------------------------------------------------------------------------------------- the one side

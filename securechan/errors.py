@@ -19,13 +19,14 @@
 
 ``message`` is for people and holds no secret and no more of a stranger's bytes than a short, escaped prefix; ``hint``
 says what to do; ``code`` is the stable word that scripts match on; ``rule`` cites what was broken,
-where it has a number.
+where it has a number; ``detail`` is more of it for scripts, as JSON has it, where there is more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 
 class SecurechanError(Exception):
@@ -33,6 +34,7 @@ class SecurechanError(Exception):
 
     code: str = "error"
     rule: str = ""
+    detail: Mapping[str, object] | None = None
 
     def __init__(self, message: str, *, hint: str = "", code: str | None = None, rule: str = "") -> None:
         super().__init__(message)
@@ -41,6 +43,12 @@ class SecurechanError(Exception):
         self.rule = rule
         if code is not None:
             self.code = code
+
+    def about(self, what: str) -> Self:
+        """The same error, which says what it is about: one of several things that were asked for together."""
+        self.message = f"{what}: {self.message}"
+        self.args = (self.message,)
+        return self
 
 
 class Malformed(SecurechanError):

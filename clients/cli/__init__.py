@@ -133,6 +133,8 @@ def _program(
 def error_json(error: SecurechanError) -> dict[str, Any]:
     """What a script is told of an error. Fields are only added."""
     told: dict[str, Any] = {"code": error.code, "message": error.message, "hint": error.hint}
+    if error.detail is not None:
+        told["detail"] = dict(error.detail)
     if isinstance(error, Refused) and error.retry_after is not None:
         told["retry_after"] = error.retry_after
     if isinstance(error, Unfit):

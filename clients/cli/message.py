@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import mimetypes
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,6 +20,7 @@ app = group("Messages.")
 
 MAX_TEXT = 256 << 10  # bytes
 MAX_FILE = 4 << 20
+MAX_TOGETHER = 20 << 20  # in base64 it still is one line to the process that may hold the profile
 
 
 @app.command()
@@ -53,31 +53,19 @@ def send(
             raise typer.BadParameter("give -m TEXT, a FILE, or -a FILE", param_hint="-m")
         text = me.ask("message: ")
     parts: list[dict[str, Any]] = [] if text is None else [{"text": text}]
-    parts += [_attachment(path, me.read_in(path, MAX_FILE)) for path in attach or ()]
-    if identity is not None:
-        for number, part in enumerate(parts):
-            part["id"] = _part_id(identity, number)
-    common: dict[str, Any] = {"to": to, "tlp": tlp, "timeout": timeout}
-    if len(parts) == 1:
-        done = [do("message.send", **common, **parts[0], wait=wait)]
-    else:  # all are kept before any is waited for: where the relay goes meanwhile, none is lost
-        done = [do("message.send", **common, **part, wait="queued") for part in parts]
-        if wait != "queued":
-            done = [kept | _arrived(kept, wait, timeout) for kept in done]
-    data = done[0] if len(done) == 1 else {"messages": done}
+    files = [(path, me.read_in(path, MAX_FILE)) for path in attach or ()]
+    if sum(len(content) for _, content in files) > MAX_TOGETHER:
+        raise Malformed(
+            f"together these files hold more than {MAX_TOGETHER} bytes", hint="send them one after the other"
+        )
+    parts += [_attachment(path, content) for path, content in files]
+    wish: dict[str, Any] = {"to": to, "tlp": tlp, "wait": wait, "id": identity, "timeout": timeout}
+    part = parts[0] if len(parts) == 1 else {"parts": parts}
+    data = do("message.send", **wish, **part)
+    done = data.get("messages", [data])
     if done[0]["joined"]:
         me.note(f"joined the conversation that {safe(to)} offered you")
     me.emit(data, lambda: "\n".join(_sent(each) for each in done))
-
-
-def _part_id(identity: str, number: int) -> str:
-    """The id of a message's further part: out of the message's own, so that a repetition sends none of them twice."""
-    return identity if number == 0 else hashlib.sha256(f"{identity.lower()} {number}".encode()).hexdigest()[:32]
-
-
-def _arrived(kept: dict[str, Any], wait: str, timeout: float) -> Any:
-    where = {"conversation": kept["conversation"], "id": kept["id"]}
-    return do("message.arrived", **where, wait=wait, timeout=timeout)
 
 
 def _attachment(path: Path, content: bytes) -> dict[str, Any]:

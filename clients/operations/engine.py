@@ -332,6 +332,16 @@ class Params:
             raise self._wrong(name)
         return tuple(found)
 
+    def has(self, name: str) -> bool:
+        return self._said.get(name) is not None
+
+    def records(self, name: str) -> tuple[dict[str, Any], ...]:
+        """One object or more."""
+        found = self._take(name, list, None)
+        if not found or not all(isinstance(each, dict) for each in found):
+            raise self._wrong(name)
+        return tuple(found)
+
     def data(self, name: str) -> bytes:
         """Bytes, in base64."""
         try:

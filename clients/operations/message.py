@@ -7,6 +7,7 @@ from the vault's archive, shelf by shelf, so that neither old nor long conversat
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,10 +17,11 @@ from clients.operations.direct import direct
 from clients.operations.engine import Operation, Params, Work, queued
 from securechan.agent.archive import kind_of, to_json
 from securechan.agent.events import BulletinReceived, MessageReceived
-from securechan.agent.inputs import FetchAttachment, MarkRead, SendAttachment, SendText
+from securechan.agent.inputs import FetchAttachment, MarkRead, SendAttachment, SendText, SendTogether
 from securechan.agent.state import ARCHIVE
 from securechan.bulletin import tlp
-from securechan.errors import Denied, Malformed, NotFound, TimedOut
+from securechan.bulletin.tlp import Tlp
+from securechan.errors import Denied, Malformed, NotFound, SecurechanError, TimedOut
 
 WAITS: Final = ("queued", "sent", "delivered", "read")
 PAGE: Final = 200  # records read from the archive at a time
@@ -54,7 +56,8 @@ SHOWN: Final = frozenset(
 async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     """Send a text or a file. ``to``: a conversation or an officer. ``id`` (16 bytes, hexadecimal) makes a repetition
     the same message. ``wait``: ``queued``, ``sent``, ``delivered`` (to every device of the others) or ``read`` (by each
-    of them). With a file: ``name``, ``media_type``, ``content``, caption in ``text``."""
+    of them). With a file: ``name``, ``media_type``, ``content``, caption in ``text``. Or ``parts``, texts and files:
+    all are kept or none is, before any is waited for; ``messages`` has one after the other."""
     params = Params(said)
     wait, until = _wait(work, params)
     label, identity = tlp.parse(params.text("tlp", "green")), params.hex("id", 16)
@@ -62,38 +65,72 @@ async def send(work: Work, said: dict[str, Any]) -> dict[str, Any]:
     topic = await recipient(work, params.text("to"))
     if wait in ("delivered", "read"):
         reach.receipted(work, topic)
-    if "content" in said:
-        command: SendText | SendAttachment = SendAttachment(
-            topic,
-            params.text("name"),
-            params.text("media_type", "application/octet-stream"),
-            params.data("content"),
-            label,
-            params.text("text", ""),
-            identity,
-        )
-    else:
-        command = SendText(topic, params.text("text"), label, identity)
-    payload: bytes = await work.runtime.do(command)
+    several = "parts" in said
+    parts = tuple(
+        _part(topic, Params(each), label, _part_id(identity, number))
+        for number, each in enumerate(params.records("parts") if several else [said])
+    )
+    payloads = await work.runtime.do(SendTogether(parts)) if several else (await work.runtime.do(parts[0]),)
     conversation, there = work.agent.conversation(topic), readers(work, topic)
-    return {
+    about = {
         "conversation": topic.hex(),
         "name": conversation.name,
-        "id": payload.hex(),
         "tlp": label.word,
-        "state": "queued",
         "members": len(conversation.members),
         "readers": there,
         "joined": topic not in before and bool(there),
-    } | await _waited(work, topic, payload, wait, until)
+    }
+    kept = [about | {"id": payload.hex(), "state": "queued"} for payload in payloads]
+    if not several:
+        return kept[0] | await _waited(work, topic, payloads[0], wait, until)
+    return {"messages": await _all(work, topic, [part.called for part in parts], kept, wait, until)}
 
 
-async def arrived(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """Wait for a message that was queued: ``conversation`` and ``id`` as `send` gave them, ``wait`` likewise."""
-    params = Params(said)
-    wait, until = _wait(work, params)
-    topic = lookup.conversation(work.agent, params.text("conversation")).topic
-    return await _waited(work, topic, params.hex("id", 16), wait, until)
+def _part(topic: bytes, params: Params, label: Tlp, identity: bytes) -> SendText | SendAttachment:
+    if not params.has("content"):
+        return SendText(topic, params.text("text"), label, identity)
+    return SendAttachment(
+        topic,
+        params.text("name"),
+        params.text("media_type", "application/octet-stream"),
+        params.data("content"),
+        label,
+        params.text("text", ""),
+        identity,
+    )
+
+
+def _part_id(identity: bytes, number: int) -> bytes:
+    """The id of a message's further part: out of the message's own, so that a repetition sends none of them twice."""
+    if number == 0 or not identity:
+        return identity
+    return hashlib.sha256(f"{identity.hex()} {number}".encode()).digest()[:16]
+
+
+async def _all(
+    work: Work, topic: bytes, called: list[str], kept: list[dict[str, Any]], wait: str, until: float
+) -> list[dict[str, Any]]:
+    """What has become of each part. One that can't go keeps no other back; the first error is raised, saying of which
+    part it is, with the state of each in its ``detail``."""
+    done: list[dict[str, Any]] = []
+    failed: SecurechanError | None = None
+    blamed = ""
+    for what, each in zip(called, kept, strict=True):
+        payload = bytes.fromhex(each["id"])
+        try:
+            if failed is None or isinstance(failed, Denied):
+                done.append(each | await _waited(work, topic, payload, wait, until))
+                continue
+        except SecurechanError as error:
+            failed, blamed = failed or error, blamed or what
+        done.append(each | _stands(work, topic, payload))
+    if failed is None:
+        return done
+    there = [what for what, each in zip(called, done, strict=True) if each["state"] not in ("queued", "dropped")]
+    others = ", ".join(what for what in there if what != blamed)
+    failed.about(f"{blamed} ({others} sent)" if others else blamed)
+    failed.detail = {"messages": done}
+    raise failed
 
 
 def _wait(work: Work, params: Params) -> tuple[str, float]:
@@ -145,12 +182,23 @@ async def sent(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict
     """Wait until a payload of ours stands in the log: there every member reads it."""
     await work.online()
     await work.taken(lambda agent: agent.outgoing(payload) not in ("queued", "sealed"), timeout)
+    found = _stands(work, topic, payload)
+    if found["state"] == "dropped":
+        raise Denied(f"it can't be sent any more: {found['reason']}", code="dropped")
+    return found
+
+
+def _stands(work: Work, topic: bytes, payload: bytes) -> dict[str, Any]:
+    """What has become of a payload of ours by now."""
+    state = work.agent.outgoing(payload)
+    if state in ("queued", "sealed"):
+        return {"state": "queued"}
     for event in archived(work, topic.hex()):
         if event.get("payload") == payload.hex():
             if event["event"] == "message-dropped":
-                raise Denied(f"it can't be sent any more: {event['reason']}", code="dropped")
+                return {"state": "dropped", "reason": event["reason"]}
             return {"state": "sent", "sequence": event.get("sequence", 0)}
-    return {"state": work.agent.outgoing(payload)}
+    return {"state": state}
 
 
 async def recipient(work: Work, said: str) -> bytes:
@@ -383,7 +431,6 @@ def content_of(event: dict[str, Any]) -> bytes:
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "send": send,
-    "arrived": arrived,
     "read": read,
     "search": search,
     "fetch": fetch,

@@ -46,6 +46,7 @@ from securechan.agent.inputs import (
     SendAttachment,
     SendOpaque,
     SendText,
+    SendTogether,
     SucceedConversation,
     WithdrawBulletin,
     WriteBox,
@@ -55,7 +56,7 @@ from securechan.agent.state import ATTACHMENTS, OUTBOX, Hold, Purpose, Standing
 from securechan.agent.turn import Turn
 from securechan.bulletin.payload import CONTENT_MAX, TEXT_MAX, Attachment, Text
 from securechan.bulletin.payload import Leave as LeavePayload
-from securechan.errors import Conflict, Denied, Invalid, NotFound, NotReady, Unfit
+from securechan.errors import Conflict, Denied, Invalid, NotFound, NotReady, SecurechanError, Unfit
 from securechan.wire.frames import Append, CreateBox, Publish, RequestBody, Subscribe, Unsubscribe
 
 MOST_OPAQUE: Final = 1 << 20  # bytes
@@ -72,6 +73,8 @@ def run(turn: Turn, command: Command) -> object | None:
             return _text(turn, command)
         case SendAttachment():
             return _attachment(turn, command)
+        case SendTogether(parts):
+            return tuple(_part(turn, part) for part in parts)
         case PublishBulletin():
             return bulletins.publish(turn, command)
         case ReviseBulletin():
@@ -149,6 +152,14 @@ def _rename(turn: Turn, topic: bytes, name: str) -> None:
     if any(each.name == name and each.topic != topic for each in turn.conversations()):
         raise Conflict(f"you have a conversation called {name} already", hint="choose another name")
     turn.change(topic, name=name)
+
+
+def _part(turn: Turn, wish: SendText | SendAttachment) -> bytes:
+    try:
+        return _text(turn, wish) if isinstance(wish, SendText) else _attachment(turn, wish)
+    except SecurechanError as error:
+        error.about(wish.called)
+        raise  # what was queued before it goes with this turn
 
 
 def _text(turn: Turn, wish: SendText) -> bytes:

@@ -109,6 +109,10 @@ class SendText:
     tlp: Tlp
     id: bytes = b""
 
+    @property
+    def called(self) -> str:
+        return "the text"
+
 
 @dataclass(frozen=True, slots=True)
 class SendAttachment:
@@ -121,6 +125,18 @@ class SendAttachment:
     tlp: Tlp
     caption: str = ""
     id: bytes = b""
+
+    @property
+    def called(self) -> str:
+        return self.name
+
+
+@dataclass(frozen=True, slots=True)
+class SendTogether:
+    """Send texts and files: all are queued, or none is, and then the error names which it is about. Answer: their
+    payload ids, in order."""
+
+    parts: tuple[SendText | SendAttachment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +330,7 @@ Command = (
     | RenameConversation
     | SendText
     | SendAttachment
+    | SendTogether
     | FetchAttachment
     | PublishBulletin
     | ReviseBulletin

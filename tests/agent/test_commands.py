@@ -23,6 +23,7 @@ from securechan.agent.inputs import (
     RotateEpochs,
     SendAttachment,
     SendText,
+    SendTogether,
     WriteBox,
 )
 from securechan.agent.policy import Kind
@@ -45,6 +46,25 @@ def test_unread_counts_until_it_is_marked_read(world: World) -> None:
     cene.do(MarkRead(topic, cene.told(MessageReceived)[-1].sequence))
     assert cene.agent.conversation(topic).unread == 0
     assert cene.restart().agent.conversation(topic).read == cene.told(MessageReceived)[-1].sequence
+
+
+def test_what_is_sent_together_is_queued_whole_or_not_at_all(world: World) -> None:
+    ana, bor, _cene, topic = community(world)
+    text = SendText(topic, "see the file", Tlp.GREEN)
+    before = ana.agent
+    with pytest.raises(Unfit) as refused:
+        ana.do(SendTogether((text, SendAttachment(topic, "big.bin", "x/y", bytes(CONTENT_MAX + 1), Tlp.GREEN))))
+    assert refused.value.message.startswith("big.bin: ")
+    with pytest.raises(Denied) as denied:
+        ana.do(SendTogether((text, SendText(topic, "not for here", Tlp.RED))))
+    assert denied.value.message.startswith("the text: ")
+    assert ana.agent is before
+    ids = ana.do(SendTogether((text, SendAttachment(topic, "small.bin", "x/y", b"content", Tlp.GREEN))))
+    world.run(2)
+    assert [(each.payload, each.attachment) for each in bor.told(MessageReceived)] == [
+        (ids[0], ""),
+        (ids[1], "small.bin"),
+    ]
 
 
 def test_what_cannot_be_done_raises_and_does_nothing(world: World) -> None:

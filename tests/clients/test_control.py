@@ -114,7 +114,20 @@ def test_errors_survive_the_trip(error: SecurechanError) -> None:
         assert getattr(back, field, None) == getattr(error, field, None)
 
 
-@pytest.mark.parametrize("said", [None, 7, {}, {"type": "NotFound"}, {"type": ["x"], "code": "", "message": ""}])
+def test_what_scripts_are_told_besides_survives_it_too() -> None:
+    error = Conflict("the second").about("b.txt")
+    error.detail = {"messages": [{"id": "00", "state": "sent"}]}
+    back = error_from_json(json.loads(json.dumps(error_to_json(error))))
+    assert (back.message, back.args, back.detail) == ("b.txt: the second", ("b.txt: the second",), error.detail)
+    assert error_from_json(error_to_json(Conflict("alone"))).detail is None
+
+
+_NO_DETAIL = {"type": "NotFound", "code": "", "message": "", "hint": "", "detail": 7}
+
+
+@pytest.mark.parametrize(
+    "said", [None, 7, {}, {"type": "NotFound"}, {"type": ["x"], "code": "", "message": ""}, _NO_DETAIL]
+)
 def test_an_error_without_form_is_malformed(said: Any) -> None:
     with pytest.raises(Malformed):
         error_from_json(said)

@@ -151,6 +151,15 @@ def test_of_a_message_of_several_parts_the_passphrase_is_read_once(town: Town, t
     assert [each["state"] for each in json.loads(ended.stdout)["data"]["messages"]] == ["sent"] * 3
 
 
+def test_files_that_are_too_much_together_are_refused_before_any_is_sent(town: Town, tmp_path: Path) -> None:
+    words = []
+    for n in range(6):
+        (tmp_path / f"{n}.bin").write_bytes(bytes(4 << 20))
+        words += ["-a", str(tmp_path / f"{n}.bin")]
+    refused = town.hr.run("--json", "send", "x", *words)
+    assert (refused.code, "one after the other" in refused.error["hint"]) == (11, True)
+
+
 def test_a_message_of_several_parts_that_is_repeated_is_the_same(town: Town, tmp_path: Path) -> None:
     name = town.community()
     (tmp_path / "a.txt").write_text("attached")

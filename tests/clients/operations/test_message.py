@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import secrets
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from clients.operations import message
+from clients.operations.engine import Work
+from clients.vault import Vault
+from securechan.agent import blobs
+from securechan.errors import Denied
 from tests.clients.conftest import Town
 
 
@@ -65,6 +73,70 @@ def test_where_the_relay_is_gone_the_file_is_kept_like_the_text(
     assert missing.code == 9
     town.si.json("sync")
     assert "half" not in [e.get("body") for e in town.si.json("read", name)["events"]]
+
+
+def _two(folder: Path, *, second: str = "b.txt") -> list[str]:
+    (folder / "a.txt").write_text("one")
+    (folder / second).write_text("two")
+    return ["-m", "see both", "-a", str(folder / "a.txt"), "-a", str(folder / second)]
+
+
+def test_of_several_parts_all_are_kept_or_none_is(town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = town.community()
+    words = ["--json", "send", name, *_two(tmp_path)]
+    with monkeypatch.context() as no_room:
+        no_room.setattr(blobs, "MOST_UPLOADS", 1)
+        refused = town.hr.run(*words)
+    assert refused.code == 8
+    assert refused.error["message"].startswith("b.txt: 1 files wait")
+    assert [each["queued"] for each in town.hr.json("conversation", "ls")["conversations"] if each["name"] == name] == [
+        0
+    ]
+    opened: list[Path] = []
+    with monkeypatch.context() as counted:
+        open_vault = Vault.open
+        counted.setattr(Vault, "open", lambda path, *said: (opened.append(path), open_vault(path, *said))[1])
+        sent = json.loads(town.hr.run(*words).out)["data"]["messages"]
+    assert len(opened) == 1  # Argon2id is what a short command takes its time for
+    assert [each["state"] for each in sent] == ["sent"] * 3
+    town.si.json("sync")
+    came = [e for e in town.si.json("read", name)["events"] if e["event"] == "message-received"]
+    assert [(e["body"], e["attachment"]) for e in came] == [("see both", ""), ("", "a.txt"), ("", "b.txt")]
+    assert [e["payload"] for e in came] == [each["id"] for each in sent]
+
+
+def test_the_error_of_a_part_names_it_and_says_which_stand(
+    town: Town, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, words = town.community(), _two(tmp_path)
+    whole = message.sent
+
+    async def unlucky(work: Work, topic: bytes, payload: bytes, timeout: float) -> dict[str, Any]:
+        """As where a policy has changed between the keeping and the sealing of the first file."""
+        if payload == ids[1]:
+            raise Denied("it can't be sent any more: the conversation is for less", code="dropped")
+        return await whole(work, topic, payload, timeout)
+
+    identity = secrets.token_bytes(16)
+    ids = [identity, *(hashlib.sha256(f"{identity.hex()} {n}".encode()).digest()[:16] for n in (1, 2))]
+    with monkeypatch.context() as patched:
+        patched.setattr(message, "sent", unlucky)
+        said = town.hr.run("--json", "send", name, *words, "--id", identity.hex())
+    assert (said.code, said.error["code"]) == (7, "dropped")
+    assert said.error["message"] == (
+        "a.txt (the text, b.txt sent): it can't be sent any more: the conversation is for less"
+    )
+    parts = said.error["detail"]["messages"]
+    assert [bytes.fromhex(each["id"]) for each in parts] == ids
+    assert [parts[n]["state"] for n in (0, 2)] == ["sent", "sent"]
+    monkeypatch.setenv("SECURECHAN_RELAY", "ws://127.0.0.1:1")
+    away = town.hr.run("--json", "send", name, *words)
+    assert away.code == 3
+    assert away.error["message"].startswith("the text: ")
+    assert "waits to be sent" in away.error["message"]
+    assert [each["state"] for each in away.error["detail"]["messages"]] == ["queued"] * 3
+    monkeypatch.delenv("SECURECHAN_RELAY")
+    town.hr.json("sync")
 
 
 def test_a_file_goes_along_and_is_fetched(town: Town, tmp_path: Path) -> None:
