@@ -56,6 +56,14 @@ class _Item:
     session: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """The relay can keep nothing, though it answers: its store is away, say, and what it has can still be read."""
+
+    error: Error
+    since: float  # Unix seconds
+
+
 class Runtime:
     """A device at work. Use as ``async with Runtime(...) as runtime``.
 
@@ -96,6 +104,7 @@ class Runtime:
         self._link_listeners: list[Callable[[Up | Down], None]] = []
         self._failure: BaseException | None = None
         self.no_room: Error | None = None  # the relay's answer to the last thing that it was to keep, if it was that
+        self.refusing: Refusing | None = None  # likewise, if it could not keep it
 
     # --------------------------------------------------------------------------------------------------- beginning, end
 
@@ -282,17 +291,22 @@ class Runtime:
                 assert_never(frame)
 
     def _heed(self, ask: Ask, body: AnswerBody) -> None:
-        """Note whether the relay has room. The agent offers again what was refused; people may not want to wait."""
+        """Note whether the relay keeps what it is given. The agent offers again what was refused; people may not want
+        to wait."""
         if not isinstance(ask, Posting | Committing | Created | Uploading):
             return
         match body:
             case Error(code=Code.FULL | Code.QUOTA, retry_after=wait) if wait >= NO_ROOM:
                 self.no_room = body
                 self._wake_waiters()
+            case Error(code=Code.FULL | Code.QUOTA | Code.INTERNAL | Code.OVERLOADED):
+                since = self._clock.time() if self.refusing is None else self.refusing.since
+                self.refusing = Refusing(body, since)
+                self._wake_waiters()
             case Error():
                 pass
             case _:
-                self.no_room = None
+                self.no_room = self.refusing = None
 
     # ------------------------------------------------------------------------------------------------ think, adopt, act
 
@@ -421,7 +435,12 @@ def _limit(seconds: float | None) -> Any:
     try:
         yield
     except TimeoutError:
-        raise TimedOut(
-            f"nothing came of it within {seconds:.0f} s",
-            hint="what was queued stays queued: securechan sync, or wait longer (--timeout)",
-        ) from None
+        raise too_late(seconds or 0.0) from None
+
+
+def too_late(seconds: float) -> TimedOut:
+    """What is raised where a wait of so many seconds was in vain."""
+    return TimedOut(
+        f"nothing came of it within {seconds:.0f} s",
+        hint="what was queued stays queued: securechan sync, or wait longer (--timeout)",
+    )

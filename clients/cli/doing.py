@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import typer
 
 from clients.cli.frame import here, run
-from clients.render import parse_duration
+from clients.render import parse_duration, safe
 
 
 def do(name: str, /, *, online: bool = True, give: Callable[[Any], None] | None = None, **params: Any) -> Any:
@@ -18,7 +19,10 @@ def do(name: str, /, *, online: bool = True, give: Callable[[Any], None] | None 
     me = here()
 
     async def hand(item: Any) -> None:
-        if give is not None:
+        if isinstance(item, dict) and item.get("event") == "waiting":
+            if item["refusing"] or sys.stderr.isatty():  # else it is no more than progress
+                me.note(f"waiting: {safe(item['why'])}; what you sent is kept, and goes out by itself")
+        elif give is not None:
             give(item)
 
     said = {key: value for key, value in params.items() if value is not None}

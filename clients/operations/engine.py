@@ -17,7 +17,7 @@ import binascii
 import contextlib
 import importlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,10 +30,11 @@ from clients.operations import lookup
 from clients.passphrase import Passphrases
 from clients.profile import Profile
 from clients.render import duration
-from clients.runtime import Runtime
+from clients.runtime import Runtime, too_late
 from clients.transport import Transport
 from clients.vault import Put, Vault
 from securechan.errors import Invalid, Malformed, NotReady, Refused, TimedOut, Unreachable
+from securechan.wire.frames import Error
 from securechan.wire.handshake import DeviceCredential, RelayIdentity
 
 if TYPE_CHECKING:
@@ -46,7 +47,12 @@ PATIENCE: Final = 5.0  # seconds that a short command waits for another short co
 ABSENT: Final = "absent"  # vault table: device → when none of its key packages was to be had
 FORGET: Final = 3600  # seconds after which such a device is waited for again
 NAMED: Final = 5  # things still under way that are named
+SAID: Final = 4.0  # seconds of waiting for the relay after which it is said what is waited for
+HOPEFUL: Final = 0.5  # of the time that one would wait: for so long a relay that can keep nothing is asked again
 CONNECT: Final = 20.0  # seconds for the first session
+
+KEPT: Final = frozenset({"refused-full", "refused-quota", "refused-internal", "refused-overloaded"})
+"""Refusals after which what was to be sent goes on waiting."""
 
 Give = Callable[[Any], Awaitable[None]]
 
@@ -89,10 +95,8 @@ class Work:
         try:
             yield
         except TimedOut as late:
-            things = self.agent.under_way(self.now)
-            more = f"; and {len(things) - NAMED} more" if len(things) > NAMED else ""
-            named = "; ".join(things[:NAMED]) or "nothing any more"
-            raise TimedOut(f"after {seconds:.0f} s still under way: {named}{more}", hint=late.hint) from None
+            named = _named(self.agent.under_way(self.now)) or "nothing any more"
+            raise TimedOut(f"after {seconds:.0f} s still under way: {named}", hint=late.hint) from None
 
     async def settled(self, timeout: float = 10.0, *, patient: bool = False) -> None:
         """Give what is under way a while to come to rest: what waits to be sent, and members to be let in or out who
@@ -109,20 +113,59 @@ class Work:
         self.vault.adopt([Put(ABSENT, name, stamp) for name in sorted(fresh)])
 
     async def taken(self, done: Callable[[Agent], bool], timeout: float) -> None:
-        """Wait until the relay has taken what ``done`` looks for. Raises TimedOut, and Refused as soon as it says that
-        it has no room: what waits to be sent goes on waiting."""
-        runtime = self.runtime
-        await runtime.until(lambda agent: done(agent) or runtime.no_room is not None, timeout)
-        if not done(self.agent) and runtime.no_room is not None:
+        """Wait until the relay has taken what ``done`` looks for. Raises TimedOut, and Refused as soon as the relay
+        says that it has no room, or has said for half of ``timeout`` that it can keep nothing: what waits to be sent
+        goes on waiting. Whoever asked is given a ``waiting`` once it takes longer than people expect."""
+        runtime, began, patience = self.runtime, self.clock.time(), timeout * HOPEFUL
+
+        def over(agent: Agent) -> bool:
+            return done(agent) or self._hopeless(began, patience) is not None
+
+        try:
+            async with asyncio.timeout(timeout):
+                with contextlib.suppress(TimedOut):
+                    await runtime.until(over, SAID)
+                if not over(self.agent):
+                    await self._say_why()
+                    if runtime.refusing is None:
+                        await runtime.until(lambda agent: over(agent) or runtime.refusing is not None, None)
+                        if not over(self.agent):
+                            await self._say_why()
+                    await runtime.until(over, None)
+        except TimeoutError:
+            raise too_late(timeout) from None
+        error = self._hopeless(began, patience)
+        if not done(self.agent) and error is not None:
             from clients.errand import refusal  # it loads an HTTP client, and hardly anything comes here
 
-            raise refusal(runtime.no_room)
+            raise refusal(error)
+
+    def _hopeless(self, began: float, seconds: float) -> Error | None:
+        """What a relay says that takes nothing from us, where it has no room, or has said so for so long."""
+        no_room, refusing = self.runtime.no_room, self.runtime.refusing
+        if no_room is not None or refusing is None:
+            return no_room
+        return refusing.error if self.clock.time() - max(began, refusing.since) >= seconds else None
+
+    async def _say_why(self) -> None:
+        """Give what is waited for, in words, and whether it is the relay that should do better."""
+        refusing = self.runtime.refusing
+        if refusing is not None:
+            why = f"the relay answers, and can keep nothing now: {refusing.error.message}"
+        else:
+            why = _named(self.agent.under_way(self.now)) or "others have to join, or to decide something, first"
+        await self.give({"event": "waiting", "why": why, "refusing": refusing is not None})
 
     async def synced(self, timeout: float = 60.0) -> None:
         """A session in which everything that the relay held has been read. Raises TimedOut: it names what not."""
         await self.online()
         with self._naming(timeout):
             await self.runtime.until(lambda agent: agent.synced, timeout)
+
+
+def _named(things: Sequence[str]) -> str:
+    more = f"; and {len(things) - NAMED} more" if len(things) > NAMED else ""
+    return "; ".join(things[:NAMED]) + more
 
 
 Operation = Callable[[Work, dict[str, Any]], Awaitable[Any]]
@@ -390,7 +433,8 @@ def queued(what: str) -> Iterator[None]:
         hint = "it is kept, and leaves with the next securechan sync or watch"
         raise Unreachable(f"{e.message}; {what} waits to be sent", hint=hint, code=e.code) from e
     except Refused as e:
-        if e.code not in ("refused-full", "refused-quota"):
+        if e.code not in KEPT:
             raise
-        hint = "it is kept, and leaves with the next securechan sync or watch; whoever runs the relay can make room"
+        mends = "make room" if e.code in ("refused-full", "refused-quota") else "say what ails its store"
+        hint = f"it is kept, and leaves with the next securechan sync or watch; whoever runs the relay can {mends}"
         raise Refused(f"{e.message}; {what} waits to be sent", retry_after=e.retry_after, hint=hint, code=e.code) from e

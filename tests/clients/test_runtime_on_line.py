@@ -12,10 +12,10 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 
 from clients.connection import Up
-from clients.runtime import BACKLOG
+from clients.runtime import BACKLOG, Refusing
 from clients.transport import Down, Transport
 from clients.vault import Put, Vault
-from securechan.agent.asks import Counting, Pinging
+from securechan.agent.asks import Counting, Pinging, Uploading
 from securechan.agent.effects import Reconnect, Send
 from securechan.agent.inputs import Answered, Connected, Disconnected, Leave, Received, Tick
 from securechan.errors import Refused, TimedOut, Unreachable
@@ -32,12 +32,15 @@ from securechan.wire.frames import (
     Frame,
     Halt,
     Ping,
+    PutBlob,
     Reason,
     Request,
 )
 from securechan.wire.session import Session
 from tests.clients.minds import LEAVE, Step, runtime, seen
 from tests.clients.relay_peer import LIMITS, NOW, Peer, StillClock, run
+
+UPLOAD = Uploading("row", 1)
 
 
 def on_line(peer: Peer, **more: Any) -> Transport:
@@ -261,5 +264,30 @@ def test_requests_are_numbered_apart(vault: Vault) -> None:
                 await r.do(LEAVE)
             await r.until(lambda a: len(seen(a, Answered)) == 5, 5)
         assert len(set(numbers)) == 5
+
+    run(story())
+
+
+def test_a_relay_that_can_keep_nothing_is_known_since_when(vault: Vault) -> None:
+    answers = [
+        Error(Code.INTERNAL, 1000, "nobody leads the stream", 0, bytes(32)),
+        Error(Code.OVERLOADED, 1000, "later", 0, bytes(32)),
+        Error(Code.CONFLICT, 0, "it says nothing about that", 0, bytes(32)),
+        Count(1),
+    ]
+
+    async def story() -> None:
+        clock, steps = StillClock(), {Leave: lambda _: Step(effects=(Send(PutBlob(bytes(32), 2, 0, b"x"), UPLOAD),))}
+        peer = Peer(on_request=lambda _s, _r: answers[len(peer.requests) - 1])
+        async with peer.serving(), runtime(vault, steps, on_line(peer), clock) as r:
+            await r.until(lambda a: seen(a, Connected), 5)
+            assert r.refusing is None
+            found = []
+            for number in range(len(answers)):
+                await r.do(LEAVE)
+                await r.until(lambda a, wanted=number: len(seen(a, Answered)) > wanted, 5)
+                found.append(r.refusing)
+                clock.now += 10
+            assert found == [Refusing(answers[0], NOW), Refusing(answers[1], NOW), Refusing(answers[1], NOW), None]
 
     run(story())

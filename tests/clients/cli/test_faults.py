@@ -204,6 +204,53 @@ def test_a_relay_whose_disk_is_full(tmp_path: Path) -> None:
         assert said == ["not lost", "nor this"]
 
 
+CLUSTER_AWAY = """
+import pathlib, sys, relay.cli
+from relay.store.base import StoreFailed
+from relay.store.sqlite import SqliteStore
+commit, away = SqliteStore.commit, pathlib.Path(sys.argv[sys.argv.index("--home") + 1]) / "away"
+async def may_fail(self, batch):
+    if away.exists():
+        raise StoreFailed("nobody leads the stream")
+    return await commit(self, batch)
+SqliteStore.commit = may_fail
+relay.cli.main()
+"""
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[tuple[Station, Path]]:
+    """A desk with a conversation of its own; while the file is there its relay can be read, and keeps nothing."""
+    with RelayProcess(tmp_path / "relay", program=("-c", CLUSTER_AWAY)) as relay:
+        founded = found(relay.card(), devices=("cert-hr/desk",))
+        relay.adopt(founded.bundle)
+        desk = enrolled(tmp_path / "hr", founded, "cert-hr/desk", relay.url)
+        desk.json("conversation", "create", "notes", "--room")
+        yield desk, relay.home / "away"
+
+
+def test_a_relay_that_can_keep_nothing(away: tuple[Station, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says so while one waits, gives up in time, and what was said leaves when the relay is well again."""
+    desk, file = away
+    monkeypatch.setattr(engine, "SAID", 0.1)
+    monkeypatch.setattr(engine, "HOPEFUL", 0.05)
+    file.touch()
+    said = desk.run("send", "notes", "-m", "not lost", "--timeout", "60")
+    assert said.code == 3, said
+    waiting, error, hint = said.err.splitlines()
+    assert waiting.startswith("waiting: the relay answers, and can keep nothing now: ")
+    assert waiting.endswith("what you sent is kept, and goes out by itself")
+    assert error.startswith("error: the relay refuses: ")
+    assert error.endswith("; the message waits to be sent")
+    assert "leaves with the next securechan sync or watch" in hint
+    scripts = desk.run("--json", "send", "notes", "-m", "nor this", "--timeout", "40")
+    assert (scripts.code, scripts.error["code"]) == (3, "refused-internal")
+    file.unlink()
+    desk.json("sync")
+    came = [event["body"] for event in desk.json("read", "notes")["events"] if event["event"] == "message-received"]
+    assert came == ["not lost", "nor this"]
+
+
 def invite(office: Station, officer: str) -> str:
     line: str = office.json("admin", "invite", officer)["invite"]
     return line
