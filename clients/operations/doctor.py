@@ -25,9 +25,11 @@ from clients.connection import SKEW_WARN, Up
 from clients.errand import fetch_card
 from clients.line import Coat, Line
 from clients.operations.engine import Work, route
+from clients.operations.office import asked
 from clients.probe import takes_post_quantum
 from clients.profile import Profile
 from clients.render import duration, size
+from securechan.agent.inputs import TryRelay
 from securechan.agent.state import PACKAGES
 from securechan.crypto.selftest import selftest
 from securechan.errors import SecurechanError
@@ -180,7 +182,18 @@ async def _relay(work: Work) -> list[Json]:
         checks.append(fail("sync", e.message, e.hint or "securechan sync"))
     else:
         checks.append(ok("sync", "everything that the relay holds for this device has been read"))
-    return checks
+    return [*checks, await _keeps(work)]
+
+
+async def _keeps(work: Work) -> Json:
+    """Whether the relay keeps what it is given. One whose disk is full or whose cluster is away can still be read, so
+    that to have read is no proof: it is given a byte, and forgets it."""
+    try:
+        await asked(work, TryRelay(), "try")
+    except SecurechanError as e:
+        hint = "what you send is kept here, and leaves when the relay takes it again: tell the relay's operator"
+        return fail("storage", f"the relay can be read, and keeps nothing now: {e.message}", hint)
+    return ok("storage", "the relay keeps what it is given")
 
 
 async def _others(urls: Iterable[str], keys: Collection[bytes], up: Up, line: Line) -> list[Json]:

@@ -47,6 +47,7 @@ from securechan.agent.asks import (
     Stocking,
     Taking,
     Trimming,
+    Trying,
     Uploading,
 )
 from securechan.agent.events import AlarmKind, AttachmentFetched, RequestDone, RequestFailed
@@ -61,6 +62,7 @@ from securechan.wire.frames import (
     Error,
     KeyPackageTaken,
     Piece,
+    PutBlob,
     inbox_topic,
 )
 
@@ -104,6 +106,9 @@ def _granted(turn: Turn, ask: Ask, body: AnswerBody) -> None:
             turn.emit(RequestDone("box", sequence))
         case Boxing(), _:
             turn.emit(RequestDone("box", 0))
+        case Trying(blob, False), _:
+            turn.emit(RequestDone("try", 0))
+            turn.send(PutBlob(blob, 2, 1, b"\0"), Trying(blob, begun=True))  # not of that hash: it is dropped
         case _:
             pass  # shown, following, appended: the log says the rest
 
@@ -160,7 +165,9 @@ def _refused(turn: Turn, ask: Ask, error: Error) -> None:
             turn.emit(RequestFailed("publish", code.name.lower().replace("_", "-"), error.message, error.retry_after))
         case Boxing():
             turn.emit(RequestFailed("box", code.name.lower().replace("_", "-"), error.message, error.retry_after))
-        case Counting() | Comparing() | Doubting() | Pinging() | Trimming() | Dropped():
+        case Trying(_, False):
+            turn.emit(RequestFailed("try", code.name.lower().replace("_", "-"), error.message, error.retry_after))
+        case Counting() | Comparing() | Doubting() | Pinging() | Trimming() | Dropped() | Trying():
             pass  # asked again in time
         case _:
             assert_never(ask)

@@ -135,6 +135,14 @@ class Boxing:
 
 
 @dataclass(frozen=True, slots=True)
+class Trying:
+    """Began an upload that is none, to see whether the relay keeps it; or gave it up, when ``begun``."""
+
+    blob: bytes
+    begun: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pinging:
     """Kept the session alive."""
 
@@ -157,5 +165,6 @@ Ask = (
     | Doubting
     | Publishing
     | Boxing
+    | Trying
     | Pinging
 )

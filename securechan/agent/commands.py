@@ -19,7 +19,7 @@ from securechan.agent import (
     sending,
     succession,
 )
-from securechan.agent.asks import Boxing, Dropped, Following, Publishing
+from securechan.agent.asks import Boxing, Dropped, Following, Publishing, Trying
 from securechan.agent.inputs import (
     AcceptConversation,
     Acknowledge,
@@ -48,6 +48,7 @@ from securechan.agent.inputs import (
     SendText,
     SendTogether,
     SucceedConversation,
+    TryRelay,
     WithdrawBulletin,
     WriteBox,
 )
@@ -57,7 +58,7 @@ from securechan.agent.turn import Turn
 from securechan.bulletin.payload import CONTENT_MAX, TEXT_MAX, Attachment, Text
 from securechan.bulletin.payload import Leave as LeavePayload
 from securechan.errors import Conflict, Denied, Invalid, NotFound, NotReady, SecurechanError, Unfit
-from securechan.wire.frames import Append, CreateBox, Publish, RequestBody, Subscribe, Unsubscribe
+from securechan.wire.frames import Append, CreateBox, Publish, PutBlob, RequestBody, Subscribe, Unsubscribe
 
 MOST_OPAQUE: Final = 1 << 20  # bytes
 
@@ -123,6 +124,9 @@ def run(turn: Turn, command: Command) -> object | None:
             _ask(turn, Subscribe(box, 0), Following(box))
         case WriteBox(box, body):
             _ask(turn, Append(box, turn.random(32), body, None), Boxing(box))
+        case TryRelay():
+            blob = turn.random(32)
+            _ask(turn, PutBlob(blob, 2, 0, b"\0"), Trying(blob, begun=False))
         case _:
             assert_never(command)
     return None
@@ -139,7 +143,7 @@ def _leave(turn: Turn, topic: bytes) -> bytes | None:
     return sending.queue(turn, topic, LeavePayload())
 
 
-def _ask(turn: Turn, body: RequestBody, ask: Boxing | Following | Publishing) -> None:
+def _ask(turn: Turn, body: RequestBody, ask: Boxing | Following | Publishing | Trying) -> None:
     if not turn.session.connected:
         raise NotReady("no relay is connected", hint="check the network, then try again", code="unreachable")
     turn.answered(ask)

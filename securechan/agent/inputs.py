@@ -322,6 +322,11 @@ class WriteBox:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class TryRelay:
+    """Have the relay keep a byte and forget it again. Then a `RequestDone` or `RequestFailed` about ``try``."""
+
+
 Command = (
     CreateConversation
     | SucceedConversation
@@ -351,6 +356,7 @@ Command = (
     | OpenBox
     | ReadBox
     | WriteBox
+    | TryRelay
 )
 
 Input = Connected | Disconnected | Received | Answered | Tick | Command

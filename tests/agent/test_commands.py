@@ -24,6 +24,7 @@ from securechan.agent.inputs import (
     SendAttachment,
     SendText,
     SendTogether,
+    TryRelay,
     WriteBox,
 )
 from securechan.agent.policy import Kind
@@ -93,7 +94,7 @@ def test_what_cannot_be_done_raises_and_does_nothing(world: World) -> None:
 def test_what_needs_the_relay_says_so_without_one(world: World) -> None:
     ana, _, _, _ = community(world)
     ana.disconnect()
-    for command in (PublishTrust(()), OpenBox(bytes(32), bytes(32), world.now + 60), ReadBox(bytes(32))):
+    for command in (PublishTrust(()), OpenBox(bytes(32), bytes(32), world.now + 60), ReadBox(bytes(32)), TryRelay()):
         with pytest.raises(NotReady):
             ana.do(command)
 
@@ -111,6 +112,19 @@ def test_an_administrator_opens_reads_and_answers_a_box(world: World) -> None:
     boss.do(WriteBox(box, b"verdict"))
     world.run()
     assert boss.told(RequestDone)[1:] or boss.told(RequestFailed)
+
+
+def test_whether_the_relay_keeps_anything_is_tried_and_leaves_nothing(world: World) -> None:
+    ana, _bor, _cene, _topic = community(world)
+    ana.do(TryRelay())
+    world.run()
+    assert ana.told(RequestDone) == [RequestDone("try", 0)]
+    assert not world.store._uploads  # the relay has forgotten it
+    assert not ana.agent.session.asked
+    world.mailroom._room.disk = lambda: 0.0
+    ana.do(TryRelay())
+    world.run()
+    assert [(each.what, each.code) for each in ana.told(RequestFailed)] == [("try", "full")]
 
 
 def test_publishing_trust_is_answered_by_an_event(world: World) -> None:

@@ -45,7 +45,19 @@ def test_a_device_at_work_is_healthy(town: Town) -> None:
     assert data["healthy"]
     assert data["device"] == "cert-hr/desk"
     found = {each["check"]: each["state"] for each in data["checks"]}
-    for name in ("vault", "relay", "clock", "sync", "trust", "device", "disk", "permissions", "ML-KEM-768", "TLS"):
+    for name in (
+        "vault",
+        "relay",
+        "clock",
+        "sync",
+        "storage",
+        "trust",
+        "device",
+        "disk",
+        "permissions",
+        "ML-KEM-768",
+        "TLS",
+    ):
         assert found[name] == "ok", data
     assert re.search(r"^ok    clock: within [0-9.]+ s of the relay$", town.hr.run("doctor").out, re.MULTILINE)
 

@@ -245,7 +245,12 @@ def test_a_relay_that_can_keep_nothing(away: tuple[Station, Path], monkeypatch: 
     assert "leaves with the next securechan sync or watch" in hint
     scripts = desk.run("--json", "send", "notes", "-m", "nor this", "--timeout", "40")
     assert (scripts.code, scripts.error["code"]) == (3, "refused-internal")
+    sick = desk.run("doctor")
+    assert sick.code == 13
+    assert "ok    sync: " in sick.out  # to read is no proof
+    assert "fail  storage: the relay can be read, and keeps nothing now: " in sick.out
     file.unlink()
+    assert "ok    storage: the relay keeps what it is given\n" in desk.run("doctor").out
     desk.json("sync")
     came = [event["body"] for event in desk.json("read", "notes")["events"] if event["event"] == "message-received"]
     assert came == ["not lost", "nor this"]
