@@ -58,6 +58,25 @@ def test_what_comes_in_an_offers_place_after_it_was_judged_is_not_joined(
     assert "lured" not in [event.get("body") for event in pair.hr.json("read")["events"]]
 
 
+def test_what_does_not_hold_any_more_when_it_is_joined_is_no_endless_wait(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.si.json("send", "liaison-1@cert-hr", "-m", "from si", "--wait", "queued")
+    pair.si.json("sync")
+    pair.hr.json("sync")
+
+    async def spoilt(work: Work, *said: Any) -> None:
+        work.runtime.agent, writes = changed(work.agent, tree=b"no tree")
+        work.vault.adopt(writes)
+        await conversation.join(work, *said)
+
+    monkeypatch.setattr(direct, "join", spoilt)
+    refused = pair.hr.run("--json", "send", "liaison-1@cert-si", "-m", "to nobody")
+    assert (refused.code, refused.error["code"]) == (11, "offer-unreadable")
+    assert "conversation ls" in refused.error["hint"]
+    assert pair.hr.json("conversation", "ls") == {"conversations": [], "offers": []}
+
+
 def test_a_conversation_of_three_is_not_joined_for_a_word_to_one_of_them(pair: Pair) -> None:
     """It too is of officers by name, and offered by the one who is written to."""
     third = "liaison-1@cert-pl"
