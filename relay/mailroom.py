@@ -310,6 +310,7 @@ class Mailroom:
         self._members.pop(member, None)
         if self._named.get(name := name_of(member.who)) is member:
             del self._named[name]
+            self._store.retract(name)
         for reader in member.readers.values():
             reader.state = State.IDLE
             reader.topic.readers.pop(member, None)

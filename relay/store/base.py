@@ -451,6 +451,11 @@ class Store(Protocol):
         `Elsewhere`. Never waits."""
         ...
 
+    def retract(self, who: bytes) -> None:
+        """The session of ``who`` that was announced last has ended: where other relays have not been told of it yet,
+        they need not be. Never waits."""
+        ...
+
     async def commit(self, batch: Sequence[Write]) -> Sequence[Outcome]:
         """Apply the writes, those of a batch about one thing in order, durably. See the head of this file for what is
         raised."""

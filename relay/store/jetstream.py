@@ -46,6 +46,7 @@ _LAG: Final = 0.01  # seconds that a replica is given to catch up
 
 EXPECT: Final = "Nats-Expected-Last-Subject-Sequence"
 TTL: Final = "Nats-TTL"
+ONCE: Final = "Nats-Msg-Id"  # of two messages with the same within two minutes the cluster takes the first
 _SUBJECT: Final = b"Nats-Subject:"
 _SEQUENCE: Final = b"Nats-Sequence:"
 _MORE: Final = b"Nats-Num-Pending:"

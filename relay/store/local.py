@@ -32,6 +32,9 @@ class LocalStore:
     def announce(self, who: bytes) -> None:
         """See `Store.announce`: there is no other relay to tell."""
 
+    def retract(self, who: bytes) -> None:
+        """See `Store.retract`: nobody was told."""
+
     async def settle(self) -> None:
         """See `Store.settle`: it was told before it was acknowledged."""
 

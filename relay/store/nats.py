@@ -102,7 +102,7 @@ class NatsStore:
         self._batches = Batches(self, self.writes)
         self.housekeeping = Housekeeping(self)
         self.pages = Pages(self)
-        self._sessions = Sessions(link, prefix, lambda who: self._hear(Elsewhere(who)))
+        self._sessions = Sessions(link, prefix, self.spawn, lambda who: self._hear(Elsewhere(who)))
         self.watch = Watch(link, self.log_name, self._config)
         self._unreadable = 0
         self._untold: tuple[int, OfTopic] | None = None  # the last message, while who listens has not taken it
@@ -240,7 +240,10 @@ class NatsStore:
         return Health(trouble or self.watch.trouble or self.feed.trouble, self._unreadable)
 
     def announce(self, who: bytes) -> None:
-        self.spawn(self._sessions.announce(who))
+        self._sessions.announce(who)
+
+    def retract(self, who: bytes) -> None:
+        self._sessions.retract(who)
 
     # ---------------------------------------------------------------------------------------------- folds
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from relay.admission import name_of
 from relay.bounds import Bounds
+from relay.store.memory import MemoryStore
 from relay.store.sqlite import SqliteStore
 from securechan.errors import Refused
 from securechan.wire.frames import (
@@ -147,6 +149,33 @@ async def test_sessions_come_and_go() -> None:
         await again.halted(T, Halt.TAIL, 1)
         assert again.bodies(T) == [b"last words"]
         assert three.bodies(T) == []
+
+
+class Told(MemoryStore):
+    """Keeps what it is told of sessions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sessions: list[tuple[str, bytes]] = []
+
+    def announce(self, who: bytes) -> None:
+        self.sessions.append(("begun", who))
+
+    def retract(self, who: bytes) -> None:
+        self.sessions.append(("over", who))
+
+
+async def test_a_session_is_announced_and_its_notice_goes_with_it() -> None:
+    store = Told()
+    async with open_desk(store) as desk:
+        older = desk.client("cert-hr/a")
+        newer = desk.client("cert-hr/a")
+        who = name_of(newer.member.who)
+        assert store.sessions == [("begun", who), ("over", who), ("begun", who)]
+        older.member.leave()  # again: the newer one's notice stays
+        assert len(store.sessions) == 3
+        newer.member.leave()
+        assert store.sessions[3:] == [("over", who)]
 
 
 async def test_stopping_finishes_what_was_asked(tmp_path: Path) -> None:
