@@ -22,7 +22,7 @@ def compile_to(target: Path, wanted: list[str]) -> None:
         source.write("\n".join(wanted) + "\n")
         source.flush()
         options = ["--generate-hashes", "--allow-unsafe", "--no-emit-index-url", "--no-emit-find-links", "--no-header"]
-        options += ["--no-emit-trusted-host", "--strip-extras", "--no-annotate", "--quiet", *sys.argv[1:]]
+        options += ["--no-emit-trusted-host", "--no-strip-extras", "--no-annotate", "--quiet", *sys.argv[1:]]
         subprocess.run(
             [sys.executable, "-m", "piptools", "compile", *options, "-o", str(target), source.name],
             check=True,
