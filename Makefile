@@ -31,8 +31,8 @@ interop: $(VENV)/dev.stamp         ## groups mixed with other MLS implementation
 fuzz: $(VENV)/fuzz.stamp           ## every decoder, SECONDS of CPU each, and a table: tests/fuzz/README.md
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(F)
 
-soak: $(VENV)/dev.stamp            ## long walks: MLS groups of up to 50 members, thousands of steps
-	$(BIN)/python -m pytest -m slow --timeout 7200 tests/mls/test_stateful.py $(T)
+soak: $(VENV)/dev.stamp            ## long walks: MLS groups of up to 50 members, thousands of steps; a relay under 10,000 schedules
+	$(BIN)/python -m pytest -m slow --timeout 7200 tests/mls/test_stateful.py tests/relay/test_schedules.py $(T)
 
 lock: $(VENV)/dev.stamp            ## renew the hash-pinned requirements from pyproject.toml
 	$(BIN)/python tests/support/lock.py

@@ -6,6 +6,7 @@ the process    process (opens, serves, ends) workers (several on a port) signals
                metrics vitals observe (for who watches)
 the doors      server websocket tls connection (a session) admission (who may be here) people (who that is)
                limits (quotas) bounds (numbers that hold for all) outgoing (frames encoded by hand)
+               departures (all that leaves in a turn of the loop)
 the mailroom   mailroom (without sockets) member (a session, seen from here) lanes (the order of its requests)
   counters     groups letters (inboxes, boxes) depot (blobs, key packages) backroom (what they share) replies
   topics       topics access (who may read) catchup hearing (what is durable now) heads (signed ends) trust_topic

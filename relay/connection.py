@@ -4,8 +4,9 @@
              backpressure: while as many requests are under way as the limits allow, or for a moment after many were
              refused, what has come is held, the socket fills, and TCP does the rest.
     write    answers and entries → outlet → records.       What is sent before the loop turns leaves as one record, one
-             seal, one write. Who reads slowly is sent no more than fits its buffer, and catches up from the log; who
-             has stopped reading, or lets even answers pile up, is dropped with bye SLOW and resumes from its cursor.
+             seal, one write (`relay.departures`). Who reads slowly is sent no more than fits its buffer, and catches
+             up from the log; who has stopped reading, or lets even answers pile up, is dropped with bye SLOW and
+             resumes from its cursor.
 
 A session ends once, for one reason, and says so: DONE when the client does, PROTOCOL when a record does not open or
 means nothing, IDLE, EXPIRED after 24 hours, SLOW, SHUTDOWN, and REPLACED or REVOKED when the mailroom says so.
@@ -22,6 +23,7 @@ from typing import Final, assert_never
 
 from websockets.exceptions import ConnectionClosed
 
+from relay.departures import Departures
 from relay.limits import Budget, Guard, Quotas
 from relay.logs import event
 from relay.mailroom import Mailroom
@@ -51,7 +53,7 @@ from securechan.wire.frames import (
     RequestBody,
 )
 from securechan.wire.handshake_formats import PROOF_SIZE, Denial, Why
-from securechan.wire.plaintext import LoneAppend
+from securechan.wire.plaintext import LoneAppend, filled
 from securechan.wire.session import MAX_RECORD, Limits, Session
 
 log = logging.getLogger("relay.connection")
@@ -83,6 +85,7 @@ class House:
     guard: Guard
     budget: Budget
     metrics: Metrics
+    departures: Departures
     clock: Callable[[], int]  # Unix milliseconds
 
 
@@ -132,7 +135,7 @@ class Connection:
             self._room.clear()
         if not self._flush_due:
             self._flush_due = True
-            self._loop.call_soon(self._flush)
+            self._house.departures.due(self)
 
     @property
     def congested(self) -> bool:
@@ -154,30 +157,41 @@ class Connection:
         """The socket's buffer has emptied, or the socket is gone."""
         self._flush()
 
+    def depart(self) -> None:
+        """What was sent in this turn leaves."""
+        self._flush_due = False
+        try:
+            self._flush()
+        except Exception:
+            event(log, "session failed", level=logging.ERROR, error=True)
+            self.end(Reason.SHUTDOWN)
+
     def _flush(self) -> None:
         """Seal and write what waits, as long as the socket takes it."""
-        self._flush_due = False
-        session, socket = self._session, self._socket
+        house, session, socket, pending = self._house, self._session, self._socket, self._pending
         if session is None or session.said_bye:
             return
-        while self._pending and not socket.choked:
-            chunks = [self._pending.popleft()]
-            size = len(chunks[0])
-            while self._pending and size + len(self._pending[0]) <= RECORD_TARGET and len(chunks) < MOST_FRAMES:
-                chunks.append(self._pending.popleft())
-                size += len(chunks[-1])
+        while pending and not socket.choked:
+            frame = pending.popleft()
+            size, count = len(frame), 1
+            if pending:
+                chunks = [frame]
+                while pending and size + len(pending[0]) <= RECORD_TARGET and len(chunks) < MOST_FRAMES:
+                    chunks.append(pending.popleft())
+                    size += len(chunks[-1])
+                plain, count = filled(chunks), len(chunks)
+            else:
+                plain = house.departures.plain(frame)
             self._waiting -= size
             try:
-                self._write(session.seal_encoded(chunks, self._now()), len(chunks))
+                record = session.seal_filled(plain, house.clock() // 1000)
             except Stale:  # the timer that says so is late
                 self.end(Reason.EXPIRED)
                 return
-        if not self.congested:
+            house.metrics.sent(count, len(record))
+            socket.post(record)
+        if not self._room.is_set() and not self.congested:
             self._room.set()
-
-    def _write(self, record: bytes, frames: int) -> None:
-        self._house.metrics.sent(frames, len(record))
-        self._socket.post(record)
 
     # ------------------------------------------------------------------------------------------------ the server's side
 

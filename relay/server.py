@@ -32,6 +32,7 @@ from relay import logs, observe, tls
 from relay.bounds import DAY, Bounds
 from relay.config import FIXED, Settings, Tls
 from relay.connection import HELLO_MAX, Connection, House
+from relay.departures import Departures
 from relay.limits import Budget, Guard, neighbourhood, origin
 from relay.logs import event
 from relay.mailroom import Mailroom
@@ -125,6 +126,7 @@ class Relay:
             guard=Guard(quotas, time.monotonic),
             budget=Budget(quotas, time.monotonic, settings.agencies),
             metrics=self.metrics,
+            departures=Departures(),
             clock=clock,
         )
 

@@ -1,16 +1,19 @@
 """What a record holds once it is opened: what its sender does next, frames, and padding.
 
-Most records that a relay opens hold one small append and nothing else; `lone_append` reads these without building what
-is around it.
+It says nothing of who it is for, so that `filled` makes one for all who are sent the same. Most records that a relay
+opens hold one small append and nothing else; `lone_append` reads these without building what is around it.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Annotated, Final, NamedTuple
 
-from securechan.codec import Enum8, Struct, vec
+from securechan.codec import Enum8, Struct, vec, write_varint
+from securechan.errors import Misuse
 from securechan.wire.frames import MAX_FRAMES, MOST_FRAMES, Append, Frame, FrameKind, RequestKind
+from securechan.wire.padding import bucket
 
 
 class Then(Enum8):
@@ -30,6 +33,23 @@ class RecordBody(Struct):
 
     then: Then
     frames: Annotated[tuple[Frame, ...], vec(MAX_FRAMES, MOST_FRAMES)]
+
+
+def filled(frames: Sequence[bytes]) -> bytes:
+    """The plaintext of a record of these encoded frames that says `Then.STAY`, padding and all, for
+    `Session.seal_filled`. Raises `Misuse` where they exceed `MAX_FRAMES` bytes."""
+    size = sum(map(len, frames))
+    if size > MAX_FRAMES:
+        raise Misuse(f"{size} bytes of frames where a record takes {MAX_FRAMES}", hint="split them")
+    head = bytearray((Then.STAY,))
+    write_varint(head, size)
+    size += len(head)
+    return b"".join((head, *frames, bytes(bucket(size) - size)))
+
+
+def rekeying(plain: bytes) -> bytes:
+    """As that plaintext, but it says `Then.REKEY`."""
+    return bytes((Then.REKEY,)) + plain[1:]
 
 
 class LoneAppend(NamedTuple):

@@ -18,26 +18,19 @@ A session is a cell, not a value: a nonce must never come back, so nothing here 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final, Literal, NoReturn, SupportsIndex
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from securechan.codec import U16, U32, Struct, write_varint
+from securechan.codec import U16, U32, Struct
 from securechan.crypto.kdf import SHA384
 from securechan.crypto.secret import Secret
 from securechan.errors import CannotOpen, Invalid, Malformed, Misuse, SecurechanError, Stale
-from securechan.wire.frames import (
-    MAX_FRAMES,
-    MOST_FRAMES,
-    Bye,
-    Frame,
-    FrameKind,
-    Reason,
-)
-from securechan.wire.padding import bucket, unfill
-from securechan.wire.plaintext import LoneAppend, RecordBody, Then, lone_append
+from securechan.wire.frames import MOST_FRAMES, Bye, Frame, FrameKind, Reason
+from securechan.wire.padding import unfill
+from securechan.wire.plaintext import LoneAppend, RecordBody, Then, filled, lone_append, rekeying
 
 RECORDS_PER_KEY: Final = 1 << 20
 SECONDS_PER_KEY: Final = 3600
@@ -129,16 +122,19 @@ class Session:
             raise Stale("the session has lived its 24 hours", hint="shake hands again")
         if len(frames) > MOST_FRAMES:
             raise Misuse(f"{len(frames)} frames where a record takes {MOST_FRAMES}", hint="split them")
-        record = self._seal([frame.encode() for frame in frames], now)
+        record = self._seal(filled([frame.encode() for frame in frames]), now)
         self._out.closed = farewell
         return record
 
-    def seal_encoded(self, chunks: Iterable[bytes], now: int) -> bytes:
-        """As `seal`, of frames that are encoded already, at most `MOST_FRAMES` and no ``Bye`` among them: one copy, one
-        AES-GCM call."""
+    def seal_encoded(self, chunks: Sequence[bytes], now: int) -> bytes:
+        """As `seal`, of frames that are encoded already, at most `MOST_FRAMES` and no ``Bye`` among them."""
+        return self.seal_filled(filled(chunks), now)
+
+    def seal_filled(self, plain: bytes, now: int) -> bytes:
+        """As `seal_encoded`, of what `filled` gave, which may have been sealed for others too: one AES-GCM call."""
         if now >= self.expires:
             raise Stale("the session has lived its 24 hours", hint="shake hands again")
-        return self._seal(chunks, now)
+        return self._seal(plain, now)
 
     def farewell(self, reason: Reason, now: int) -> bytes:
         """The record that ends this side, expired or not."""
@@ -149,21 +145,14 @@ class Session:
         """Whether this side has sealed its last record."""
         return self._out.closed
 
-    def _seal(self, chunks: Iterable[bytes], now: int) -> bytes:
+    def _seal(self, plain: bytes, now: int) -> bytes:
         lane = self._out
         if lane.closed:
             raise Misuse("nothing follows a bye")
-        frames = list(chunks)
-        size = sum(map(len, frames))
-        if size > MAX_FRAMES:
-            raise Misuse(f"{size} bytes of frames where a record takes {MAX_FRAMES}", hint="split them")
-        last = lane.number >= RECORDS_PER_KEY - 1 or now - lane.since >= SECONDS_PER_KEY
-        head = bytearray((Then.REKEY if last else Then.STAY,))
-        write_varint(head, size)
-        size += len(head)
-        record = lane.seal(b"".join((head, *frames, bytes(bucket(size) - size))))
-        if last:
-            lane.advance(now)
+        if lane.number < RECORDS_PER_KEY - 1 and now - lane.since < SECONDS_PER_KEY:
+            return lane.seal(plain)
+        record = lane.seal(rekeying(plain))
+        lane.advance(now)
         return record
 
     # -------------------------------------------------------------------------------------------------------- inwards

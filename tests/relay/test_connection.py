@@ -10,6 +10,7 @@ import secrets
 import time
 from pathlib import Path
 from socket import SO_RCVBUF, SOL_SOCKET
+from typing import cast
 from unittest.mock import patch
 
 import pytest
@@ -42,7 +43,7 @@ from securechan.wire.frames import (
 )
 from securechan.wire.handshake import Greeting, GuestCredential
 from securechan.wire.handshake_formats import Hello, Reply, ReplyKind, Verdict, VerdictKind
-from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME
+from securechan.wire.session import MAX_RECORD, SESSION_LIFETIME, Session
 from tests.relay.caller import Caller, call, now, receive, shake, socket
 from tests.relay.conftest import Running
 from tests.relay.inside import relay_inside
@@ -400,6 +401,31 @@ async def test_answers_that_pile_up_end_the_session(tmp_path: Path) -> None:
         assert not await waiting
         assert await caller.bye() is Reason.SLOW
         connection.send(answer)  # too late, and harmless
+
+
+async def test_a_session_that_fails_to_send_is_the_only_one_that_ends(tmp_path: Path) -> None:
+    """Both depart in one turn, the one that fails first."""
+
+    class Broken:
+        said_bye = False
+
+        def seal_filled(self, plain: bytes, now: int) -> bytes:
+            raise ZeroDivisionError
+
+    async with (
+        relay_inside(tmp_path) as (relay, founded),
+        call(relay.address, founded.relay, founded.credential(A)) as first,
+        call(relay.address, founded.relay, founded.credential(B)) as second,
+    ):
+        broken, whole = sorted(relay._connections, key=lambda connection: connection._sender)
+        assert (broken._sender, whole._sender) == (A, B)
+        broken._session = cast("Session", Broken())
+        told = Answer.of(99, Done())
+        broken.send(Frame.of(told).encode())
+        whole.send(Frame.of(told).encode())
+        assert await second.hear() == (told,)
+        assert await first.bye() is Reason.SHUTDOWN
+        assert await second.ask(Ping()) == Done()
 
 
 async def test_full_sessions_are_told_to_wait(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from securechan.wire.frames import (
     Reason,
     Request,
 )
-from securechan.wire.padding import bucket
+from securechan.wire.padding import bucket, unfill
+from securechan.wire.plaintext import RecordBody, Then, filled, rekeying
 from securechan.wire.session import MAX_RECORD, SECONDS_PER_KEY, SESSION_LIFETIME, Session
 from tests.wire.flows import LIMITS, NOW
 
@@ -52,6 +53,21 @@ def test_encoded_frames_are_sealed_as_the_frames_would_be() -> None:
     (one, _), (other, reader) = pair(), pair()
     assert one.seal(PING * 3, NOW) == (record := other.seal_encoded([frame.encode() for frame in PING * 3], NOW))
     assert reader.open(record, NOW) == PING * 3
+
+
+def test_one_plaintext_is_sealed_for_many() -> None:
+    """Each has it under keys of its own, and rekeys when its own time has come."""
+    (reader, early), (other, late) = pair(), pair(b"t" * 48)
+    plain = filled([frame.encode() for frame in DONE * 3])
+    assert unfill(RecordBody, plain) == RecordBody(Then.STAY, DONE * 3)
+    assert unfill(RecordBody, rekeying(plain)) == RecordBody(Then.REKEY, DONE * 3)
+    for now in (NOW, NOW + SECONDS_PER_KEY, NOW + SECONDS_PER_KEY + 1):
+        assert reader.open(early.seal_filled(plain, now), now) == DONE * 3
+    then = NOW + SECONDS_PER_KEY + 1  # its first record, and the last under these keys
+    assert other.open(late.seal_filled(plain, then), then) == DONE * 3
+    assert other.open(late.seal_filled(plain, then), then) == DONE * 3
+    with pytest.raises(Stale):
+        late.seal_filled(plain, late.expires)
 
 
 def test_a_record_of_very_many_frames_is_refused_before_they_are_made() -> None:
