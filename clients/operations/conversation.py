@@ -21,11 +21,11 @@ from securechan.agent.inputs import (
     SucceedConversation,
 )
 from securechan.agent.joining import digest
+from securechan.agent.look import policy_of_offer
 from securechan.agent.policy import RENEWAL, AgencyScope, Kind, Policy
 from securechan.bulletin import tlp
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import (
-    CannotOpen,
     Conflict,
     Invalid,
     Malformed,
@@ -77,7 +77,7 @@ def summary(each: ConversationSummary) -> dict[str, Any]:
 
 def _offer(work: Work, each: Offer) -> dict[str, Any]:
     """``offer`` is what this one is: to hand it on to `accept` is to join what was looked at, and nothing else."""
-    policy = work.agent.offered_policy(each, work.now)
+    policy = policy_of_offer(each)
     return {
         "id": each.topic.hex(),
         "name": each.name,
@@ -264,7 +264,7 @@ async def accept(work: Work, said: dict[str, Any]) -> dict[str, Any]:
 
 def _joined(work: Work, wanted: str) -> ConversationSummary | None:
     """The conversation of that name that we are in, unless something else is offered under it."""
-    if any(wanted in _called(work, each) for each in work.agent.offers()):
+    if any(wanted in _called(work, each) for each in (*work.agent.offers(), *work.agent.arriving())):
         return None
     every = work.agent.conversations()
     return next((each for each in every if each.name == wanted and each.standing == "member"), None)
@@ -273,7 +273,7 @@ def _joined(work: Work, wanted: str) -> ConversationSummary | None:
 async def _seen(work: Work, wanted: str, timeout: float, judged: bytes = b"") -> Offer:
     """The offer that is meant, who belongs to it seen; of several that of which ``judged`` is the digest. Where its
     tree is still on its way that is waited for. Raises NotFound, Conflict (``ambiguous``), TimedOut
-    (``offer-incomplete``), CannotOpen (``offer-unreadable``)."""
+    (``offer-incomplete``)."""
     coming = [each for each in work.agent.arriving() if _fits(work, each, wanted)]
     if coming and not any(_fits(work, each, wanted) for each in work.agent.offers()):
         by = lookup.inviter(work.agent, coming[0])
@@ -288,15 +288,7 @@ async def _seen(work: Work, wanted: str, timeout: float, judged: bytes = b"") ->
                 hint=f"securechan sync, then again; if it never comes ask {by} to invite you anew",
                 code="offer-incomplete",
             ) from None
-    offer = _offered(work, wanted, judged)
-    if work.agent.offered_policy(offer, work.now) is None:
-        by = lookup.inviter(work.agent, offer)
-        raise CannotOpen(
-            f"what {by} offers can't be opened any more, so nobody can say who belongs to it: it is not joined",
-            hint=f"securechan conversation decline {offer.topic.hex()[:12]}, and ask {by} to invite you anew",
-            code="offer-unreadable",
-        )
-    return offer
+    return _offered(work, wanted, work.agent.offers(), judged)
 
 
 def _called(work: Work, offer: Offer) -> tuple[str, ...]:
@@ -339,14 +331,13 @@ async def join(work: Work, offer: Offer, judged: bytes, name: str = "", timeout:
 
 
 async def decline(work: Work, said: dict[str, Any]) -> dict[str, Any]:
-    """Forget an offer."""
-    offer = _offered(work, Params(said).text("conversation"))
+    """Forget an offer, one whose member list has not come too."""
+    offer = _offered(work, Params(said).text("conversation"), (*work.agent.offers(), *work.agent.arriving()))
     await work.runtime.do(DeclineConversation(offer.topic, offer.by))
     return {"id": offer.topic.hex()}
 
 
-def _offered(work: Work, said: str, judged: bytes = b"") -> Offer:
-    every = work.agent.offers()
+def _offered(work: Work, said: str, every: tuple[Offer, ...], judged: bytes = b"") -> Offer:
     fitting = [each for each in every if said in _called(work, each)] or [each for each in every if _is_of(each, said)]
     fitting = [each for each in fitting if digest(each) == judged] or fitting
     if len(fitting) > 1:

@@ -15,6 +15,7 @@ from clients.operations.conversation import caught_up, join, known
 from clients.operations.engine import Work
 from securechan.agent.inputs import CreateConversation, RenameConversation
 from securechan.agent.joining import digest
+from securechan.agent.look import policy_of_offer
 from securechan.agent.policy import RENEWAL, Kind, Policy
 from securechan.bulletin.tlp import Tlp
 from securechan.errors import Conflict, Malformed, SecurechanError
@@ -59,8 +60,7 @@ async def _taken_up(work: Work, officer: str, failed: SecurechanError | None) ->
     offers = [
         (each, digest(each))  # taken with what is judged: what may come in its place later is another
         for each in work.agent.offers()
-        if lookup.inviter(work.agent, each) == officer
-        and _of_two(work, work.agent.offered_policy(each, work.now), officer)
+        if lookup.inviter(work.agent, each) == officer and _of_two(work, policy_of_offer(each), officer)
     ]
     if not offers:
         return None

@@ -21,7 +21,6 @@ from securechan.agent import (
     commands,
     forwards,
     inbox,
-    joining,
     letters,
     look,
     packages,
@@ -38,7 +37,7 @@ from securechan.agent.effects import Effect, Wake
 from securechan.agent.events import BoxRead
 from securechan.agent.inputs import Answered, Connected, Disconnected, Input, Received, Tick
 from securechan.agent.memory import Memory
-from securechan.agent.policy import Policy, agency_of
+from securechan.agent.policy import agency_of
 from securechan.agent.session import Session
 from securechan.agent.state import (
     CONSENTS,
@@ -271,10 +270,6 @@ class Agent:
     def offers(self) -> tuple[Offer, ...]:
         """Conversations that wait for a person's yes."""
         return look.offers(self.rows)
-
-    def offered_policy(self, offer: Offer, now: int) -> Policy | None:
-        """Who belongs to what is offered; None where it can't be opened, or not yet: its tree is still on its way."""
-        return joining.policy_of_offer(Turn(self.rows, self.session, self.random, now, self.memory, self.each), offer)
 
     def arriving(self) -> tuple[Offer, ...]:
         """Conversations that will be offered, or joined, once all of their invitation is here."""

@@ -172,8 +172,7 @@ def invited(turn: Turn, letter: WelcomeLetter, by: DeviceRecord) -> None:
         letter.officers,
         letter.leaving,
         letter.intruders,
-        0,
-        0,
+        b"",
     )
     turn.rows.put(OFFERS, row, offer)
     blobs.forget(turn, Purpose.TREE, row)  # that of an earlier one
@@ -234,6 +233,8 @@ def _consider(turn: Turn, row: str) -> None:
     try:
         group, package = _open(turn, offer)
         policy = policy_of(group.context_extensions)
+        if offer.policy and offer.policy != policy.encode():  # a Welcome may open otherwise for another of our keys
+            raise Invalid("it leads to another group than it did")
         if offer.accepted or _vouched(turn, offer, group, policy):
             _enter(turn, offer, group, policy, package)
             return
@@ -242,8 +243,8 @@ def _consider(turn: Turn, row: str) -> None:
         text = f"an invitation by {offer.by} can't be followed: {error.message}"
         turn.alarm(AlarmKind.BAD_LETTER, text, topic=topic, who=offer.by)
         return
-    if not offer.shown:
-        turn.rows.put(OFFERS, row, replace(offer, shown=1, name=offer.name or policy.name, kind=policy.kind))
+    if not offer.policy:
+        turn.rows.put(OFFERS, row, replace(offer, policy=policy.encode(), name=offer.name or policy.name))
         members = tuple(sorted(seat.device for seat in seats_of(group).values()))
         turn.emit(ConversationOffered(topic, policy.name, offer.by, members[:200]))
 
@@ -251,18 +252,8 @@ def _consider(turn: Turn, row: str) -> None:
 def digest(offer: Offer) -> bytes:
     """What an offer is, 32 bytes: everything that its letter said. The tree, which may come later, is not in it: the
     Welcome names its hash (RFC 9420 §12.4.3.1), and with that whoever is in the group."""
-    said = replace(offer, tree=b"", blob=None, accepted=0, name="", received=0, shown=0, kind=0)
+    said = replace(offer, tree=b"", blob=None, accepted=0, name="", received=0, policy=b"")
     return hashlib.sha256(said.encode()).digest()
-
-
-def policy_of_offer(turn: Turn, offer: Offer) -> Policy | None:
-    """The policy of the group that an offer leads to; nothing is joined. None where it can't be opened (yet)."""
-    if offer.blob is not None:
-        return None
-    try:
-        return policy_of(_open(turn, offer)[0].context_extensions)
-    except SecurechanError:
-        return None  # to join it would raise the alarm
 
 
 def _open(turn: Turn, offer: Offer) -> tuple[Group, str]:

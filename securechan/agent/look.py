@@ -150,7 +150,14 @@ def conversations(rows: Rows, session: Session, now: int = 0) -> tuple[Conversat
 
 def offers(rows: Rows) -> tuple[Offer, ...]:
     """What waits for a person's yes."""
-    return tuple(each for each in rows.all(OFFERS).values() if each.shown and not each.accepted and not _in(rows, each))
+    return tuple(
+        each for each in rows.all(OFFERS).values() if each.policy and not each.accepted and not _in(rows, each)
+    )
+
+
+def policy_of_offer(offer: Offer) -> Policy | None:
+    """Who belongs to what is offered; None where its tree is still on its way."""
+    return Policy.decode(offer.policy) if offer.policy else None
 
 
 def arriving(rows: Rows) -> tuple[Offer, ...]:

@@ -254,8 +254,7 @@ class Offer(Struct):
     officers: Annotated[tuple[Name, ...], vec(1 << 18)]
     leaving: Annotated[tuple[Name, ...], vec(1 << 18)]
     intruders: Annotated[tuple[Name, ...], vec(1 << 18)]
-    shown: U8  # 1: people have been told of it
-    kind: U8  # as the policy's; 0 until the Welcome is opened
+    policy: Opaque  # of the group that it leads to, as was read when it was opened and people were told; empty before
 
 
 class Succeeded(Struct):

@@ -12,10 +12,11 @@ import pytest
 from securechan.agent import blobs, letters
 from securechan.agent.events import Alarm, AlarmKind, ConversationJoined, ConversationOffered
 from securechan.agent.inputs import AcceptConversation, ChangePolicy, CreateConversation, DeclineConversation, SendText
-from securechan.agent.joining import digest
+from securechan.agent.joining import digest, offer_row
 from securechan.agent.letters import WelcomeLetter
+from securechan.agent.look import policy_of_offer
 from securechan.agent.policy import Officer, Policy
-from securechan.agent.state import LETTERS, PACKAGES, UPLOADS, Confirmed, Joiner, Pending
+from securechan.agent.state import LETTERS, OFFERS, PACKAGES, UPLOADS, Confirmed, Joiner, Pending
 from securechan.agent.turn import Turn
 from securechan.bulletin.tlp import Tlp
 from securechan.crypto.secret import Secret
@@ -154,9 +155,26 @@ def test_what_was_looked_at_is_joined_or_nothing(world: World) -> None:
     world.run(5)
     assert cene.agent.conversations() == ()
     (now,) = cene.agent.offers()
-    assert cene.agent.offered_policy(now, world.now) == wider
+    assert policy_of_offer(now) == wider
     cene.do(AcceptConversation(topic, by=ana.name, judged=digest(now)))
     assert cene.agent.conversation(topic).policy == wider
+
+
+def test_what_opens_otherwise_than_it_did_is_not_joined(world: World) -> None:
+    """AES-GCM doesn't bind a ciphertext to its key: a Welcome for two key packages of one device may open differently,
+    once the first of them is used."""
+    _ana, _bor, cene, topic = community(world, bound=False)
+    (offer,) = cene.agent.offers()
+    seen = world.community("eu-csirts", stewards=(*STEWARDS, "bor@cert-hr"))
+    rows = cene.agent.rows.edit()
+    rows.put(OFFERS, offer_row(topic, offer.by), replace(offer, policy=seen.encode()))
+    after, writes = rows.seal()
+    cene.agent = replace(cene.agent, rows=after)
+    cene.adopt(writes)
+    cene.do(AcceptConversation(topic, judged=digest(offer)))
+    world.run(5)
+    assert (cene.agent.conversations(), cene.agent.offers()) == ((), ())
+    assert AlarmKind.BAD_LETTER in {each.kind for each in cene.told(Alarm)}
 
 
 @pytest.mark.parametrize("comes", [True, False])
@@ -169,7 +187,7 @@ def test_what_was_accepted_before_its_tree_came_is_joined_or_nothing(world: Worl
     world.run(2)
     assert cene.agent.offers() == ()  # nothing of it can be seen yet
     (arriving,) = cene.agent.arriving()
-    assert cene.agent.offered_policy(arriving, world.now) is None
+    assert policy_of_offer(arriving) is None
     with pytest.raises(Conflict):
         cene.do(AcceptConversation(topic, judged=digest(shown)))
     cene.do(AcceptConversation(topic, judged=digest(arriving)))
